@@ -1,0 +1,347 @@
+//! The command line: SeaORM's commands and `sync`.
+//!
+//! | command | does |
+//! | --- | --- |
+//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs |
+//! | `down [-n N] [--force]` | rolls back the last migrations, one unless `-n` is given |
+//! | `status` | lists every migration; creates nothing |
+//! | `fresh` | drops every table, applies all migrations, then syncs |
+//! | `refresh [--force]` | rolls everything back, applies it again, then syncs |
+//! | `reset [--force]` | rolls everything back |
+//! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
+//!
+//! `--database-url` (or `DATABASE_URL`) says which database, `--entity-dir` (or
+//! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
+//! `entity/src/generated` beside the package that runs. A command that fails prints one line and
+//! exits with 1; no message holds the connection string or a value from a row. Two programs that
+//! run at the same time take turns.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use sea_orm_migration::{
+    MigratorTrait,
+    sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr},
+};
+
+use self::{failure::Failure, turn::Turn};
+use crate::{forced, sync};
+
+mod failure;
+mod turn;
+
+/// Runs the program's own arguments against `migrator`, and returns what `main` exits with.
+///
+/// An app with tables of its own gives its migrator here:
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// use guesthouse_migration::{Migrator, cli};
+/// use sea_orm_migration::prelude::*;
+///
+/// struct AppMigrator;
+///
+/// impl MigratorTrait for AppMigrator {
+///     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+///         let mut migrations = Migrator::migrations();
+///         migrations.push(Box::new(CreateCouriers));
+///         migrations
+///     }
+/// }
+///
+/// struct CreateCouriers;
+///
+/// impl MigrationName for CreateCouriers {
+///     fn name(&self) -> &str {
+///         "m20261001_000001_create_couriers"
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl MigrationTrait for CreateCouriers {
+///     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+///         let mut couriers = Table::create();
+///         couriers.table("couriers").col(ColumnDef::new("id").uuid().not_null().primary_key());
+///         manager.create_table(couriers).await
+///     }
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> ExitCode {
+/// #   if cfg!(not(feature = "sqlite")) { return ExitCode::SUCCESS; }
+/// #   let this_has_no_arguments = std::env::args().len() < 2;
+/// #   if this_has_no_arguments {
+/// #       let arguments = ["app", "status", "--database-url", "sqlite::memory:"];
+/// #       return cli::run_from(AppMigrator, arguments).await;
+/// #   }
+///     cli::run(AppMigrator).await
+/// }
+/// ```
+pub async fn run<M: MigratorTrait>(migrator: M) -> ExitCode {
+    run_from(migrator, env::args_os()).await
+}
+
+/// As [`run`], with the arguments given; the first one is the name of the program.
+///
+/// ```
+/// use guesthouse_migration::{Migrator, cli};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::process::ExitCode {
+/// # if cfg!(not(feature = "sqlite")) { return std::process::ExitCode::SUCCESS; }
+/// cli::run_from(Migrator, ["migrate", "status", "--database-url", "sqlite::memory:"]).await
+/// # }
+/// ```
+pub async fn run_from<M, I, T>(_migrator: M, arguments: I) -> ExitCode
+where
+    M: MigratorTrait,
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let program = match Program::try_parse_from(arguments) {
+        Ok(program) => program,
+        Err(usage) => {
+            let _ = usage.print();
+            return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    show_progress();
+    match program.run::<M>().await {
+        Ok(code) => code,
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Migrates the database of Guesthouse and keeps the entities in step with it.
+#[derive(Parser)]
+#[command(version)]
+struct Program {
+    /// The database
+    #[arg(
+        short = 'u',
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "sqlite://guesthouse.db?mode=rwc"
+    )]
+    database_url: String,
+    /// The folder of the generated entities [under `cargo run`: ../entity/src/generated]
+    #[arg(long, global = true, env = "GUESTHOUSE_ENTITY_DIR", value_name = "DIR")]
+    entity_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Apply pending migrations, then sync
+    Up {
+        /// How many; all of them unless given
+        #[arg(short, long = "num", value_name = "N")]
+        n: Option<u32>,
+    },
+    /// Roll back the last migrations
+    Down {
+        /// How many
+        #[arg(short, long = "num", value_name = "N", default_value_t = 1)]
+        n: u32,
+        /// Drop tables that still hold rows
+        #[arg(long)]
+        force: bool,
+    },
+    /// List every migration, without creating anything
+    Status,
+    /// Drop every table, apply all migrations, then sync
+    Fresh,
+    /// Roll everything back, apply it again, then sync
+    Refresh {
+        /// Drop tables that still hold rows
+        #[arg(long)]
+        force: bool,
+    },
+    /// Roll everything back
+    Reset {
+        /// Drop tables that still hold rows
+        #[arg(long)]
+        force: bool,
+    },
+    /// Bring the entities in step with the live schema
+    Sync {
+        /// Write nothing; print the difference and exit with 1 if there is one
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+impl Program {
+    async fn run<M: MigratorTrait>(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            Command::Status => self.status::<M>().await?,
+            Command::Sync { check } => return self.sync(check).await,
+            _ => self.migrate::<M>().await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn status<M: MigratorTrait>(&self) -> Result<(), Failure> {
+        let migrations = match Database::connect(self.existing_database()).await {
+            Ok(db) => M::get_migration_with_status_read_only(&db).await?,
+            Err(error) if failure::is_no_such_file(&error) => M::get_migration_files(),
+            Err(error) => return Err(error.into()),
+        };
+        for migration in migrations {
+            say(&format!(
+                "{:<8} {}",
+                migration.status().to_string(),
+                migration.name()
+            ));
+        }
+        Ok(())
+    }
+
+    async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
+        let creates = matches!(self.command, Command::Up { .. } | Command::Fresh);
+        let options = if creates {
+            self.database()
+        } else {
+            self.existing_database()
+        };
+        let db = Database::connect(options.clone()).await?;
+        let turn = Turn::take(&db, options).await?;
+        match self.command {
+            Command::Up { n } => M::up(&db, n).await?,
+            Command::Down { n, force } => rollback(force, M::down(&db, Some(n))).await?,
+            Command::Fresh => M::fresh(&db).await?,
+            Command::Refresh { force } => rollback(force, M::refresh(&db)).await?,
+            Command::Reset { force } => rollback(force, M::reset(&db)).await?,
+            Command::Status | Command::Sync { .. } => {}
+        }
+        if matches!(
+            self.command,
+            Command::Up { .. } | Command::Fresh | Command::Refresh { .. }
+        ) {
+            self.sync_if_possible(&db).await?;
+        }
+        turn.end().await?;
+        db.close().await?;
+        Ok(())
+    }
+
+    async fn sync(&self, check: bool) -> Result<ExitCode, Failure> {
+        let dir = self.entity_dir().ok_or_else(|| {
+            Failure::new("no entity folder: give --entity-dir, or run under cargo".to_owned())
+        })?;
+        let db = Database::connect(self.existing_database()).await?;
+        if !check {
+            write_entities(&db, &dir).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let difference = sync::diff(&dir, &sync::generate(&db).await?)?;
+        if difference.is_empty() {
+            say("sync: the entities are in step with the schema");
+            return Ok(ExitCode::SUCCESS);
+        }
+        say(difference.trim_end());
+        complain(&format!(
+            "the entities in {} are stale: run `sync`",
+            dir.display()
+        ));
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// A deployed program has no source tree; that is no reason to fail after a migration.
+    async fn sync_if_possible(&self, db: &DatabaseConnection) -> Result<(), Failure> {
+        match self.entity_dir() {
+            None => say("sync: skipped, no entity folder was given (--entity-dir)"),
+            Some(dir) if !dir.is_dir() => {
+                say(&format!(
+                    "sync: skipped, there is no folder {}",
+                    dir.display()
+                ));
+            }
+            Some(_) if db.get_database_backend() == DbBackend::MySql => {
+                say("sync: skipped, it reads SQLite and PostgreSQL only (ids are binary(16) here)");
+            }
+            Some(dir) => write_entities(db, &dir).await?,
+        }
+        Ok(())
+    }
+
+    /// Cargo says at run time where the package is; a path from compile time would be another
+    /// machine's.
+    fn entity_dir(&self) -> Option<PathBuf> {
+        let beside_the_package = || {
+            let package = env::var_os("CARGO_MANIFEST_DIR")?;
+            Some(Path::new(&package).parent()?.join("entity/src/generated"))
+        };
+        self.entity_dir.clone().or_else(beside_the_package)
+    }
+
+    fn database(&self) -> ConnectOptions {
+        ConnectOptions::new(&self.database_url)
+            .sqlx_logging(false)
+            .to_owned()
+    }
+
+    /// As [`Self::database`], for commands that have nothing to do in a SQLite file they had to
+    /// create.
+    fn existing_database(&self) -> ConnectOptions {
+        ConnectOptions::new(self.database_url.replace("mode=rwc", "mode=rw"))
+            .sqlx_logging(false)
+            .to_owned()
+    }
+}
+
+async fn rollback(
+    force: bool,
+    migrations: impl Future<Output = Result<(), DbErr>>,
+) -> Result<(), DbErr> {
+    if force {
+        forced(migrations).await
+    } else {
+        migrations.await
+    }
+}
+
+async fn write_entities(db: &DatabaseConnection, dir: &Path) -> Result<(), Failure> {
+    let changed = sync::write(dir, &sync::generate(db).await?)?;
+    if changed.is_empty() {
+        say("sync: the entities are in step with the schema");
+    }
+    for name in changed {
+        say(&format!("sync: {}", dir.join(name).display()));
+    }
+    Ok(())
+}
+
+/// Shows what sea-orm-migration reports as it goes; a program with a subscriber of its own keeps
+/// it.
+fn show_progress() {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter("sea_orm_migration=info")
+        .with_writer(std::io::stderr)
+        .with_level(false)
+        .with_target(false)
+        .without_time()
+        .try_init();
+}
+
+#[expect(clippy::print_stdout, reason = "the results of a command line program")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "the errors of a command line program")]
+fn complain(error: &impl std::fmt::Display) {
+    eprintln!("error: {error}");
+}

@@ -1,0 +1,38 @@
+//! The `users` table.
+
+use sea_orm_migration::prelude::*;
+
+use crate::{columns, table};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let backend = manager.get_database_backend();
+        let users = Table::create()
+            .table("users")
+            .col(columns::id(backend))
+            .col(columns::email(backend))
+            .col(columns::timestamp(backend, "created_at"))
+            .col(columns::timestamp(backend, "updated_at"))
+            .check(("users_email_lowercase", Expr::cust("email = lower(email)")))
+            .take();
+        let one_user_an_email = Index::create()
+            .name("users_email")
+            .table("users")
+            .col("email")
+            .unique()
+            .take();
+        table::create(manager, users, one_user_an_email).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        table::drop(manager, "users").await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        table::USE_TRANSACTION
+    }
+}

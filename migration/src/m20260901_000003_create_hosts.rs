@@ -1,0 +1,44 @@
+//! The `hosts` table: at most one host a user.
+
+use sea_orm_migration::prelude::*;
+
+use crate::{columns, table};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let backend = manager.get_database_backend();
+        let mut user = ForeignKey::create()
+            .name("hosts_user_id_fkey")
+            .from("hosts", "user_id")
+            .to("users", "id")
+            .on_delete(ForeignKeyAction::Restrict)
+            .take();
+        let hosts = Table::create()
+            .table("hosts")
+            .col(columns::id(backend))
+            .col(columns::user_id())
+            .col(columns::timestamp(backend, "created_at"))
+            .col(columns::timestamp(backend, "updated_at"))
+            .foreign_key(&mut user)
+            .take();
+        let one_host_a_user = Index::create()
+            .name("hosts_user_id")
+            .table("hosts")
+            .col("user_id")
+            .unique()
+            .take();
+        table::create(manager, hosts, one_host_a_user).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        table::drop(manager, "hosts").await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        table::USE_TRANSACTION
+    }
+}

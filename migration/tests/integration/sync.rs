@@ -1,0 +1,246 @@
+//! `sync`: what the entities and the diagram of a schema are, and how they reach the folder.
+
+use std::fs;
+
+use guesthouse_migration::sync::{self, GeneratedFile, SyncError};
+use sea_orm_migration::sea_orm::DatabaseConnection;
+
+use crate::support::{execute, migrated};
+
+async fn file(db: &DatabaseConnection, name: &str) -> String {
+    let files = sync::generate(db).await.unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.name.clone()).collect();
+    match files.into_iter().find(|file| file.name == name) {
+        Some(file) => file.content,
+        None => panic!("{name} is not among {names:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_unique_foreign_key_is_a_has_one_in_the_singular() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE cleaners (id uuid_text PRIMARY KEY,
+            user_id uuid_text NOT NULL UNIQUE REFERENCES users (id) ON DELETE CASCADE)",
+    )
+    .await;
+
+    let user = file(&db, "user.rs").await;
+    assert!(
+        user.contains("#[sea_orm(table_name = \"users\")]"),
+        "{user}"
+    );
+    for role in ["cleaner", "guest", "host"] {
+        let field = format!("pub {role}: HasOne<super::{role}::Entity>,");
+        assert!(user.contains(&field), "{user}");
+    }
+    let cleaner = file(&db, "cleaner.rs").await;
+    assert!(
+        cleaner.contains("#[sea_orm(table_name = \"cleaners\")]"),
+        "{cleaner}"
+    );
+    assert!(
+        cleaner.contains("pub user: BelongsTo<super::user::Entity>,"),
+        "{cleaner}"
+    );
+    assert!(
+        cleaner.contains("guesthouse_entity::on_save(self, insert)"),
+        "{cleaner}"
+    );
+    assert!(file(&db, "mod.rs").await.contains("pub mod cleaner;"));
+    assert!(
+        file(&db, "schema.mmd")
+            .await
+            .contains("users ||--o| cleaners : \"user_id\"")
+    );
+}
+
+#[tokio::test]
+async fn only_an_index_over_every_row_and_the_whole_key_makes_a_has_one() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE reviews (id uuid_text PRIMARY KEY, host_id uuid_text REFERENCES hosts (id),
+            title varchar(80) NOT NULL)",
+    )
+    .await;
+    execute(
+        &db,
+        "CREATE UNIQUE INDEX a ON reviews (host_id) WHERE title = ''",
+    )
+    .await;
+    execute(
+        &db,
+        "CREATE UNIQUE INDEX b ON reviews (host_id, lower(title))",
+    )
+    .await;
+    execute(&db, "CREATE UNIQUE INDEX c ON reviews (host_id, title)").await;
+
+    let host = file(&db, "host.rs").await;
+    assert!(
+        host.contains("pub reviews: HasMany<super::review::Entity>,"),
+        "{host}"
+    );
+    let review = file(&db, "review.rs").await;
+    assert!(
+        review.contains("pub host: BelongsTo<Option<super::host::Entity>>,"),
+        "{review}"
+    );
+    let diagram = file(&db, "schema.mmd").await;
+    assert!(
+        diagram.contains("hosts |o--o{ reviews : \"host_id\""),
+        "{diagram}"
+    );
+    assert!(diagram.contains("uuid host_id FK\n"), "{diagram}");
+}
+
+#[tokio::test]
+async fn a_foreign_key_that_is_the_primary_key_is_a_has_one() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE badges (host_id uuid_text PRIMARY KEY REFERENCES hosts (id))",
+    )
+    .await;
+    let host = file(&db, "host.rs").await;
+    assert!(
+        host.contains("pub badge: HasOne<super::badge::Entity>,"),
+        "{host}"
+    );
+    let diagram = file(&db, "schema.mmd").await;
+    assert!(
+        diagram.contains("hosts ||--o| badges : \"host_id\""),
+        "{diagram}"
+    );
+}
+
+#[tokio::test]
+async fn a_new_column_appears_and_a_generated_one_does_not() {
+    let db = migrated().await;
+    execute(&db, "ALTER TABLE hosts ADD COLUMN motto varchar(80)").await;
+    execute(
+        &db,
+        "ALTER TABLE hosts ADD COLUMN loud text AS (upper(motto))",
+    )
+    .await;
+    let host = file(&db, "host.rs").await;
+    let motto = "    #[sea_orm(column_type = \"String(StringLen::N(80))\", nullable)]
+    pub motto: Option<String>,\n";
+    assert!(host.contains(motto), "{host}");
+    assert!(!host.contains("loud"), "{host}");
+}
+
+#[tokio::test]
+async fn two_runs_give_the_same_bytes() {
+    let db = migrated().await;
+    assert_eq!(
+        sync::generate(&db).await.unwrap(),
+        sync::generate(&db).await.unwrap()
+    );
+}
+
+#[tokio::test]
+async fn two_tables_of_one_name_are_refused() {
+    let db = migrated().await;
+    execute(&db, "CREATE TABLE host (id uuid_text PRIMARY KEY)").await;
+    let refusal = sync::generate(&db).await.unwrap_err();
+    assert!(matches!(refusal, SyncError::Schema(_)), "{refusal}");
+    assert!(refusal.to_string().contains("module `host`"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_foreign_key_without_a_column_is_refused() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE pets (id uuid_text PRIMARY KEY, host_id uuid_text REFERENCES hosts)",
+    )
+    .await;
+    let refusal = sync::generate(&db).await.unwrap_err().to_string();
+    assert!(refusal.contains("`pets`"), "{refusal}");
+}
+
+/// A file as `sync` writes it.
+fn generated(name: &str, body: &str) -> GeneratedFile {
+    GeneratedFile {
+        name: name.to_owned(),
+        content: format!(
+            "// Written by `sync` from the live schema; not to be edited.\n\n{body}\n"
+        ),
+    }
+}
+
+#[test]
+fn only_what_differs_is_written_and_what_is_gone_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a.rs", "b.rs", "c.rs"].map(|name| generated(name, "pub struct A;"));
+    let changed = sync::write(folder.path(), &[a.clone(), b.clone()]).unwrap();
+    assert_eq!(changed, ["a.rs", "b.rs"]);
+    fs::write(folder.path().join("mine.rs"), "// by hand").unwrap();
+
+    let changed = sync::write(folder.path(), &[a, c]).unwrap();
+    assert_eq!(changed, ["b.rs", "c.rs"]);
+    let mut left: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["a.rs", "c.rs", "mine.rs"]);
+}
+
+#[test]
+fn a_file_written_by_hand_is_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("user.rs"), "// by hand").unwrap();
+    let refusal = sync::write(
+        folder.path(),
+        &[generated("host.rs", ""), generated("user.rs", "")],
+    );
+    assert!(
+        matches!(refusal, Err(SyncError::NotOurs { .. })),
+        "{refusal:?}"
+    );
+    assert!(!folder.path().join("host.rs").exists());
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let old = [generated("+first.rs", "old"), generated("gone.rs", "old")];
+    sync::write(path, &old).unwrap();
+    // The second name fails before any file is touched; the first one does after `+first.rs` was,
+    // for it is the folder where the new files wait.
+    for impossible in [".sync", "no/such/folder.rs"] {
+        let new = [generated("+first.rs", "new"), generated(impossible, "new")];
+        let failure = sync::write(path, &new).unwrap_err();
+        assert!(matches!(failure, SyncError::File { .. }), "{failure}");
+        assert_eq!(sync::diff(path, &old).unwrap(), "");
+        assert_eq!(fs::read_dir(path).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn the_difference_shows_what_sync_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    sync::write(
+        folder.path(),
+        &[generated("a.rs", "old"), generated("b.rs", "gone")],
+    )
+    .unwrap();
+    let difference = sync::diff(folder.path(), &[generated("a.rs", "new")]).unwrap();
+    for line in [
+        "--- a.rs (folder)",
+        "+++ a.rs (schema)",
+        "-old",
+        "+new",
+        "+++ /dev/null",
+        "-gone",
+    ] {
+        assert!(
+            difference.lines().any(|l| l == line),
+            "{line} is not in:\n{difference}"
+        );
+    }
+}

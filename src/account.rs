@@ -1,0 +1,331 @@
+//! A user with its guest and, if there is one, its host: signing up, reading, changing, deleting.
+
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SelectThree, TopologyStar,
+    TransactionTrait,
+    sea_query::Expr,
+};
+use uuid::Uuid;
+
+use crate::{
+    email::Email,
+    error::{Error, Sent, Violation},
+    guest, host, statements,
+    unit_of_work::{begin, finish},
+    user,
+};
+
+/// A user with its guest and host.
+///
+/// `guest` is `None` only for users that were not made by [`sign_up`]; `host` until
+/// [`become_host`](crate::become_host).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// The user.
+    pub user: user::Model,
+    /// Its guest, made with it.
+    pub guest: Option<guest::Model>,
+    /// Its host, if it has become one.
+    pub host: Option<host::Model>,
+}
+
+/// A row of the SELECT that reads accounts.
+pub(crate) type Row = (user::Model, Option<guest::Model>, Option<host::Model>);
+
+impl From<Row> for Account {
+    fn from((user, guest, host): Row) -> Self {
+        Self { user, guest, host }
+    }
+}
+
+/// Users with guest and host, in one SELECT with two LEFT JOINs.
+pub(crate) fn select() -> SelectThree<user::Entity, guest::Entity, host::Entity, TopologyStar> {
+    user::Entity::find()
+        .find_also_related(guest::Entity)
+        .find_also_related(host::Entity)
+}
+
+impl Account {
+    /// Whether the user is a host.
+    pub fn is_host(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// The account of the user with this id, `None` if there is no such user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Account, sign_up};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// let ada = sign_up(&db, "ada@example.com".parse()?).await?;
+    ///
+    /// assert_eq!(Account::find(&db, ada.user.id).await?, Some(ada));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Self>, Error> {
+        find_one(db, user::Column::Id.eq(user_id)).await
+    }
+
+    /// The account with this e-mail address, `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Account::find`].
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Account, sign_up};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// let ada = sign_up(&db, "ada@example.com".parse()?).await?;
+    ///
+    /// let found = Account::find_by_email(&db, &"ADA@example.com".parse()?).await?;
+    /// assert_eq!(found, Some(ada));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn find_by_email(
+        db: &impl ConnectionTrait,
+        email: &Email,
+    ) -> Result<Option<Self>, Error> {
+        find_one(db, user::Column::Email.eq(email.as_ref())).await
+    }
+}
+
+async fn find_one(db: &impl ConnectionTrait, which: Expr) -> Result<Option<Account>, Error> {
+    let row = select().filter(which).one(db).await;
+    row.map(|row| row.map(Account::from))
+        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+}
+
+/// Makes a user and its guest, together or not at all. It never makes a host.
+///
+/// # Errors
+///
+/// - [`Error::EmailTaken`]: another user has the address.
+/// - [`Error::Contention`]: deadlock, lock timeout, busy, or, above READ COMMITTED on PostgreSQL,
+///   the address was taken by a transaction that this one cannot see.
+/// - [`Error::OutcomeUnknown`]: the connection was lost after the statement or the `COMMIT` was
+///   sent outside a transaction; [`Account::find_by_email`] tells whether the account is there.
+/// - [`Error::Aborted`]: the caller's transaction had failed before.
+/// - [`Error::Database`]: anything else.
+///
+/// # Transactions
+///
+/// PostgreSQL: one statement and no transaction. SQLite and MariaDB/MySQL: two inserts in a
+/// transaction of their own, or in a savepoint of the caller's (MySQL, which has no RETURNING,
+/// reads both rows back). A refusal leaves the caller's transaction usable. A cancelled call
+/// leaves both rows or none.
+///
+/// # Concurrency
+///
+/// The unique index on the address judges: of any number of callers with one address exactly one
+/// gets the account, the others [`Error::EmailTaken`].
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Error, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?;
+/// assert_eq!(ada.guest.map(|guest| guest.user_id), Some(ada.user.id));
+/// assert_eq!(ada.host, None);
+///
+/// let again = sign_up(&db, "Ada@Example.com".parse()?).await;
+/// assert!(matches!(again, Err(Error::EmailTaken)));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    email: Email,
+) -> Result<Account, Error> {
+    let hook = |source| Error::Database { source };
+    let user = user::ActiveModel {
+        email: Set(email.into()),
+        ..Default::default()
+    };
+    let user = user.before_save(db, true).await.map_err(hook)?;
+    let guest = guest::ActiveModel {
+        user_id: user.id.clone(),
+        ..Default::default()
+    };
+    let guest = guest.before_save(db, true).await.map_err(hook)?;
+
+    let (user, guest) = statements::insert_user_with_guest(db, &user, &guest).await?;
+    Ok(Account {
+        user,
+        guest: Some(guest),
+        host: None,
+    })
+}
+
+/// Gives the user another e-mail address and returns the user as it is stored.
+///
+/// # Errors
+///
+/// - [`Error::EmailTaken`]: another user has the address. A user's own address is not taken.
+/// - [`Error::UserNotFound`]: no user has this id.
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
+///   for [`sign_up`]. After an unknown outcome the call can be repeated.
+///
+/// # Transactions
+///
+/// Runs in a transaction of its own, or in a savepoint of the caller's, so that a refusal leaves
+/// that usable. PostgreSQL and SQLite: one statement; MariaDB/MySQL: two.
+///
+/// # Concurrency
+///
+/// The unique index on the address judges; of two callers who want one address the later one is
+/// refused.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{change_email, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+///
+/// let ada = change_email(&db, ada.id, "countess@example.com".parse()?).await?;
+/// assert_eq!(ada.email, "countess@example.com");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    user_id: Uuid,
+    email: Email,
+) -> Result<user::Model, Error> {
+    let change = user::ActiveModel {
+        id: Unchanged(user_id),
+        email: Set(email.into()),
+        ..Default::default()
+    };
+    let unit = begin(db).await?;
+    let outcome = change.update(&unit).await.map_err(|source| match source {
+        DbErr::RecordNotUpdated => Error::UserNotFound { user_id },
+        // The address is all that the statement changes of what is unique.
+        source if Violation::of(&source) == Some(Violation::Unique) => Error::EmailTaken,
+        source => Error::from_driver(source, Sent::Revocable),
+    });
+    finish::<C, _>(unit, outcome).await
+}
+
+/// Deletes the user and its guest, together or not at all. Hosts and rows of other tables stay,
+/// and keep the user.
+///
+/// # Errors
+///
+/// - [`Error::StillHost`]: the user is a host; see [`stop_hosting`](crate::stop_hosting).
+/// - [`Error::StillReferenced`]: another table has rows of this user or its guest.
+/// - [`Error::UserNotFound`]: no user has this id.
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
+///   for [`sign_up`]. After an unknown outcome call again: [`Error::UserNotFound`] says that the
+///   first call did it.
+///
+/// # Transactions
+///
+/// Two statements in a transaction of their own, or in a savepoint of the caller's; one more after
+/// a refusal by a foreign key, to name the reason.
+///
+/// # Concurrency
+///
+/// The foreign keys judge: a user who becomes a host at the same moment is either deleted before
+/// or kept.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Error, become_host, delete_user, sign_up, stop_hosting};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+/// let _ = become_host(&db, ada.id).await?;
+///
+/// assert!(matches!(delete_user(&db, ada.id).await, Err(Error::StillHost { .. })));
+///
+/// stop_hosting(&db, ada.id).await?;
+/// delete_user(&db, ada.id).await?;
+/// assert!(matches!(delete_user(&db, ada.id).await, Err(Error::UserNotFound { .. })));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    user_id: Uuid,
+) -> Result<(), Error> {
+    let unit = begin(db).await?;
+    let outcome = delete_with_guest(&unit, user_id).await;
+    match finish::<C, _>(unit, outcome).await {
+        // The delete is refused and undone; which table keeps the user is only for the message.
+        Err(Error::StillReferenced { source }) if has_host(db, user_id).await? => {
+            drop(source);
+            Err(Error::StillHost { user_id })
+        }
+        outcome => outcome,
+    }
+}
+
+async fn delete_with_guest(unit: &impl ConnectionTrait, user_id: Uuid) -> Result<(), Error> {
+    let refused = |source| match Violation::of(&source) {
+        Some(Violation::Foreign) => Error::StillReferenced { source },
+        _ => Error::from_driver(source, Sent::Revocable),
+    };
+    guest::Entity::delete_many()
+        .filter(guest::Column::UserId.eq(user_id))
+        .exec(unit)
+        .await
+        .map_err(refused)?;
+    let deleted = user::Entity::delete_by_id(user_id)
+        .exec(unit)
+        .await
+        .map_err(refused)?;
+    match deleted.rows_affected {
+        0 => Err(Error::UserNotFound { user_id }),
+        _ => Ok(()),
+    }
+}
+
+async fn has_host(db: &impl ConnectionTrait, user_id: Uuid) -> Result<bool, Error> {
+    let host = host::Entity::find()
+        .filter(host::Column::UserId.eq(user_id))
+        .one(db)
+        .await;
+    host.map(|host| host.is_some())
+        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+}

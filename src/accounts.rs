@@ -1,0 +1,198 @@
+//! Accounts page by page.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+};
+use uuid::Uuid;
+
+use crate::{
+    account::{self, Account},
+    error::{Error, Sent},
+    guest, host, user,
+};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 1_000;
+
+/// A question for accounts: which ones, from where, how many at a time.
+///
+/// Pages are cut by keyset: ordered by user id, each begins after the last id of the one before.
+/// So a page costs the same wherever it is, and users who sign up or leave between two pages shift
+/// nothing. Ids are UUIDv7, which ascend in the order of sign-up.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Accounts, become_host, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// for name in ["ada", "grace", "mary"] {
+///     let user = sign_up(&db, format!("{name}@example.com").parse()?).await?.user;
+///     if name != "grace" {
+///         let _ = become_host(&db, user.id).await?;
+///     }
+/// }
+///
+/// let first = Accounts::hosts().limit(1).fetch(&db).await?;
+/// assert_eq!(first.accounts[0].user.email, "ada@example.com");
+///
+/// let next = first.next.ok_or("there is a second host")?;
+/// let second = Accounts::hosts().limit(1).after(next).fetch(&db).await?;
+/// assert_eq!(second.accounts[0].user.email, "mary@example.com");
+/// assert_eq!(second.next, None);
+///
+/// assert_eq!(Accounts::without_host().count(&db).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "does nothing until `fetch` or `count`"]
+pub struct Accounts {
+    filter: Filter,
+    after: Option<Uuid>,
+    limit: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    All,
+    Hosts,
+    WithoutHost,
+    WithoutGuest,
+}
+
+/// Some accounts, and where the next ones begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The accounts, ascending by user id.
+    pub accounts: Vec<Account>,
+    /// The last id of this page while more rows follow, for [`Accounts::after`].
+    pub next: Option<Uuid>,
+}
+
+impl Accounts {
+    /// Every account.
+    pub fn all() -> Self {
+        Self::which(Filter::All)
+    }
+
+    /// Accounts of users who are hosts.
+    pub fn hosts() -> Self {
+        Self::which(Filter::Hosts)
+    }
+
+    /// Accounts of users who are no hosts.
+    pub fn without_host() -> Self {
+        Self::which(Filter::WithoutHost)
+    }
+
+    /// Accounts of users without a guest: rows that [`sign_up`](crate::sign_up) did not make.
+    pub fn without_guest() -> Self {
+        Self::which(Filter::WithoutGuest)
+    }
+
+    fn which(filter: Filter) -> Self {
+        Self {
+            filter,
+            after: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+
+    /// Only accounts whose user id is greater than `user_id`, which need not exist.
+    pub fn after(self, user_id: Uuid) -> Self {
+        Self {
+            after: Some(user_id),
+            ..self
+        }
+    }
+
+    /// At most so many rows: 50 unless said, never more than 1,000.
+    pub fn limit(self, rows: u32) -> Self {
+        Self {
+            limit: rows.min(MAX_LIMIT),
+            ..self
+        }
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
+    /// is an empty page without a next one.
+    pub async fn fetch(self, db: &impl ConnectionTrait) -> Result<Page, Error> {
+        if self.limit == 0 {
+            return Ok(Page {
+                accounts: Vec::new(),
+                next: None,
+            });
+        }
+        let mut select = account::select();
+        if let Some(user_id) = self.after {
+            select = select.filter(user::Column::Id.gt(user_id));
+        }
+        select = match self.filter {
+            Filter::All => select,
+            Filter::Hosts => select.filter(host::Column::Id.is_not_null()),
+            Filter::WithoutHost => select.filter(host::Column::Id.is_null()),
+            Filter::WithoutGuest => select.filter(guest::Column::Id.is_null()),
+        };
+        // One row more than asked for tells whether a next page exists.
+        let rows = select
+            .order_by_asc(user::Column::Id)
+            .limit(u64::from(self.limit) + 1)
+            .all(db)
+            .await
+            .map_err(|source| Error::from_driver(source, Sent::Revocable))?;
+
+        let mut accounts: Vec<Account> = rows.into_iter().map(Account::from).collect();
+        let more = accounts.len() > self.limit as usize;
+        accounts.truncate(self.limit as usize);
+        let next = accounts
+            .last()
+            .filter(|_| more)
+            .map(|account| account.user.id);
+        Ok(Page { accounts, next })
+    }
+
+    /// Counts all accounts that the filter lets through, whatever `after` and `limit` say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fetch`](Self::fetch).
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one.
+    pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
+        let users = user::Entity::find();
+        match self.filter {
+            Filter::All => users.count(db).await,
+            Filter::Hosts => users.inner_join(host::Entity).count(db).await,
+            Filter::WithoutHost => {
+                missing(users.left_join(host::Entity), host::Column::Id)
+                    .count(db)
+                    .await
+            }
+            Filter::WithoutGuest => {
+                missing(users.left_join(guest::Entity), guest::Column::Id)
+                    .count(db)
+                    .await
+            }
+        }
+        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+    }
+}
+
+fn missing(joined: Select<user::Entity>, id: impl ColumnTrait) -> Select<user::Entity> {
+    joined.filter(id.is_null())
+}

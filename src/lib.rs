@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("guesthouse needs a database: enable feature `sqlite`, `postgres` or `mysql`");
+
+mod account;
+mod accounts;
+mod email;
+mod error;
+mod onboarding;
+mod statements;
+mod unit_of_work;
+
+pub use account::{Account, change_email, delete_user, sign_up};
+pub use accounts::{Accounts, Page};
+pub use email::{Email, InvalidEmail};
+pub use error::Error;
+pub use guesthouse_entity::{guest, host, user};
+pub use onboarding::{Onboarding, Role, become_host, onboard, stop_hosting};

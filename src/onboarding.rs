@@ -1,0 +1,259 @@
+//! Roles that a user has at most one of, and hosting, which is one.
+
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait,
+    IdenStatic, TransactionTrait, Value,
+};
+use uuid::Uuid;
+
+use crate::{
+    error::{Error, Sent, Violation},
+    host,
+    statements::{self, Attempt},
+    unit_of_work::{begin, finish},
+};
+
+/// How often [`onboard`] looks again when the row that stood in its way is gone.
+const ATTEMPTS: usize = 3;
+
+/// An entity of which every user has at most one row.
+///
+/// The table has a `user_id` column that is not null, is a foreign key to `users.id` and has a
+/// unique index of its own; that index is what makes the promise true. [`host::Entity`] is a role;
+/// an app adds its own by implementing this trait and calling [`onboard`].
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Role, guest};
+///
+/// // The guest of this library would make a role too:
+/// struct Example;
+/// assert_eq!(<guesthouse::host::Entity as Role>::user_id(), guesthouse::host::Column::UserId);
+/// ```
+pub trait Role: EntityTrait<ActiveModel: Send> {
+    /// The unique foreign key to `users.id`.
+    fn user_id() -> Self::Column;
+}
+
+impl Role for host::Entity {
+    fn user_id() -> Self::Column {
+        host::Column::UserId
+    }
+}
+
+/// Whether an onboarding made the row or found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "tells whether the row is new"]
+pub enum Onboarding<M> {
+    /// This call made the row.
+    New(M),
+    /// The user had the row already; nothing was written.
+    Existing(M),
+}
+
+impl<M> Onboarding<M> {
+    /// Whether this call made the row.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::New(_))
+    }
+
+    /// The row, new or existing.
+    pub fn model(&self) -> &M {
+        match self {
+            Self::New(model) | Self::Existing(model) => model,
+        }
+    }
+
+    /// The row, new or existing.
+    pub fn into_model(self) -> M {
+        match self {
+            Self::New(model) | Self::Existing(model) => model,
+        }
+    }
+}
+
+/// Gives the user that `role` names this role, once.
+///
+/// The first call makes the row and answers [`Onboarding::New`]; every later one answers
+/// [`Onboarding::Existing`] with the row as it is stored. It never replaces, rewrites or deletes a
+/// row: what else `role` carries counts for a new row only.
+///
+/// `ActiveModelBehavior::before_save` runs once in every case, `after_save` for a new row only.
+///
+/// # Errors
+///
+/// - [`Error::UserNotFound`]: no user has the id in `role`.
+/// - [`Error::Contention`]: deadlock, lock timeout, or, above READ COMMITTED on PostgreSQL, the row
+///   was made by a transaction that this one cannot see.
+/// - [`Error::OutcomeUnknown`]: the connection was lost after the statement was sent outside a
+///   transaction. Calling again gives the one row.
+/// - [`Error::Aborted`]: the caller's transaction had failed before.
+/// - [`Error::Database`]: anything else, among it a clash on a key other than `user_id`, an unset
+///   `user_id`, and errors of the hooks.
+///
+/// # Transactions
+///
+/// Opens none. PostgreSQL: one statement, new or existing. SQLite and MariaDB: one when the row is
+/// new, two when not; MySQL: two. A refusal leaves the caller's transaction usable.
+///
+/// # Concurrency
+///
+/// The unique index on `user_id` judges. Of any number of callers for one user exactly one gets
+/// `New`; the others wait for it, then get `Existing` with the same row, or `New` if it rolled
+/// back.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{host, onboard, sign_up};
+/// use sea_orm::ActiveValue::Set;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+///
+/// let role = host::ActiveModel { user_id: Set(ada.id), ..Default::default() };
+/// let first = onboard::<host::Entity>(&db, role.clone()).await?;
+/// let again = onboard::<host::Entity>(&db, role).await?;
+///
+/// assert!(first.is_new() && !again.is_new());
+/// assert_eq!(first.model(), again.model());
+/// # Ok(())
+/// # }
+/// ```
+pub async fn onboard<R: Role>(
+    db: &impl ConnectionTrait,
+    role: R::ActiveModel,
+) -> Result<Onboarding<R::Model>, Error> {
+    let role = role
+        .before_save(db, true)
+        .await
+        .map_err(|source| Error::Database { source })?;
+    let user_id = user_id_of::<R>(&role)?;
+    let mut last_clash = None;
+    for _ in 0..ATTEMPTS {
+        match statements::onboard_once::<R, _>(db, &role, user_id).await? {
+            Attempt::New(model) => {
+                return R::ActiveModel::after_save(model, db, true)
+                    .await
+                    .map(Onboarding::New)
+                    .map_err(|source| Error::Database { source });
+            }
+            Attempt::Existing(model) => return Ok(Onboarding::Existing(model)),
+            Attempt::UserNotFound => return Err(Error::UserNotFound { user_id }),
+            Attempt::Neither { clash } => last_clash = clash,
+        }
+    }
+    Err(match last_clash {
+        Some(source) => Error::Database { source },
+        None => Error::Contention {
+            source: DbErr::Custom("the row was removed as often as it was found".into()),
+        },
+    })
+}
+
+fn user_id_of<R: Role>(role: &R::ActiveModel) -> Result<Uuid, Error> {
+    match role.get(R::user_id()).into_value() {
+        Some(Value::Uuid(Some(user_id))) => Ok(user_id),
+        _ => Err(Error::Database {
+            source: DbErr::AttrNotSet(R::user_id().as_str().to_owned()),
+        }),
+    }
+}
+
+/// Makes the user a host, once: [`onboard`] for the role this library is named after.
+///
+/// # Errors
+///
+/// Those of [`onboard`].
+///
+/// # Transactions
+///
+/// Those of [`onboard`].
+///
+/// # Concurrency
+///
+/// As [`onboard`]: of any number of callers for one user exactly one gets [`Onboarding::New`].
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Onboarding, become_host, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+///
+/// match become_host(&db, ada.id).await? {
+///     Onboarding::New(host) => assert_eq!(host.user_id, ada.id),
+///     Onboarding::Existing(_) => unreachable!("the first call makes the host"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn become_host(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+) -> Result<Onboarding<host::Model>, Error> {
+    let role = host::ActiveModel {
+        user_id: Set(user_id),
+        ..Default::default()
+    };
+    onboard::<host::Entity>(db, role).await
+}
+
+/// Ends the user's hosting and gives back the host that was deleted, `None` if there was none, be
+/// it that the user was no host or that there is no such user.
+///
+/// # Errors
+///
+/// - [`Error::StillReferenced`]: another table has rows of this host.
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
+///   for [`onboard`]. After an unknown outcome call again: `None` says that the first call did it.
+///
+/// # Transactions
+///
+/// Runs in a transaction of its own, or in a savepoint of the caller's, so that a refusal leaves
+/// that usable. PostgreSQL and SQLite: one statement; MariaDB/MySQL: one, or two if there is a
+/// host.
+///
+/// # Concurrency
+///
+/// Of any number of callers exactly one gets the host, the others `None`.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{become_host, sign_up, stop_hosting};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+/// let host = become_host(&db, ada.id).await?.into_model();
+///
+/// assert_eq!(stop_hosting(&db, ada.id).await?, Some(host));
+/// assert_eq!(stop_hosting(&db, ada.id).await?, None);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    user_id: Uuid,
+) -> Result<Option<host::Model>, Error> {
+    let unit = begin(db).await?;
+    let outcome =
+        statements::delete_host(&unit, user_id)
+            .await
+            .map_err(|source| match Violation::of(&source) {
+                Some(Violation::Foreign) => Error::StillReferenced { source },
+                _ => Error::from_driver(source, Sent::Revocable),
+            });
+    finish::<C, _>(unit, outcome).await
+}

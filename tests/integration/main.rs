@@ -1,0 +1,27 @@
+//! What the library promises, on every backend.
+//!
+//! One binary, so that the crates are linked once. SQLite always runs. PostgreSQL and MariaDB run
+//! where the feature is on and `GUESTHOUSE_TEST_POSTGRES` or `GUESTHOUSE_TEST_MARIADB` names a
+//! server on which databases can be created; `scripts/test` starts both. Where
+//! `GUESTHOUSE_TEST_REQUIRE` or `CI` is set, a missing server is a failure.
+
+#[macro_use]
+mod support;
+
+mod accounts;
+mod budget;
+mod cancellation;
+mod change_email;
+mod courier;
+mod delete_user;
+mod email;
+mod entity;
+mod errors;
+mod find;
+mod hosting;
+mod migration;
+mod onboarding;
+mod quickstart;
+mod race;
+mod sign_up;
+mod transactions;

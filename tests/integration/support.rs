@@ -1,0 +1,310 @@
+//! A fresh, migrated database for each test, and what tests ask of it.
+
+use std::{
+    env,
+    future::Future,
+    io::Write,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use guesthouse::{Email, guest, host, user};
+use guesthouse_migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, EntityTrait, QueryOrder,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+    MariaDb,
+}
+
+impl Backend {
+    fn is_built(self) -> bool {
+        match self {
+            Self::Sqlite => cfg!(feature = "sqlite"),
+            Self::Postgres => cfg!(feature = "postgres"),
+            Self::MariaDb => cfg!(feature = "mysql"),
+        }
+    }
+
+    /// The environment variable that names a server.
+    fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("GUESTHOUSE_TEST_POSTGRES"),
+            Self::MariaDb => Some("GUESTHOUSE_TEST_MARIADB"),
+        }
+    }
+
+    /// Why tests on this backend cannot run here, if they cannot.
+    fn missing(self) -> Option<String> {
+        if !self.is_built() {
+            return Some(format!("{self:?}: its feature is off"));
+        }
+        let variable = self.variable()?;
+        env::var_os(variable)
+            .is_none()
+            .then(|| format!("{self:?}: {variable} is not set"))
+    }
+}
+
+fn servers_are_required() -> bool {
+    ["GUESTHOUSE_TEST_REQUIRE", "CI"]
+        .iter()
+        .any(|name| env::var_os(name).is_some())
+}
+
+/// Says what a run without servers leaves out, past the test runner's capture of output; where
+/// servers are required, fails instead.
+#[test]
+fn every_backend_is_run_or_named() {
+    let missing: Vec<_> = [Backend::Sqlite, Backend::Postgres, Backend::MariaDb]
+        .into_iter()
+        .filter_map(Backend::missing)
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let missing = missing.join("; ");
+    assert!(!servers_are_required(), "left out: {missing}");
+    writeln!(
+        std::io::stderr(),
+        "left out: {missing}. `scripts/test` runs all."
+    )
+    .unwrap();
+}
+
+/// Runs the test body on each backend, as three tests in a module of the body's name.
+macro_rules! on_each_backend {
+    ($($(#[$doc:meta])* async fn $name:ident($db:ident: TestDb) $body:block)+) => {$(
+        $(#[$doc])*
+        mod $name {
+            #[allow(unused_imports, reason = "not every body needs what its file imports")]
+            use super::*;
+            use $crate::support::{Backend, TestDb};
+
+            async fn body($db: TestDb) $body
+
+            #[test]
+            fn sqlite() {
+                $crate::support::run(Backend::Sqlite, body);
+            }
+
+            #[test]
+            fn postgres() {
+                $crate::support::run(Backend::Postgres, body);
+            }
+
+            #[test]
+            fn mariadb() {
+                $crate::support::run(Backend::MariaDb, body);
+            }
+        }
+    )+};
+}
+
+/// Runs `test` on a database of its own, which goes when the test ends, however it ends.
+pub fn run<F, Fut>(backend: Backend, test: F)
+where
+    F: FnOnce(TestDb) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    run_on(backend, true, test);
+}
+
+/// As [`run`], on a database without tables.
+pub fn run_unmigrated<F, Fut>(backend: Backend, test: F)
+where
+    F: FnOnce(TestDb) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    run_on(backend, false, test);
+}
+
+fn run_on<F, Fut>(backend: Backend, migrated: bool, test: F)
+where
+    F: FnOnce(TestDb) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    if let Some(missing) = backend.missing() {
+        assert!(!servers_are_required(), "{missing}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let home = Home::create(backend).await;
+        let pool = connect(&home.url, 8).await;
+        if migrated {
+            Migrator::up(&pool, None).await.unwrap();
+        }
+        let db = TestDb {
+            backend,
+            url: home.url.clone(),
+            pool,
+        };
+        // Nothing here takes minutes; a caller who waits for ever is a failure, not a hung run.
+        let bounded = tokio::time::timeout(Duration::from_secs(120), test(db));
+        let outcome = AssertUnwindSafe(bounded).catch_unwind().await;
+        home.remove().await;
+        match outcome {
+            Ok(finished) => finished.expect("the test did not come to its end"),
+            Err(panic) => resume_unwind(panic),
+        }
+    });
+}
+
+/// A database on a server, or a file.
+struct Home {
+    url: String,
+    server: Option<(DatabaseConnection, String)>,
+    _folder: Option<TempDir>,
+}
+
+impl Home {
+    async fn create(backend: Backend) -> Self {
+        let Some(variable) = backend.variable() else {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}/test.db?mode=rwc", folder.path().display());
+            return Self {
+                url,
+                server: None,
+                _folder: Some(folder),
+            };
+        };
+        let server = env::var(variable).unwrap();
+        let (address, _) = server.rsplit_once('/').unwrap();
+        let name = format!("guesthouse_{}", Uuid::now_v7().simple());
+        let admin = connect(&server, 1).await;
+        admin
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        Self {
+            url: format!("{address}/{name}"),
+            server: Some((admin, name)),
+            _folder: None,
+        }
+    }
+
+    async fn remove(self) {
+        if let Some((admin, name)) = self.server {
+            let force = match admin.get_database_backend() {
+                sea_orm::DbBackend::Postgres => " WITH (FORCE)",
+                _ => "",
+            };
+            admin
+                .execute_unprepared(&format!("DROP DATABASE {name}{force}"))
+                .await
+                .unwrap();
+            admin.close().await.unwrap();
+        }
+    }
+}
+
+async fn connect(url: &str, connections: u32) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).sqlx_logging(false);
+    Database::connect(options).await.unwrap()
+}
+
+/// One test's database.
+pub struct TestDb {
+    pub backend: Backend,
+    pub url: String,
+    /// Eight connections.
+    pub pool: DatabaseConnection,
+}
+
+/// Every row there is.
+#[derive(Debug, PartialEq)]
+pub struct Rows {
+    pub users: Vec<user::Model>,
+    pub guests: Vec<guest::Model>,
+    pub hosts: Vec<host::Model>,
+}
+
+impl TestDb {
+    /// Another pool on the same database.
+    pub async fn pool_of(&self, connections: u32) -> DatabaseConnection {
+        connect(&self.url, connections).await
+    }
+
+    /// Another pool that tells which statements it sent.
+    pub async fn counted_pool(&self) -> (DatabaseConnection, Statements) {
+        let mut pool = self.pool_of(2).await;
+        let statements = Statements::default();
+        let log = statements.clone();
+        pool.set_metric_callback(move |info| {
+            log.0.lock().unwrap().push(info.statement.sql.clone());
+        });
+        (pool, statements)
+    }
+
+    pub async fn rows(&self) -> Rows {
+        Rows {
+            users: user::Entity::find()
+                .order_by_asc(user::Column::Id)
+                .all(&self.pool)
+                .await
+                .unwrap(),
+            guests: guest::Entity::find()
+                .order_by_asc(guest::Column::Id)
+                .all(&self.pool)
+                .await
+                .unwrap(),
+            hosts: host::Entity::find()
+                .order_by_asc(host::Column::Id)
+                .all(&self.pool)
+                .await
+                .unwrap(),
+        }
+    }
+
+    /// Runs SQL as an administrator would type it.
+    pub async fn execute(&self, sql: &str) {
+        self.pool.execute_unprepared(sql).await.unwrap();
+    }
+
+    /// A user who has signed up.
+    pub async fn user(&self, name: &str) -> user::Model {
+        guesthouse::sign_up(&self.pool, email(name))
+            .await
+            .unwrap()
+            .user
+    }
+
+    /// A user who has become a host.
+    pub async fn host(&self, name: &str) -> host::Model {
+        let user = self.user(name).await;
+        guesthouse::become_host(&self.pool, user.id)
+            .await
+            .unwrap()
+            .into_model()
+    }
+}
+
+/// The statements a pool sent, `BEGIN`, `SAVEPOINT` and their ends left out.
+#[derive(Clone, Default)]
+pub struct Statements(Arc<Mutex<Vec<String>>>);
+
+impl Statements {
+    /// The statements since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+pub fn email(name: &str) -> Email {
+    format!("{name}@example.com").parse().unwrap()
+}
