@@ -25,11 +25,32 @@ const ATTEMPTS: usize = 3;
 /// # Examples
 ///
 /// ```
-/// use guesthouse::{Role, guest};
+/// use guesthouse::{Role, user};
+/// use sea_orm::entity::prelude::*;
 ///
-/// // The guest of this library would make a role too:
-/// struct Example;
-/// assert_eq!(<guesthouse::host::Entity as Role>::user_id(), guesthouse::host::Column::UserId);
+/// #[sea_orm::model]
+/// #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+/// #[sea_orm(table_name = "couriers")]
+/// pub struct Model {
+///     #[sea_orm(primary_key, auto_increment = false)]
+///     pub id: Uuid,
+///     #[sea_orm(unique)]
+///     pub user_id: Uuid,
+///     pub vehicle: String,
+///     #[sea_orm(belongs_to, from = "user_id", to = "id", on_delete = "Restrict")]
+///     pub user: BelongsTo<user::Entity>,
+/// }
+///
+/// impl ActiveModelBehavior for ActiveModel {}
+///
+/// impl Role for Entity {
+///     fn user_id() -> Column {
+///         Column::UserId
+///     }
+/// }
+///
+/// assert_eq!(Entity::user_id().as_str(), "user_id");
+/// # fn main() {}
 /// ```
 pub trait Role: EntityTrait<ActiveModel: Send> {
     /// The unique foreign key to `users.id`.

@@ -3,7 +3,10 @@
 
 use std::any::TypeId;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionSession, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, TransactionSession,
+    TransactionTrait,
+};
 
 use crate::error::{Error, Sent};
 
@@ -11,10 +14,19 @@ use crate::error::{Error, Sent};
 ///
 /// Dropping what it returns undoes everything sent through it, so a cancelled future leaves
 /// nothing behind.
-pub(crate) async fn begin<C: TransactionTrait>(db: &C) -> Result<C::Transaction, Error> {
-    db.begin()
-        .await
-        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+pub(crate) async fn begin<C>(db: &C) -> Result<C::Transaction, Error>
+where
+    C: ConnectionTrait + TransactionTrait,
+{
+    let failed = |source| Error::from_driver(source, Sent::Revocable);
+    let is_connection = typeid::of::<C>() == TypeId::of::<DatabaseConnection>();
+    if db.get_database_backend() == DbBackend::Postgres && !is_connection {
+        // When a dead transaction refuses a SAVEPOINT, sqlx 0.9 rolls all of it back, and what the
+        // caller sends next would commit statement by statement. It does no such thing when any
+        // other statement is refused.
+        db.execute_unprepared("SELECT 1").await.map_err(failed)?;
+    }
+    db.begin().await.map_err(failed)
 }
 
 /// Commits what `outcome` did, or undoes it and gives the reason back.

@@ -85,7 +85,11 @@ mod tests {
     #[test]
     fn ids_ascend() {
         let ids: Vec<_> = (0..1_000)
-            .map(|_| on_save(<user::ActiveModel as Default>::default(), true).id.unwrap())
+            .map(|_| {
+                on_save(<user::ActiveModel as Default>::default(), true)
+                    .id
+                    .unwrap()
+            })
             .collect();
         assert!(ids.is_sorted());
     }

@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{DbBackend, Statement},
+    sea_orm::{ConnectionTrait, DbBackend, Statement},
 };
 
 use crate::force;
@@ -37,7 +37,7 @@ pub(crate) async fn create(
 pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let backend = manager.get_database_backend();
-    if backend == DbBackend::MySql && !manager.has_table(table).await? {
+    if backend == DbBackend::MySql && !exists_on_mysql(db, table).await? {
         return Ok(());
     }
     if backend == DbBackend::Postgres {
@@ -53,4 +53,16 @@ pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Re
         )));
     }
     manager.drop_table(Table::drop().table(table).take()).await
+}
+
+/// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
+/// crate's to demand of a program that brings its own drivers.
+async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        DbBackend::MySql,
+        "SELECT 1 FROM information_schema.tables
+         WHERE table_schema = database() AND table_name = ?",
+        [table.into()],
+    );
+    Ok(db.query_one_raw(statement).await?.is_some())
 }
