@@ -49,8 +49,9 @@ const ATTEMPTS: usize = 3;
 ///     }
 /// }
 ///
-/// assert_eq!(Entity::user_id().as_str(), "user_id");
-/// # fn main() {}
+/// fn main() {
+///     assert_eq!(Entity::user_id().as_str(), "user_id");
+/// }
 /// ```
 pub trait Role: EntityTrait<ActiveModel: Send> {
     /// The unique foreign key to `users.id`.

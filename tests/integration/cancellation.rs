@@ -117,7 +117,7 @@ on_each_backend! {
             async |pool, _| become_host(&pool, ada.id).await,
             async |n, outcome| {
                 let host = become_host(&db.pool, ada.id).await.unwrap().into_model();
-                assert_eq!(db.rows().await.hosts, [host.clone()], "after {n} polls");
+                assert_eq!(db.rows().await.hosts, std::slice::from_ref(&host), "after {n} polls");
                 if let Some(done) = outcome {
                     assert_eq!(done.unwrap().into_model(), host);
                 }

@@ -14,7 +14,7 @@ on_each_backend! {
         delete_user(&db.pool, ada.id).await.unwrap();
 
         let Rows { users, guests, hosts } = db.rows().await;
-        assert_eq!(users, [grace.clone()]);
+        assert_eq!(users, std::slice::from_ref(&grace));
         assert_eq!(guests.iter().map(|guest| guest.user_id).collect::<Vec<_>>(), [grace.id]);
         assert!(hosts.is_empty(), "{hosts:?}");
     }

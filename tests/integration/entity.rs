@@ -3,8 +3,7 @@
 use chrono::{DateTime, FixedOffset, SubsecRound, TimeDelta, Utc};
 use guesthouse::{guest, host, user};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
-    Statement,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, IntoActiveModel, Statement,
 };
 
 use crate::support::{Backend as On, TestDb as Db};
@@ -145,7 +144,7 @@ on_each_backend! {
     }
 
     async fn has_one_relations_load(db: TestDb) {
-        use sea_orm::{EntityLoaderTrait, ModelTrait, QueryFilter};
+        use sea_orm::{ModelTrait, QueryFilter};
         let host = db.host("ada").await;
         let user = host.find_related(user::Entity).one(&db.pool).await.unwrap().unwrap();
         let guest = user.find_related(guest::Entity).one(&db.pool).await.unwrap().unwrap();

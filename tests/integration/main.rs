@@ -5,6 +5,12 @@
 //! server on which databases can be created; `scripts/test` starts both. Where
 //! `GUESTHOUSE_TEST_REQUIRE` or `CI` is set, a missing server is a failure.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the report"
+)]
+
 #[macro_use]
 mod support;
 

@@ -86,7 +86,6 @@ macro_rules! on_each_backend {
     ($($(#[$doc:meta])* async fn $name:ident($db:ident: TestDb) $body:block)+) => {$(
         $(#[$doc])*
         mod $name {
-            #[allow(unused_imports, reason = "not every body needs what its file imports")]
             use super::*;
             use $crate::support::{Backend, TestDb};
 
@@ -116,23 +115,6 @@ where
     F: FnOnce(TestDb) -> Fut,
     Fut: Future<Output = ()>,
 {
-    run_on(backend, true, test);
-}
-
-/// As [`run`], on a database without tables.
-pub fn run_unmigrated<F, Fut>(backend: Backend, test: F)
-where
-    F: FnOnce(TestDb) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    run_on(backend, false, test);
-}
-
-fn run_on<F, Fut>(backend: Backend, migrated: bool, test: F)
-where
-    F: FnOnce(TestDb) -> Fut,
-    Fut: Future<Output = ()>,
-{
     if let Some(missing) = backend.missing() {
         assert!(!servers_are_required(), "{missing}");
         return;
@@ -145,9 +127,7 @@ where
     runtime.block_on(async {
         let home = Home::create(backend).await;
         let pool = connect(&home.url, 8).await;
-        if migrated {
-            Migrator::up(&pool, None).await.unwrap();
-        }
+        Migrator::up(&pool, None).await.unwrap();
         let db = TestDb {
             backend,
             url: home.url.clone(),
