@@ -7,6 +7,7 @@ use sea_orm::{
     TransactionTrait,
     sea_query::Expr,
 };
+use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
 
 use crate::{
@@ -78,6 +79,7 @@ impl Account {
     /// # Ok(())
     /// # }
     /// ```
+    #[instrument(level = "debug", skip_all, fields(%user_id, found), err(level = "debug"))]
     pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Self>, Error> {
         find_one(db, user::Column::Id.eq(user_id)).await
     }
@@ -108,6 +110,7 @@ impl Account {
     /// # Ok(())
     /// # }
     /// ```
+    #[instrument(level = "debug", skip_all, fields(found), err(level = "debug"))]
     pub async fn find_by_email(
         db: &impl ConnectionTrait,
         email: &Email,
@@ -118,8 +121,9 @@ impl Account {
 
 async fn find_one(db: &impl ConnectionTrait, which: Expr) -> Result<Option<Account>, Error> {
     let row = select().filter(which).one(db).await;
-    row.map(|row| row.map(Account::from))
-        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+    let row = row.map_err(|source| Error::from_driver(source, Sent::Revocable))?;
+    Span::current().record("found", row.is_some());
+    Ok(row.map(Account::from))
 }
 
 /// Makes a user and its guest, together or not at all. It never makes a host.
@@ -164,6 +168,7 @@ async fn find_one(db: &impl ConnectionTrait, which: Expr) -> Result<Option<Accou
 /// # Ok(())
 /// # }
 /// ```
+#[instrument(level = "debug", skip_all, fields(user_id), err(level = "debug"))]
 pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     email: Email,
@@ -181,6 +186,7 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
     let guest = guest.before_save(db, true).await.map_err(hook)?;
 
     let (user, guest) = statements::insert_user_with_guest(db, &user, &guest).await?;
+    Span::current().record("user_id", display(user.id));
     Ok(Account {
         user,
         guest: Some(guest),
@@ -223,6 +229,7 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
 /// # Ok(())
 /// # }
 /// ```
+#[instrument(level = "debug", skip_all, fields(%user_id), err(level = "debug"))]
 pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
@@ -285,6 +292,7 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
 /// # Ok(())
 /// # }
 /// ```
+#[instrument(level = "debug", skip_all, fields(%user_id), err(level = "debug"))]
 pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,

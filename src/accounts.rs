@@ -4,6 +4,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Select,
 };
+use tracing::{Span, instrument};
 use uuid::Uuid;
 
 use crate::{
@@ -129,6 +130,7 @@ impl Accounts {
     ///
     /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
     /// is an empty page without a next one.
+    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, rows), err(level = "debug"))]
     pub async fn fetch(self, db: &impl ConnectionTrait) -> Result<Page, Error> {
         if self.limit == 0 {
             return Ok(Page {
@@ -157,6 +159,7 @@ impl Accounts {
         let mut accounts: Vec<Account> = rows.into_iter().map(Account::from).collect();
         let more = accounts.len() > self.limit as usize;
         accounts.truncate(self.limit as usize);
+        Span::current().record("rows", accounts.len());
         let next = accounts
             .last()
             .filter(|_| more)
@@ -173,6 +176,7 @@ impl Accounts {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one.
+    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter), err(level = "debug"))]
     pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
         let users = user::Entity::find();
         match self.filter {

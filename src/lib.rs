@@ -8,6 +8,7 @@ mod accounts;
 mod email;
 mod error;
 mod onboarding;
+pub mod retry;
 mod statements;
 mod unit_of_work;
 
@@ -17,3 +18,4 @@ pub use email::{Email, InvalidEmail};
 pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
 pub use onboarding::{Onboarding, Role, become_host, onboard, stop_hosting};
+pub use retry::{retry, transaction};

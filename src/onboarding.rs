@@ -4,6 +4,7 @@ use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait,
     IdenStatic, TransactionTrait, Value,
 };
+use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
 
 use crate::{
@@ -146,6 +147,12 @@ impl<M> Onboarding<M> {
 /// # Ok(())
 /// # }
 /// ```
+#[instrument(
+    level = "debug",
+    skip_all,
+    fields(role = R::default().table_name(), user_id, outcome),
+    err(level = "debug")
+)]
 pub async fn onboard<R: Role>(
     db: &impl ConnectionTrait,
     role: R::ActiveModel,
@@ -155,16 +162,22 @@ pub async fn onboard<R: Role>(
         .await
         .map_err(|source| Error::Database { source })?;
     let user_id = user_id_of::<R>(&role)?;
+    let span = Span::current();
+    span.record("user_id", display(user_id));
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
         match statements::onboard_once::<R, _>(db, &role, user_id).await? {
             Attempt::New(model) => {
+                span.record("outcome", "new");
                 return R::ActiveModel::after_save(model, db, true)
                     .await
                     .map(Onboarding::New)
                     .map_err(|source| Error::Database { source });
             }
-            Attempt::Existing(model) => return Ok(Onboarding::Existing(model)),
+            Attempt::Existing(model) => {
+                span.record("outcome", "existing");
+                return Ok(Onboarding::Existing(model));
+            }
             Attempt::UserNotFound => return Err(Error::UserNotFound { user_id }),
             Attempt::Neither { clash } => last_clash = clash,
         }
@@ -265,6 +278,7 @@ pub async fn become_host(
 /// # Ok(())
 /// # }
 /// ```
+#[instrument(level = "debug", skip_all, fields(%user_id, found), err(level = "debug"))]
 pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
@@ -277,5 +291,7 @@ pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
                 Some(Violation::Foreign) => Error::StillReferenced { source },
                 _ => Error::from_driver(source, Sent::Revocable),
             });
-    finish::<C, _>(unit, outcome).await
+    let host = finish::<C, _>(unit, outcome).await?;
+    Span::current().record("found", host.is_some());
+    Ok(host)
 }

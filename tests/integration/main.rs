@@ -29,5 +29,7 @@ mod migration;
 mod onboarding;
 mod quickstart;
 mod race;
+mod retry;
 mod sign_up;
+mod tracing;
 mod transactions;

@@ -1,0 +1,208 @@
+//! Trying again: after contention only, a bounded number of times, whole transactions.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use guesthouse::{Account, Accounts, Error, become_host, retry, sign_up, transaction};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use crate::support::{Backend as On, email};
+
+fn contention() -> Error {
+    Error::Contention {
+        source: DbErr::Custom("made up".into()),
+    }
+}
+
+/// Calls that fail so often before they succeed.
+fn fails(times: usize, calls: &AtomicUsize) -> Result<usize, Error> {
+    let call = calls.fetch_add(1, Ordering::Relaxed) + 1;
+    if call <= times {
+        Err(contention())
+    } else {
+        Ok(call)
+    }
+}
+
+#[tokio::test]
+async fn seven_times_more_at_most() {
+    for (failures, expected) in [
+        (0, Some(1)),
+        (1, Some(2)),
+        (7, Some(8)),
+        (8, None),
+        (100, None),
+    ] {
+        let calls = AtomicUsize::new(0);
+        let outcome = retry(|| async { fails(failures, &calls) }).await;
+        match expected {
+            Some(call) => assert_eq!(outcome.unwrap(), call),
+            None => assert!(
+                matches!(outcome, Err(Error::Contention { .. })),
+                "{outcome:?}"
+            ),
+        }
+        assert_eq!(calls.into_inner(), expected.unwrap_or(8));
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_contention_is_repeated() {
+    let source = || DbErr::Custom("made up".into());
+    let errors = [
+        Error::EmailTaken,
+        Error::UserNotFound {
+            user_id: Uuid::nil(),
+        },
+        Error::StillHost {
+            user_id: Uuid::nil(),
+        },
+        Error::StillReferenced { source: source() },
+        Error::OutcomeUnknown { source: source() },
+        Error::Aborted { source: source() },
+        Error::Database { source: source() },
+    ];
+    for error in errors {
+        let calls = AtomicUsize::new(0);
+        let outcome: Result<(), _> = retry(|| async {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err(error.clone())
+        })
+        .await;
+        assert_eq!(format!("{:?}", outcome.unwrap_err()), format!("{error:?}"));
+        assert_eq!(calls.into_inner(), 1, "{error:?}");
+    }
+}
+
+on_each_backend! {
+    async fn a_transaction_is_committed_or_undone_as_a_whole(db: TestDb) {
+        let made = transaction(&db.pool, async |txn| {
+            let ada = sign_up(txn, email("ada")).await?;
+            become_host(txn, ada.user.id).await
+        })
+        .await
+        .unwrap();
+        assert!(made.is_new());
+
+        let before = db.rows().await;
+        let refused = transaction(&db.pool, async |txn| {
+            sign_up(txn, email("grace")).await?;
+            sign_up(txn, email("ada")).await
+        })
+        .await;
+        assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
+        assert_eq!(db.rows().await, before);
+    }
+
+    /// A refusal that the work handles does not undo the rest.
+    async fn a_handled_refusal_keeps_the_transaction(db: TestDb) {
+        db.user("ada").await;
+        let grace = transaction(&db.pool, async |txn| {
+            match sign_up(txn, email("ada")).await {
+                Err(Error::EmailTaken) => sign_up(txn, email("grace")).await,
+                other => other,
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(Account::find(&db.pool, grace.user.id).await.unwrap(), Some(grace));
+    }
+
+    /// Each attempt starts from nothing: what an earlier one wrote is gone.
+    async fn contention_inside_runs_the_whole_work_again(db: TestDb) {
+        let calls = AtomicUsize::new(0);
+        let account = transaction(&db.pool, async |txn| {
+            let account = sign_up(txn, email("ada")).await?;
+            fails(3, &calls)?;
+            Ok(account)
+        })
+        .await
+        .unwrap();
+        assert_eq!(calls.into_inner(), 4);
+        assert_eq!(db.rows().await.users, [account.user]);
+    }
+
+    async fn a_transaction_that_always_conflicts_stops_at_the_bound(db: TestDb) {
+        let calls = AtomicUsize::new(0);
+        let outcome = transaction(&db.pool, async |txn| {
+            sign_up(txn, email("ada")).await?;
+            fails(100, &calls)
+        })
+        .await;
+        assert!(matches!(outcome, Err(Error::Contention { .. })), "{outcome:?}");
+        assert_eq!(calls.into_inner(), 8);
+        assert_eq!(db.rows().await.users.len(), 0);
+    }
+
+    /// Twenty transactions that read before they write, in tasks of their own. None may see what
+    /// another one has half done, and all get through.
+    async fn twenty_serializable_transactions_all_succeed(db: TestDb) {
+        let pool = Arc::new(db.pool_of(20).await);
+        let tasks: Vec<_> = (0..20)
+            .map(|n| {
+                let pool = pool.clone();
+                tokio::spawn(async move {
+                    let sqlite = pool.get_database_backend() == sea_orm::DbBackend::Sqlite;
+                    transaction(&pool, async move |txn| {
+                        if !sqlite {
+                            // MariaDB sets the level of the next transaction, and this one runs at
+                            // its default; there the rows lock.
+                            let sql = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+                            let _ = txn.execute_unprepared(sql).await;
+                        }
+                        let before = Accounts::all().count(txn).await?;
+                        let account = sign_up(txn, email(&format!("user{n}"))).await?;
+                        become_host(txn, account.user.id).await.map(|host| (before, host))
+                    })
+                    .await
+                })
+            })
+            .collect();
+        let mut seen = Vec::new();
+        for task in tasks {
+            let (before, host) = task.await.unwrap().unwrap();
+            assert!(host.is_new());
+            seen.push(before);
+        }
+        let rows = db.rows().await;
+        assert_eq!((rows.users.len(), rows.guests.len(), rows.hosts.len()), (20, 20, 20));
+        if db.backend != On::MariaDb {
+            // Serializable: as if one after the other, so each one counted another number.
+            seen.sort_unstable();
+            assert_eq!(seen, (0..20).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// PostgreSQL answers the COMMIT of a dead transaction with success; the caller is told the truth.
+#[test]
+fn an_error_passed_over_is_not_committed() {
+    crate::support::run(On::Postgres, async |db| {
+        let outcome = transaction(&db.pool, async |txn| {
+            let account = sign_up(txn, email("ada")).await?;
+            let _ = txn.execute_unprepared("SELECT 1 / 0").await;
+            Ok(account)
+        })
+        .await;
+        assert!(matches!(outcome, Err(Error::Aborted { .. })), "{outcome:?}");
+        assert_eq!(db.rows().await.users.len(), 0);
+    });
+}
+
+/// The form that the documentation gives for axum handlers and spawned tasks.
+#[test]
+fn retry_is_send_with_borrowed_captures() {
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    crate::support::run(On::Sqlite, async |db| {
+        let ada = db.user("ada").await;
+        let host = is_send(retry(|| become_host(&db.pool, ada.id)))
+            .await
+            .unwrap();
+        assert!(host.is_new());
+    });
+}

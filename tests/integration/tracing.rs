@@ -1,0 +1,92 @@
+//! Every operation is seen by `tracing`, with its outcome and ids, never with an address.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use guesthouse::{
+    Account, Accounts, Error, become_host, change_email, delete_user, retry, sign_up, stop_hosting,
+};
+use sea_orm::DbErr;
+use tracing_subscriber::{filter::LevelFilter, fmt::format::FmtSpan};
+use uuid::Uuid;
+
+use crate::support::email;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+on_each_backend! {
+    async fn outcomes_and_ids_but_no_address(db: TestDb) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        // The body runs on the thread that polls it, so this subscriber sees all of it.
+        let guard = tracing::subscriber::set_default(subscriber);
+
+        let ada = sign_up(&db.pool, email("confidential")).await.unwrap().user.id;
+        sign_up(&db.pool, email("confidential")).await.unwrap_err();
+        let _ = become_host(&db.pool, ada).await.unwrap();
+        let _ = become_host(&db.pool, ada).await.unwrap();
+        become_host(&db.pool, Uuid::nil()).await.unwrap_err();
+        Account::find(&db.pool, ada).await.unwrap().unwrap();
+        Account::find_by_email(&db.pool, &email("confidential")).await.unwrap().unwrap();
+        Accounts::hosts().fetch(&db.pool).await.unwrap();
+        Accounts::hosts().count(&db.pool).await.unwrap();
+        delete_user(&db.pool, ada).await.unwrap_err();
+        stop_hosting(&db.pool, ada).await.unwrap().unwrap();
+        change_email(&db.pool, ada, email("secret")).await.unwrap();
+        delete_user(&db.pool, ada).await.unwrap();
+        let gives_up: Result<(), _> =
+            retry(|| async { Err(Error::Contention { source: DbErr::Custom("secret".into()) }) }).await;
+        gives_up.unwrap_err();
+        drop(guard);
+
+        let text = log.text();
+        let expected = [
+            format!("sign_up{{user_id={ada}}}"),
+            "the e-mail address is taken".to_owned(),
+            format!(r#"onboard{{role="hosts" user_id={ada} outcome="new"}}"#),
+            format!(r#"onboard{{role="hosts" user_id={ada} outcome="existing"}}"#),
+            format!("there is no user {}", Uuid::nil()),
+            format!("find{{user_id={ada} found=true}}"),
+            "find_by_email{found=true}".to_owned(),
+            "fetch{filter=Hosts rows=1}".to_owned(),
+            "count{filter=Hosts}".to_owned(),
+            format!("delete_user{{user_id={ada}}}"),
+            format!("user {ada} is still a host"),
+            format!("stop_hosting{{user_id={ada} found=true}}"),
+            format!("change_email{{user_id={ada}}}"),
+            "contention: trying again".to_owned(),
+        ];
+        for expected in expected {
+            assert!(text.contains(&expected), "{expected} is not in\n{text}");
+        }
+        for secret in ["confidential", "secret", "example.com", "://"] {
+            assert!(!text.contains(secret), "{secret} is in\n{text}");
+        }
+    }
+}
