@@ -1,25 +1,29 @@
 //! Every operation is seen by `tracing`, with its outcome and ids, never with an address.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, io, sync::Once};
 
 use guesthouse::{
     Account, Accounts, Error, become_host, change_email, delete_user, retry, sign_up, stop_hosting,
 };
 use sea_orm::DbErr;
-use tracing_subscriber::{filter::LevelFilter, fmt::format::FmtSpan};
+use tracing_subscriber::{
+    Layer, filter::dynamic_filter_fn, fmt::format::FmtSpan, layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 use uuid::Uuid;
 
 use crate::support::email;
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread has logged, while it listens.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
+        LOG.with_borrow_mut(|log| log.get_or_insert_default().extend_from_slice(text));
         Ok(text.len())
     }
 
@@ -28,25 +32,29 @@ impl io::Write for Log {
     }
 }
 
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
+/// Listens to everything that this thread logs, the drivers included. There is one subscriber for
+/// all threads, since tests run beside each other and `tracing` remembers what nobody listens to.
+fn listen() {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let layer = tracing_subscriber::fmt::layer()
+            .with_span_events(FmtSpan::EXIT)
+            .with_ansi(false)
+            .with_writer(|| Log)
+            .with_filter(dynamic_filter_fn(|_, _| LOG.with_borrow(Option::is_some)));
+        tracing_subscriber::registry().with(layer).init();
+    });
+    LOG.set(Some(Vec::new()));
+}
+
+fn heard() -> String {
+    String::from_utf8(LOG.take().unwrap()).unwrap()
 }
 
 on_each_backend! {
     async fn outcomes_and_ids_but_no_address(db: TestDb) {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_span_events(FmtSpan::CLOSE)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        // The body runs on the thread that polls it, so this subscriber sees all of it.
-        let guard = tracing::subscriber::set_default(subscriber);
-
+        // The body runs on the thread that polls it, so this thread hears all of it.
+        listen();
         let ada = sign_up(&db.pool, email("confidential")).await.unwrap().user.id;
         sign_up(&db.pool, email("confidential")).await.unwrap_err();
         let _ = become_host(&db.pool, ada).await.unwrap();
@@ -63,9 +71,8 @@ on_each_backend! {
         let gives_up: Result<(), _> =
             retry(|| async { Err(Error::Contention { source: DbErr::Custom("secret".into()) }) }).await;
         gives_up.unwrap_err();
-        drop(guard);
 
-        let text = log.text();
+        let text = heard();
         let expected = [
             format!("sign_up{{user_id={ada}}}"),
             "the e-mail address is taken".to_owned(),
