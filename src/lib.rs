@@ -5,6 +5,8 @@ compile_error!("guesthouse needs a database: enable feature `sqlite`, `postgres`
 
 mod account;
 mod accounts;
+mod audit;
+mod bulk;
 mod email;
 mod error;
 mod onboarding;
@@ -14,6 +16,8 @@ mod unit_of_work;
 
 pub use account::{Account, change_email, delete_user, sign_up};
 pub use accounts::{Accounts, Page};
+pub use audit::{Audit, audit, backfill_guests};
+pub use bulk::{Onboardings, SignUps, become_hosts, sign_up_all};
 pub use email::{Email, InvalidEmail};
 pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};

@@ -4,6 +4,8 @@
 //! stops at the first row, and an error that comes after it, such as SQLite's failed commit of
 //! that very statement, would be lost.
 
+pub(crate) mod bulk;
+
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
     IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryResult, QuerySelect,

@@ -15,7 +15,9 @@
 mod support;
 
 mod accounts;
+mod audit;
 mod budget;
+mod bulk;
 mod cancellation;
 mod change_email;
 mod courier;

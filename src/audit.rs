@@ -1,0 +1,166 @@
+//! Adopting a database that already has users: counting and giving each its guest.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement, TransactionTrait,
+};
+use tracing::instrument;
+use uuid::Uuid;
+
+use crate::{
+    bulk::new_guest,
+    error::{Error, Sent},
+    guest,
+    statements::bulk::{self, Rows},
+    unit_of_work::last_word_of,
+    user,
+};
+
+/// Users of one batch.
+const BATCH: u64 = 1_000;
+
+/// How many there are of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Users.
+    pub users: u64,
+    /// Hosts.
+    pub hosts: u64,
+    /// Users without a guest, for [`backfill_guests`].
+    pub users_without_guest: u64,
+}
+
+/// Counts users, hosts, and users without a guest.
+///
+/// # Errors
+///
+/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+///
+/// # Transactions
+///
+/// One statement, so the three counts belong to one moment.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Audit, audit, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// sign_up(&db, "ada@example.com".parse()?).await?;
+/// assert_eq!(audit(&db).await?, Audit { users: 1, hosts: 0, users_without_guest: 0 });
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(level = "debug", skip_all, err(level = "debug"))]
+pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
+    let statement = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM hosts) AS hosts, \
+         (SELECT count(*) FROM users LEFT JOIN guests ON guests.user_id = users.id \
+         WHERE guests.id IS NULL) AS users_without_guest",
+    );
+    let failed = |source| Error::from_driver(source, Sent::Revocable);
+    let row = db.query_one_raw(statement).await.map_err(failed)?;
+    let row = row.ok_or(Error::Database {
+        source: DbErr::RecordNotFound("counts".into()),
+    })?;
+    let count = |name: &str| {
+        row.try_get::<i64>("", name)
+            .map(i64::cast_unsigned)
+            .map_err(failed)
+    };
+    Ok(Audit {
+        users: count("users")?,
+        hosts: count("hosts")?,
+        users_without_guest: count("users_without_guest")?,
+    })
+}
+
+/// Gives every user without a guest exactly one, and returns how many it gave.
+///
+/// Works in batches of 1,000 users by keyset, so memory stays the same however many there are.
+/// `progress` gets the running total after each batch. It can be stopped at any point and run
+/// again: what was given stays given, and nobody gets a second guest.
+///
+/// # Errors
+///
+/// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
+/// for [`sign_up`](crate::sign_up). What earlier batches gave stays, unless in a transaction of the
+/// caller's; calling again goes on.
+///
+/// # Transactions
+///
+/// Three statements a batch. Each batch is committed by itself, unless the caller's transaction is
+/// given. The last one finds nobody.
+///
+/// # Concurrency
+///
+/// The unique index on `user_id` judges, so it is safe beside sign-ups and beside itself. A user
+/// deleted meanwhile is passed over.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{audit, backfill_guests, user};
+/// use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let raw = user::ActiveModel { email: Set("ada@example.com".into()), ..Default::default() };
+/// raw.insert(&db).await?;
+///
+/// let given = backfill_guests(&db, |total| assert_eq!(total, 1)).await?;
+/// assert_eq!(given, 1);
+/// assert_eq!(audit(&db).await?.users_without_guest, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(level = "debug", skip_all, err(level = "debug"))]
+pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, Error> {
+    let read = |source| Error::from_driver(source, Sent::Revocable);
+    let mut total = 0;
+    let mut after = None;
+    loop {
+        let users = users_without_guest(db, after).await.map_err(read)?;
+        let Some(last) = users.last() else {
+            return Ok(total);
+        };
+        after = Some(*last);
+
+        let mut guests = Vec::with_capacity(users.len());
+        for user_id in users {
+            guests.push(new_guest(db, user_id).await.map_err(read)?);
+        }
+        let rows = Rows::guests(&guests);
+        bulk::insert(db, &rows)
+            .await
+            .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
+        total += bulk::present(db, &rows).await.map_err(read)?.len() as u64;
+        progress(total);
+    }
+}
+
+async fn users_without_guest(
+    db: &impl ConnectionTrait,
+    after: Option<Uuid>,
+) -> Result<Vec<Uuid>, DbErr> {
+    let mut select = user::Entity::find()
+        .left_join(guest::Entity)
+        .filter(guest::Column::Id.is_null())
+        .select_only()
+        .column(user::Column::Id)
+        .order_by_asc(user::Column::Id)
+        .limit(BATCH);
+    if let Some(user_id) = after {
+        select = select.filter(user::Column::Id.gt(user_id));
+    }
+    select.into_tuple().all(db).await
+}
