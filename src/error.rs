@@ -239,6 +239,11 @@ impl Violation {
     }
 }
 
+/// The database's code for an error, if it was the database that raised it.
+pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    database_error(error)?.code()
+}
+
 fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     driver_error(error)?.as_database_error()
 }
@@ -270,11 +275,7 @@ impl fmt::Display for Error {
             Self::Aborted { .. } => f.write_str("the transaction had already failed; roll it back"),
             Self::Database { .. } => f.write_str("the database could not do it"),
         }?;
-        match self
-            .driver()
-            .and_then(database_error)
-            .and_then(|error| error.code())
-        {
+        match self.driver().and_then(code) {
             Some(code) => write!(f, " (code {code})"),
             None => Ok(()),
         }
@@ -297,11 +298,7 @@ impl fmt::Debug for Error {
         if let Self::UserNotFound { user_id } | Self::StillHost { user_id } = self {
             debug.field("user_id", user_id);
         }
-        if let Some(code) = self
-            .driver()
-            .and_then(database_error)
-            .and_then(|error| error.code())
-        {
+        if let Some(code) = self.driver().and_then(code) {
             debug.field("code", &code);
         }
         debug.finish()

@@ -11,6 +11,7 @@ mod email;
 mod error;
 mod onboarding;
 pub mod retry;
+mod schema;
 mod statements;
 mod unit_of_work;
 
@@ -23,3 +24,4 @@ pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
 pub use onboarding::{Onboarding, Role, become_host, onboard, stop_hosting};
 pub use retry::{retry, transaction};
+pub use schema::{Difference, SchemaError, verify_schema};

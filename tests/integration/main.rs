@@ -32,6 +32,7 @@ mod onboarding;
 mod quickstart;
 mod race;
 mod retry;
+mod schema;
 mod sign_up;
 mod tracing;
 mod transactions;

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use crate::support::{Backend as On, TestDb as Db};
 
 /// All that the catalogue says of the tables, one fact a line, sorted.
-async fn catalogue(db: &Db) -> Vec<String> {
+pub async fn catalogue(db: &Db) -> Vec<String> {
     let queries: &[&str] = match db.backend {
         On::Sqlite => {
             &["SELECT type || ' ' || name || ': ' || coalesce(sql, '') FROM sqlite_master"]

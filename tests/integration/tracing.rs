@@ -34,7 +34,7 @@ impl io::Write for Log {
 
 /// Listens to everything that this thread logs, the drivers included. There is one subscriber for
 /// all threads, since tests run beside each other and `tracing` remembers what nobody listens to.
-fn listen() {
+pub fn listen() {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
         let layer = tracing_subscriber::fmt::layer()
@@ -47,7 +47,7 @@ fn listen() {
     LOG.set(Some(Vec::new()));
 }
 
-fn heard() -> String {
+pub fn heard() -> String {
     String::from_utf8(LOG.take().unwrap()).unwrap()
 }
 

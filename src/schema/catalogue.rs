@@ -1,0 +1,207 @@
+//! What the database's own catalogue says of the tables, in one form for every backend.
+
+mod definition;
+mod mysql;
+mod postgres;
+mod sqlite;
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    DatabaseConnection, DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, Statement,
+};
+
+use super::Table as Wanted;
+
+pub(super) use definition::mentions;
+
+/// What there is of the tables that were asked for.
+pub(super) struct Catalogue {
+    /// The connection on which foreign keys are not enforced, if there is one.
+    pub foreign_keys_off: Option<&'static str>,
+    pub dialect: Dialect,
+    pub tables: BTreeMap<String, Table>,
+}
+
+/// How a backend goes about types.
+pub(super) struct Dialect {
+    /// What a type is called in a declaration.
+    pub name: fn(Kind) -> &'static str,
+    /// Whether a column declared like this gives back the values that it is given.
+    pub holds: fn(Kind, &str) -> bool,
+}
+
+/// The kinds of value that the tables hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Uuid,
+    Text,
+    /// With its microseconds.
+    Moment,
+}
+
+#[derive(Default)]
+pub(super) struct Table {
+    pub columns: Vec<Column>,
+    pub indexes: Vec<Index>,
+    pub foreign_keys: Vec<ForeignKey>,
+    /// What checks demand, as [`definition::bare`] has it.
+    pub checks: Vec<String>,
+}
+
+#[derive(FromQueryResult)]
+pub(super) struct Column {
+    table_name: String,
+    pub name: String,
+    pub declared: String,
+    /// How many characters fit, if that is limited.
+    pub characters: Option<i64>,
+    pub nullable: bool,
+    /// Whether an insert that leaves it out gets a value other than null.
+    pub filled: bool,
+    /// The collation, if different texts can be equal under it.
+    pub folding: Option<String>,
+}
+
+pub(super) struct Index {
+    pub name: String,
+    pub primary: bool,
+    pub unique: bool,
+    pub flaw: Option<Flaw>,
+    pub parts: Vec<Part>,
+}
+
+/// What an index is over.
+pub(super) enum Part {
+    Column(String),
+    Expression(String),
+}
+
+/// Why a unique index does not keep a column unique, or is not the judge that an insert needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub(super) enum Flaw {
+    #[sea_orm(string_value = "partial")]
+    Partial,
+    #[sea_orm(string_value = "deferrable")]
+    Deferrable,
+    #[sea_orm(string_value = "invalid")]
+    Invalid,
+    #[sea_orm(string_value = "prefix")]
+    Prefix,
+}
+
+/// A foreign key of one column.
+#[derive(FromQueryResult)]
+pub(super) struct ForeignKey {
+    table_name: String,
+    pub column_name: String,
+    pub to_table: String,
+    pub to_column: String,
+    pub on_delete: String,
+    /// Whether it holds for rows that were there before it.
+    pub validated: bool,
+}
+
+/// One column or expression of an index; an index comes as its parts, in order.
+#[derive(FromQueryResult)]
+struct IndexPart {
+    table_name: String,
+    index_name: String,
+    is_primary: bool,
+    is_unique: bool,
+    flaw: Option<Flaw>,
+    column_name: Option<String>,
+    expression: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct Check {
+    table_name: String,
+    expression: String,
+}
+
+/// Reads what the catalogue has of the wanted tables.
+pub(super) async fn read(
+    db: &DatabaseConnection,
+    wanted: &[Wanted; 3],
+) -> Result<Catalogue, DbErr> {
+    let names = wanted.each_ref().map(|table| table.name);
+    match db.get_database_backend() {
+        DbBackend::Postgres => postgres::read(db, names).await,
+        DbBackend::MySql => mysql::read(db, names).await,
+        _ => sqlite::read(db, names).await,
+    }
+}
+
+/// The rows of one statement, whose three parameters are the names of the tables.
+async fn rows<R: FromQueryResult>(
+    db: &DatabaseConnection,
+    sql: &str,
+    names: [&str; 3],
+) -> Result<Vec<R>, DbErr> {
+    let names = names.map(Into::into);
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, names);
+    R::find_by_statement(statement).all(db).await
+}
+
+/// What a query for one row of settings answers.
+async fn setting<R: FromQueryResult>(db: &DatabaseConnection, sql: &str) -> Result<R, DbErr> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    R::find_by_statement(statement)
+        .one(db)
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("the database told no settings".into()))
+}
+
+/// Sorts rows of the catalogue by table. A table without a column is none.
+fn by_table(
+    columns: Vec<Column>,
+    index_parts: Vec<IndexPart>,
+    foreign_keys: Vec<ForeignKey>,
+    checks: Vec<Check>,
+) -> BTreeMap<String, Table> {
+    let mut tables = BTreeMap::<String, Table>::new();
+    for column in columns {
+        let table = tables.entry(column.table_name.clone()).or_default();
+        table.columns.push(column);
+    }
+    for part in index_parts {
+        if let Some(table) = tables.get_mut(&part.table_name) {
+            table.add(part);
+        }
+    }
+    for key in foreign_keys {
+        if let Some(table) = tables.get_mut(&key.table_name) {
+            table.foreign_keys.push(key);
+        }
+    }
+    for check in checks {
+        if let Some(table) = tables.get_mut(&check.table_name) {
+            table.checks.push(definition::bare(&check.expression));
+        }
+    }
+    tables
+}
+
+impl Table {
+    fn add(&mut self, row: IndexPart) {
+        let part = match row.column_name {
+            Some(name) => Part::Column(name),
+            None => Part::Expression(row.expression.unwrap_or_default()),
+        };
+        match self.indexes.last_mut() {
+            Some(index) if index.name == row.index_name => {
+                index.parts.push(part);
+                index.flaw = index.flaw.or(row.flaw);
+            }
+            _ => self.indexes.push(Index {
+                name: row.index_name,
+                primary: row.is_primary,
+                unique: row.is_unique,
+                flaw: row.flaw,
+                parts: vec![part],
+            }),
+        }
+    }
+}
