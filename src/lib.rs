@@ -7,6 +7,7 @@ mod account;
 mod accounts;
 mod audit;
 mod bulk;
+mod describe;
 mod email;
 mod error;
 mod onboarding;
@@ -14,14 +15,19 @@ pub mod retry;
 mod schema;
 mod statements;
 mod unit_of_work;
+mod view;
 
 pub use account::{Account, change_email, delete_user, sign_up};
 pub use accounts::{Accounts, Page};
 pub use audit::{Audit, audit, backfill_guests};
 pub use bulk::{Onboardings, SignUps, become_hosts, sign_up_all};
+pub use describe::{
+    Association, AssociationKind, ColumnSchema, PerBackend, Schema, TableSchema, Views, describe,
+};
 pub use email::{Email, InvalidEmail};
 pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
 pub use onboarding::{Onboarding, Role, become_host, onboard, stop_hosting};
 pub use retry::{retry, transaction};
 pub use schema::{Difference, SchemaError, verify_schema};
+pub use view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView};
