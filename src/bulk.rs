@@ -93,37 +93,40 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     emails: Vec<Email>,
 ) -> Result<SignUps, Error> {
-    let mut seen = HashSet::new();
-    let mut first: Vec<&Email> = emails.iter().filter(|&email| seen.insert(email)).collect();
-    first.sort_unstable();
-    if first.is_empty() {
+    let mut positions = HashMap::with_capacity(emails.len());
+    for (position, email) in emails.iter().enumerate() {
+        positions.entry(email.as_ref()).or_insert(position);
+    }
+    if positions.is_empty() {
         return Ok(SignUps::default());
     }
+    let mut sorted: Vec<&str> = positions.keys().copied().collect();
+    sorted.sort_unstable();
 
     let unit = begin(db).await?;
-    let outcome = sign_up_in_chunks(&unit, &first).await.map_err(classify);
-    let mut accounts = finish::<C, _>(unit, outcome).await?;
+    let outcome = sign_up_in_chunks(&unit, &sorted).await.map_err(classify);
+    let mut created = finish::<C, _>(unit, outcome).await?;
 
-    // What was made leaves the map at its first mention; all else was refused.
-    let mut sign_ups = SignUps::default();
-    for email in emails {
-        match accounts.remove(email.as_ref()) {
-            Some(account) => sign_ups.created.push(account),
-            None => sign_ups.taken.push(email),
-        }
-    }
+    let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
+    created.sort_by_cached_key(position);
+    let made: HashSet<usize> = created.iter().filter_map(position).collect();
+    let taken: Vec<Email> = emails
+        .into_iter()
+        .enumerate()
+        .filter_map(|(position, email)| (!made.contains(&position)).then_some(email))
+        .collect();
     let span = Span::current();
-    span.record("created", sign_ups.created.len());
-    span.record("taken", sign_ups.taken.len());
-    Ok(sign_ups)
+    span.record("created", created.len());
+    span.record("taken", taken.len());
+    Ok(SignUps { created, taken })
 }
 
-/// The accounts made, by address.
+/// The accounts made.
 async fn sign_up_in_chunks(
     unit: &impl ConnectionTrait,
-    emails: &[&Email],
-) -> Result<HashMap<String, Account>, DbErr> {
-    let mut accounts = HashMap::new();
+    emails: &[&str],
+) -> Result<Vec<Account>, DbErr> {
+    let mut accounts = Vec::new();
     for chunk in emails.chunks(CHUNK) {
         let mut users = Vec::with_capacity(chunk.len());
         for email in chunk {
@@ -143,12 +146,11 @@ async fn sign_up_in_chunks(
             bulk::insert(unit, &Rows::guests(&guests)).await?;
         }
         for (user, guest) in users.into_iter().zip(guests) {
-            let account = Account {
+            accounts.push(Account {
                 user,
                 guest: Some(guest),
                 host: None,
-            };
-            accounts.insert(account.user.email.clone(), account);
+            });
         }
     }
     Ok(accounts)
@@ -292,9 +294,9 @@ async fn onboard_chunk(
     Ok(without_host)
 }
 
-async fn new_user(db: &impl ConnectionTrait, email: &Email) -> Result<user::Model, DbErr> {
+async fn new_user(db: &impl ConnectionTrait, email: &str) -> Result<user::Model, DbErr> {
     let user = user::ActiveModel {
-        email: Set(email.to_string()),
+        email: Set(email.to_owned()),
         ..Default::default()
     };
     user.before_save(db, true).await?.try_into_model()
