@@ -1,4 +1,4 @@
-//! The command line: SeaORM's commands and `sync`.
+//! The command line: SeaORM's commands, `sync`, and the upkeep of a live database.
 //!
 //! | command | does |
 //! | --- | --- |
@@ -9,6 +9,9 @@
 //! | `refresh [--force]` | rolls everything back, applies it again, then syncs |
 //! | `reset [--force]` | rolls everything back |
 //! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
+//! | `verify` | says what in the live schema the library's promises cannot rest on, and what is pending |
+//! | `audit` | counts users, hosts, and users without a guest |
+//! | `backfill-guests` | gives every user without a guest one |
 //!
 //! `--database-url` (or `DATABASE_URL`) says which database, `--entity-dir` (or
 //! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
@@ -34,6 +37,7 @@ use crate::{forced, sync};
 
 mod failure;
 mod turn;
+mod upkeep;
 
 /// Runs the program's own arguments against `migrator`, and returns what `main` exits with.
 ///
@@ -181,6 +185,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Say how the live schema differs from what the library's promises rest on
+    Verify,
+    /// Count users, hosts, and users without a guest
+    Audit,
+    /// Give every user without a guest one
+    BackfillGuests,
 }
 
 impl Program {
@@ -188,6 +198,9 @@ impl Program {
         match self.command {
             Command::Status => self.status::<M>().await?,
             Command::Sync { check } => return self.sync(check).await,
+            Command::Verify => return self.verify::<M>().await,
+            Command::Audit => upkeep::print_audit(&self.connect_to_existing().await?).await?,
+            Command::BackfillGuests => upkeep::backfill(&self.connect_to_existing().await?).await?,
             _ => self.migrate::<M>().await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -224,7 +237,7 @@ impl Program {
             Command::Fresh => M::fresh(&db).await?,
             Command::Refresh { force } => rollback(force, M::refresh(&db)).await?,
             Command::Reset { force } => rollback(force, M::reset(&db)).await?,
-            Command::Status | Command::Sync { .. } => {}
+            _ => {}
         }
         if matches!(
             self.command,
@@ -237,11 +250,20 @@ impl Program {
         Ok(())
     }
 
+    async fn verify<M: MigratorTrait>(&self) -> Result<ExitCode, Failure> {
+        let in_order = upkeep::verify::<M>(&self.connect_to_existing().await?).await?;
+        Ok(if in_order {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
     async fn sync(&self, check: bool) -> Result<ExitCode, Failure> {
         let dir = self.entity_dir().ok_or_else(|| {
             Failure::new("no entity folder: give --entity-dir, or run under cargo".to_owned())
         })?;
-        let db = Database::connect(self.existing_database()).await?;
+        let db = self.connect_to_existing().await?;
         if !check {
             write_entities(&db, &dir).await?;
             return Ok(ExitCode::SUCCESS);
@@ -285,6 +307,10 @@ impl Program {
             Some(Path::new(&package).parent()?.join("entity/src/generated"))
         };
         self.entity_dir.clone().or_else(beside_the_package)
+    }
+
+    async fn connect_to_existing(&self) -> Result<DatabaseConnection, DbErr> {
+        Database::connect(self.existing_database()).await
     }
 
     fn database(&self) -> ConnectOptions {

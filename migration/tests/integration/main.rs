@@ -1,4 +1,4 @@
-//! What can be seen on SQLite alone: the migrations, `sync` and the program.
+//! The migrations, `sync` and the program: on SQLite, and where servers are to be had, on them.
 #![cfg(all(feature = "cli", feature = "sqlite"))]
 #![expect(
     clippy::unwrap_used,
@@ -7,5 +7,7 @@
 
 mod migrations;
 mod program;
+mod scratch;
+mod servers;
 mod support;
 mod sync;

@@ -1,7 +1,12 @@
 //! Databases and runs of the program for the tests.
 
-use std::process::{Command, Output};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
+use futures_util::FutureExt;
 use guesthouse_migration::Migrator;
 use sea_orm_migration::{
     MigratorTrait,
@@ -27,20 +32,26 @@ pub(crate) async fn execute(db: &DatabaseConnection, sql: &str) {
 /// A folder with a database file and an entity folder, for runs of the program.
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
+    url: String,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", dir.path().join("test.db").display());
+        Self { dir, url }
+    }
+
+    /// The same with a database on a server.
+    pub(crate) fn on(url: &str) -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
+            url: url.to_owned(),
         }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!(
-            "sqlite://{}?mode=rwc",
-            self.dir.path().join("test.db").display()
-        )
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
@@ -88,3 +99,35 @@ impl Place {
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
+
+/// Runs `test` with the URL of a new database on the server that `variable` names. Without a server
+/// it does nothing, unless servers are required.
+pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
+    let Ok(server) = std::env::var(variable) else {
+        let required = ["GUESTHOUSE_TEST_REQUIRE", "CI"];
+        let required = required.iter().any(|name| std::env::var_os(name).is_some());
+        assert!(!required, "{variable} is not set");
+        return;
+    };
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("guesthouse_migration_{}_{next}", std::process::id());
+    let admin = Database::connect(&server).await.unwrap();
+    execute(&admin, &format!("CREATE DATABASE {name}")).await;
+    let (address, _) = server.rsplit_once('/').unwrap();
+    let outcome = AssertUnwindSafe(test(&format!("{address}/{name}")))
+        .catch_unwind()
+        .await;
+    let force = if server.starts_with("postgres") {
+        " WITH (FORCE)"
+    } else {
+        ""
+    };
+    execute(&admin, &format!("DROP DATABASE {name}{force}")).await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+pub(crate) const POSTGRES: &str = "GUESTHOUSE_TEST_POSTGRES";
+pub(crate) const MARIADB: &str = "GUESTHOUSE_TEST_MARIADB";

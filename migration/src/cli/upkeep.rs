@@ -1,0 +1,70 @@
+//! The library's questions and repairs: `verify`, `audit` and `backfill-guests`.
+
+use guesthouse::{Audit, SchemaError, audit, backfill_guests, verify_schema};
+use indicatif::{ProgressBar, ProgressStyle};
+use sea_orm_migration::{
+    MigratorTrait,
+    sea_orm::{DatabaseConnection, DbErr},
+};
+
+use super::{failure::Failure, say};
+
+/// Whether the database is what the library's promises rest on: no migration pending, no
+/// difference in the schema. Says what it found.
+pub(super) async fn verify<M: MigratorTrait>(db: &DatabaseConnection) -> Result<bool, Failure> {
+    let pending = M::get_pending_migrations_read_only(db).await?;
+    for migration in &pending {
+        say(&format!("pending: {}", migration.name()));
+    }
+    let differences = match verify_schema(db).await {
+        Ok(()) => Vec::new(),
+        Err(SchemaError::Drift(differences)) => differences,
+        Err(SchemaError::Database(error)) => return Err(error.into()),
+        Err(other) => return Err(Failure::new(other.to_string())),
+    };
+    for difference in &differences {
+        say(&difference.to_string());
+    }
+    let in_order = pending.is_empty() && differences.is_empty();
+    if in_order {
+        say("verify: the schema keeps what the library promises");
+    }
+    Ok(in_order)
+}
+
+pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> {
+    let Audit {
+        users,
+        hosts,
+        users_without_guest,
+    } = audit(db).await?;
+    say(&format!("users                {users}"));
+    say(&format!("hosts                {hosts}"));
+    say(&format!("users without guest  {users_without_guest}"));
+    Ok(())
+}
+
+/// The bar is drawn on standard error, and only if that is a terminal.
+pub(super) async fn backfill(db: &DatabaseConnection) -> Result<(), Failure> {
+    let bar = ProgressBar::new(audit(db).await?.users_without_guest);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} guests, {eta} to go") {
+        bar.set_style(style);
+    }
+    let given = backfill_guests(db, |total| bar.set_position(total)).await?;
+    bar.finish_and_clear();
+    say(&format!(
+        "backfill-guests: {given} users have been given a guest"
+    ));
+    Ok(())
+}
+
+impl From<guesthouse::Error> for Failure {
+    fn from(error: guesthouse::Error) -> Self {
+        // What the driver said is worth a line here, told as discreetly as for a migration.
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+        match source {
+            Some(source) => DbErr::into(DbErr::clone(source)),
+            None => Self::new(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The program on PostgreSQL and MariaDB, and the entities made from each source.
+
+use std::{fs, path::Path};
+
+use guesthouse_migration::{Migrator, sync};
+use sea_orm_migration::{
+    MigratorTrait,
+    sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement},
+};
+
+use crate::support::{MARIADB, POSTGRES, Place, execute, migrated, on_server, text};
+
+/// The entities as they are committed.
+fn committed() -> &'static Path {
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../entity/src/generated"
+    ))
+}
+
+async fn generate(db: &DatabaseConnection) -> Vec<(String, String)> {
+    let files = sync::generate(db).await.unwrap();
+    files
+        .into_iter()
+        .map(|file| (file.name, file.content))
+        .collect()
+}
+
+async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    db.query_one_raw(statement)
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index(0)
+        .unwrap()
+}
+
+fn assert_is_committed(files: &[(String, String)]) {
+    let mut names: Vec<_> = fs::read_dir(committed())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        files
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    );
+    assert!(names.len() >= 5, "{names:?}");
+    for (name, content) in files {
+        assert_eq!(
+            &fs::read_to_string(committed().join(name)).unwrap(),
+            content,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_committed_entities_are_what_sqlite_gives() {
+    assert_is_committed(&generate(&migrated().await).await);
+}
+
+#[tokio::test]
+async fn the_committed_entities_are_what_postgres_gives() {
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        assert_is_committed(&generate(&db).await);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+/// The same for a schema that an app has added to.
+#[tokio::test]
+async fn an_apps_own_tables_give_the_same_bytes_from_both() {
+    on_server(POSTGRES, async |url| {
+        let postgres = Database::connect(url).await.unwrap();
+        Migrator::up(&postgres, None).await.unwrap();
+        let sqlite = migrated().await;
+        for (db, uuid, time) in [
+            (&postgres, "uuid", "timestamptz"),
+            (&sqlite, "uuid_text", "timestamp_with_timezone_text"),
+        ] {
+            execute(db, "ALTER TABLE hosts ADD COLUMN motto varchar(80)").await;
+            execute(
+                db,
+                &format!(
+                    "CREATE TABLE cleaners (id {uuid} NOT NULL PRIMARY KEY, user_id {uuid} NOT NULL,
+                     hired_at {time}, rating double precision NOT NULL, active boolean NOT NULL,
+                     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT)"
+                ),
+            )
+            .await;
+            execute(
+                db,
+                "CREATE UNIQUE INDEX cleaners_user_id ON cleaners (user_id)",
+            )
+            .await;
+        }
+        let files = generate(&postgres).await;
+        assert_eq!(files, generate(&sqlite).await);
+        let content = |name| &files.iter().find(|(file, _)| file == name).unwrap().1;
+        assert!(content("user.rs").contains("pub cleaner: HasOne<super::cleaner::Entity>"));
+        assert!(content("host.rs").contains("pub motto: Option<String>"));
+        assert!(content("schema.mmd").contains("users ||--o| cleaners"));
+        postgres.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn mariadb_is_no_source_of_entities() {
+    on_server(MARIADB, async |url| {
+        let place = Place::on(url);
+        let entities = place.dir.path().join("generated");
+        fs::create_dir(&entities).unwrap();
+        let entity_dir = entities.to_str().unwrap();
+
+        let said = place.succeed(&["up", "--entity-dir", entity_dir]);
+        assert!(said.contains("sync: skipped"), "{said}");
+        let refused = place.fail(&["sync", "--entity-dir", entity_dir]);
+        assert!(refused.contains("SQLite and PostgreSQL only"), "{refused}");
+        assert_eq!(fs::read_dir(entities).unwrap().count(), 0);
+    })
+    .await;
+}
+
+async fn status_creates_nothing(variable: &str, tables: &str) {
+    on_server(variable, async |url| {
+        let said = Place::on(url).succeed(&["status"]);
+        assert_eq!(said.matches("Pending").count(), 3, "{said}");
+        let db = Database::connect(url).await.unwrap();
+        assert_eq!(count(&db, tables).await, 0);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn status_creates_nothing_on_postgres() {
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    status_creates_nothing(POSTGRES, tables).await;
+}
+
+#[tokio::test]
+async fn status_creates_nothing_on_mariadb() {
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = database()";
+    status_creates_nothing(MARIADB, tables).await;
+}
+
+/// Four programs at once: together they apply each migration once, and all succeed.
+async fn programs_take_turns(variable: &str) {
+    on_server(variable, async |url| {
+        let place = Place::on(url);
+        let programs: Vec<_> = (0..4)
+            .map(|_| {
+                place
+                    .command(&["up"])
+                    .stderr(std::process::Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let mut applied = 0;
+        for program in programs {
+            let output = program.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            applied += text(&output.stderr).matches("Applying migration").count();
+        }
+        assert_eq!(applied, 3);
+        let db = Database::connect(url).await.unwrap();
+        assert_eq!(count(&db, "SELECT count(*) FROM seaql_migrations").await, 3);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn programs_take_turns_on_postgres() {
+    programs_take_turns(POSTGRES).await;
+}
+
+#[tokio::test]
+async fn programs_take_turns_on_mariadb() {
+    programs_take_turns(MARIADB).await;
+}
+
+/// A run that died between the table and its record, in either direction.
+#[tokio::test]
+async fn a_half_applied_migration_can_be_run_again_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let forget = "DELETE FROM seaql_migrations WHERE version LIKE '%create_hosts'";
+        place.execute(forget).await;
+        place.succeed(&["up"]);
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+
+        place.execute("DROP TABLE hosts").await;
+        place.succeed(&["down"]);
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
+    })
+    .await;
+}
+
+/// What a table of that name holds is somebody else's.
+#[tokio::test]
+async fn a_table_of_another_shape_is_an_error_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.execute("CREATE TABLE hosts (address text)").await;
+        place.fail(&["up"]);
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
+    })
+    .await;
+}
+
+async fn upkeep(url: &str, drop_index: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    place.succeed(&["down", "-n", "3"]);
+    let output = place.run(&["verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert_eq!(said.matches("pending: m2026").count(), 3, "{said}");
+
+    place.succeed(&["up"]);
+    let said = place.succeed(&["verify"]);
+    assert_eq!(said, "verify: the schema keeps what the library promises\n");
+
+    place
+        .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+        .await;
+    place
+        .execute("INSERT INTO users (email) VALUES ('grace@example.com')")
+        .await;
+    let counts = "users                2\nhosts                0\nusers without guest  2\n";
+    assert_eq!(place.succeed(&["audit"]), counts);
+    let given = place.run(&["backfill-guests"]);
+    assert!(given.status.success(), "{given:?}");
+    assert_eq!(
+        text(&given.stdout),
+        "backfill-guests: 2 users have been given a guest\n"
+    );
+    assert_eq!(text(&given.stderr), "", "no bar without a terminal");
+    assert!(place.succeed(&["audit"]).contains("users without guest  0"));
+
+    place.execute(drop_index).await;
+    let output = place.run(&["verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert_eq!(
+        said,
+        "hosts.user_id is not unique: a user could get two hosts\n"
+    );
+}
+
+#[tokio::test]
+async fn upkeep_on_sqlite() {
+    let place = Place::new();
+    upkeep(place.url(), "DROP INDEX hosts_user_id").await;
+}
+
+#[tokio::test]
+async fn upkeep_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        upkeep(url, "DROP INDEX hosts_user_id").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn upkeep_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let replace =
+            "ALTER TABLE hosts DROP INDEX hosts_user_id, ADD INDEX hosts_user_id (user_id)";
+        upkeep(url, replace).await;
+    })
+    .await;
+}
