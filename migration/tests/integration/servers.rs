@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use guesthouse_migration::{Migrator, sync};
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement},
+    sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement},
 };
 
 use crate::support::{MARIADB, POSTGRES, Place, execute, migrated, on_server, text};
@@ -280,6 +280,85 @@ async fn upkeep_on_mariadb() {
         let replace =
             "ALTER TABLE hosts DROP INDEX hosts_user_id, ADD INDEX hosts_user_id (user_id)";
         upkeep(url, replace).await;
+    })
+    .await;
+}
+
+/// 100,000 users of another program; the backfill is killed half-way and run again, while people
+/// sign up. Everyone has exactly one guest.
+async fn a_killed_backfill_goes_on(url: &str, raw_users: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    place.execute(raw_users).await;
+    let mut options = ConnectOptions::new(url);
+    let db = Database::connect(options.sqlx_logging(false).to_owned())
+        .await
+        .unwrap();
+    let sign_up = async |n: i64| {
+        let email = format!("live{n}@example.com").parse().unwrap();
+        guesthouse::retry(|| guesthouse::sign_up(&db, Clone::clone(&email)))
+            .await
+            .unwrap();
+    };
+    let guests = "SELECT count(*) FROM guests";
+
+    let mut program = place.command(&["backfill-guests"]).spawn().unwrap();
+    let mut live = 0;
+    while count(&db, guests).await < 20_000 {
+        assert!(
+            program.try_wait().unwrap().is_none(),
+            "ended before it could be killed"
+        );
+        sign_up(live).await;
+        live += 1;
+    }
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let half_way = count(&db, guests).await;
+    assert!((20_000..100_000).contains(&half_way), "{half_way} guests");
+    sign_up(live).await;
+    live += 1;
+
+    let said = place.succeed(&["backfill-guests"]);
+
+    assert_eq!(count(&db, guests).await, 100_000 + live, "{said}");
+    assert_eq!(
+        count(&db, "SELECT count(*) FROM users").await,
+        100_000 + live
+    );
+    assert_eq!(
+        count(&db, "SELECT count(DISTINCT user_id) FROM guests").await,
+        100_000 + live
+    );
+    assert!(place.succeed(&["audit"]).contains("users without guest  0"));
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_backfill_goes_on_on_sqlite() {
+    let raw_users =
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000)
+         INSERT INTO users (email) SELECT 'raw' || n || '@example.com' FROM n";
+    let place = Place::new();
+    a_killed_backfill_goes_on(place.url(), raw_users).await;
+}
+
+#[tokio::test]
+async fn a_killed_backfill_goes_on_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let raw_users = "INSERT INTO users (email)
+             SELECT 'raw' || n || '@example.com' FROM generate_series(1, 100000) n";
+        a_killed_backfill_goes_on(url, raw_users).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_backfill_goes_on_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let raw_users = "INSERT INTO users (email)
+             SELECT concat('raw', seq, '@example.com') FROM seq_1_to_100000";
+        a_killed_backfill_goes_on(url, raw_users).await;
     })
     .await;
 }
