@@ -1,8 +1,8 @@
 //! The statements that write, and all SQL that differs by backend.
 //!
-//! A statement that returns rows is read to its end with `query_all`, never `query_one`: that one
-//! stops at the first row, and an error that comes after it, such as SQLite's failed commit of
-//! that very statement, would be lost.
+//! A write that returns rows is read to its end with `query_all`, never `query_one`: on SQLite that
+//! one stops at the first row, and an error that comes after it, such as the failed commit of that
+//! very statement, would be lost.
 
 pub(crate) mod bulk;
 

@@ -67,6 +67,11 @@ impl Role for Entity {
 
 /// Makes the table as an app's own migration would.
 pub async fn create_table(db: &TestDb) {
+    create_table_with(db, "").await;
+}
+
+/// The same with one more constraint, which begins with a comma.
+pub async fn create_table_with(db: &TestDb, constraint: &str) {
     let (id, time, vehicle) = match db.backend {
         Backend::Sqlite => ("uuid_text", "timestamp_with_timezone_text", "text"),
         Backend::Postgres => ("uuid", "timestamptz", "vehicle"),
@@ -86,6 +91,7 @@ pub async fn create_table(db: &TestDb) {
             created_at {time} NOT NULL,
             updated_at {time} NOT NULL,
             FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT
+            {constraint}
         )"
     ))
     .await;
