@@ -1,7 +1,7 @@
-//! A whole import, counted: signs up many users, makes every fifth one a host, and says how long it
-//! took and how much memory it held at most.
+//! A whole import, counted: signs up many users, makes every fifth one a host, or as many as the
+//! second argument says, and tells how long it took and how much memory it held at most.
 //!
-//!     DATABASE_URL=postgres://… cargo run --release --features postgres --example volume -- 1000000
+//!     DATABASE_URL=postgres://… cargo run --release --features postgres --example volume -- 1000000 5
 //!
 //! Works in calls of 50,000 people, as an import that reads a file does. Uses `DATABASE_URL`, or
 //! else a SQLite file that it creates; the database has to be empty.
@@ -14,11 +14,11 @@ use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, Database};
 
 const CALL: usize = 50_000;
-const EVERY: usize = 5;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let people: usize = env::args().nth(1).as_deref().unwrap_or("20000").parse()?;
+    let every: usize = env::args().nth(2).as_deref().unwrap_or("5").parse()?;
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite://volume.db?mode=rwc".to_owned());
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false);
@@ -38,14 +38,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // All ids in one call: those who are to host, whom the rest of the program knows.
     let began = Instant::now();
-    let chosen: Vec<_> = ids.into_iter().step_by(EVERY).collect();
+    let chosen: Vec<_> = ids.into_iter().step_by(every).collect();
     let hosts = become_hosts(&db, &chosen).await?.new.len();
     println!("made {hosts} hosts in {:.1?}", began.elapsed());
 
     let counts = audit(&db).await?;
     let expected = Audit {
         users: people as u64,
-        hosts: people.div_ceil(EVERY) as u64,
+        hosts: people.div_ceil(every) as u64,
         users_without_guest: 0,
     };
     if counts != expected {

@@ -88,7 +88,6 @@ pub async fn verify_schema(db: &DatabaseConnection) -> Result<(), SchemaError> {
 /// `Display` and `Debug` hold names and types of the schema, no row and no connection string. What
 /// the driver said is reachable through [`source`](std::error::Error::source) only.
 #[derive(Clone)]
-#[non_exhaustive]
 pub enum SchemaError {
     /// The database differs from what the library needs. Displayed with one difference a line.
     Drift(Vec<Difference>),
