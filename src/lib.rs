@@ -12,6 +12,7 @@ mod email;
 mod error;
 mod onboarding;
 pub mod retry;
+mod role;
 mod schema;
 mod statements;
 mod unit_of_work;
@@ -27,7 +28,8 @@ pub use describe::{
 pub use email::{Email, InvalidEmail};
 pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
-pub use onboarding::{Onboarding, Role, become_host, onboard, stop_hosting};
+pub use onboarding::{Onboarding, become_host, onboard, stop_hosting};
 pub use retry::{retry, transaction};
+pub use role::Role;
 pub use schema::{Difference, SchemaError, verify_schema};
 pub use view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView};

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     error::{Error, Sent, Violation},
     guest, host,
-    onboarding::Role,
+    role::Role,
     unit_of_work::{begin, finish, last_word_of},
     user,
 };
