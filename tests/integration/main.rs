@@ -28,6 +28,7 @@ mod entity;
 mod errors;
 mod find;
 mod hosting;
+mod import;
 mod migration;
 mod onboarding;
 mod quickstart;

@@ -1,28 +1,14 @@
 //! The program a newcomer runs first.
 
 use std::{
-    env,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
 };
 
-/// The built example, which stands beside the test binaries.
-fn program() -> PathBuf {
-    let tests = env::current_exe().unwrap();
-    let target = tests.parent().and_then(Path::parent).unwrap();
-    let program = target
-        .join("examples")
-        .join("quickstart")
-        .with_extension(env::consts::EXE_EXTENSION);
-    assert!(
-        program.exists(),
-        "run `cargo build --examples`, or `cargo test`, which does"
-    );
-    program
-}
+use crate::support;
 
 fn quickstart(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(program())
+    Command::new(support::example("quickstart"))
         .args(arguments)
         .current_dir(folder)
         .env_remove("DATABASE_URL")

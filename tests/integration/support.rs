@@ -5,6 +5,7 @@ use std::{
     future::Future,
     io::Write,
     panic::{AssertUnwindSafe, resume_unwind},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -287,4 +288,19 @@ impl Statements {
 
 pub fn email(name: &str) -> Email {
     format!("{name}@example.com").parse().unwrap()
+}
+
+/// A built example, which stands beside the test binaries.
+pub fn example(name: &str) -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let target = tests.parent().and_then(Path::parent).unwrap();
+    let program = target
+        .join("examples")
+        .join(name)
+        .with_extension(env::consts::EXE_EXTENSION);
+    assert!(
+        program.exists(),
+        "run `cargo build --examples`, or `cargo test`, which does"
+    );
+    program
 }
