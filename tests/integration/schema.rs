@@ -4,9 +4,7 @@ use std::error::Error as _;
 
 use guesthouse::{Difference, SchemaError, become_host, sign_up, verify_schema};
 use guesthouse_migration::{Migrator, MigratorTrait};
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, sqlx,
-};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement};
 use uuid::Uuid;
 
 use crate::{
@@ -997,8 +995,11 @@ on_each_backend! {
 }
 
 /// Each connection has its own switch, and nobody knows which one comes next.
+#[cfg(feature = "sqlite")]
 #[test]
 fn one_idle_connection_without_foreign_keys_is_found() {
+    use sea_orm::sqlx;
+
     crate::support::run(On::Sqlite, |db: Db| async move {
         let pool = db.pool_of(3).await;
         let connections = pool.get_sqlite_connection_pool();
