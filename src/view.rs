@@ -11,7 +11,11 @@ use crate::{account::Account, guest, host};
 ///
 /// [`GuestView`] has all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "A guest in a list")
+)]
 pub struct GuestSummary {
     /// The id of the guest, which is not that of its user.
     pub id: Uuid,
@@ -37,7 +41,11 @@ pub struct GuestSummary {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "One guest")
+)]
 pub struct GuestView {
     /// The id of the guest, which is not that of its user.
     pub id: Uuid,
@@ -47,7 +55,11 @@ pub struct GuestView {
 ///
 /// [`HostView`] has all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "A host in a list")
+)]
 pub struct HostSummary {
     /// The id of the host, which is not that of its user.
     pub id: Uuid,
@@ -73,7 +85,11 @@ pub struct HostSummary {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "One host")
+)]
 pub struct HostView {
     /// The id of the host, which is not that of its user.
     pub id: Uuid,
@@ -101,7 +117,11 @@ pub struct HostView {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "An account in a list that others see: no e-mail address")
+)]
 pub struct AccountSummary {
     /// The id of the user.
     pub id: Uuid,
@@ -136,7 +156,11 @@ pub struct AccountSummary {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "An account as its owner sees it")
+)]
 pub struct AccountView {
     /// The id of the user.
     pub id: Uuid,
@@ -360,7 +384,10 @@ mod tests {
 
         let document = json_of(Document::openapi());
         assert_eq!(document["openapi"], "3.1.0");
+        // The documentation for Rust programmers, examples and all, is not for an API's readers.
+        assert!(!document.to_string().contains("```"), "{document}");
         let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["HostView"]["description"], "One host");
         for (name, role, required) in [
             (
                 "AccountView",
