@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use guesthouse::{Account, Accounts, Error, become_host, retry, sign_up, transaction};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use uuid::Uuid;
 
 use crate::support::{Backend as On, email};
@@ -135,6 +135,33 @@ on_each_backend! {
         assert!(matches!(outcome, Err(Error::Contention { .. })), "{outcome:?}");
         assert_eq!(calls.into_inner(), 8);
         assert_eq!(db.rows().await.users.len(), 0);
+    }
+
+    /// Somebody holds what everybody wants, for good: eight attempts reach the database, no more.
+    async fn a_connection_that_always_conflicts_stops_at_the_bound(db: TestDb) {
+        let ada = db.user("ada").await;
+        let holding = db.pool.begin().await.unwrap();
+        assert!(become_host(&holding, ada.id).await.unwrap().is_new());
+        let (pool, statements) = db.counted_pool().await;
+        // Both connections of the pool are told not to wait.
+        let setting = match db.backend {
+            On::Sqlite => "PRAGMA busy_timeout = 0",
+            On::Postgres => "SET lock_timeout = '1ms'",
+            On::MariaDb => "SET innodb_lock_wait_timeout = 0",
+        };
+        let (one, other) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
+        for connection in [one, other] {
+            connection.execute_unprepared(setting).await.unwrap();
+            connection.commit().await.unwrap();
+        }
+        statements.take();
+
+        let outcome = retry(|| become_host(&pool, ada.id)).await;
+
+        assert!(matches!(outcome, Err(Error::Contention { .. })), "{outcome:?}");
+        assert_eq!(statements.take().len(), 8);
+        holding.rollback().await.unwrap();
+        assert!(retry(|| become_host(&pool, ada.id)).await.unwrap().is_new());
     }
 
     /// Twenty transactions that read before they write, in tasks of their own. None may see what
