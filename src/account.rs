@@ -301,8 +301,7 @@ pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
     let outcome = delete_with_guest(&unit, user_id).await;
     match finish::<C, _>(unit, outcome).await {
         // The delete is refused and undone; which table keeps the user is only for the message.
-        Err(Error::StillReferenced { source }) if has_host(db, user_id).await? => {
-            drop(source);
+        Err(Error::StillReferenced { .. }) if has_host(db, user_id).await? => {
             Err(Error::StillHost { user_id })
         }
         outcome => outcome,
