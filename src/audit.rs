@@ -8,7 +8,7 @@ use tracing::instrument;
 use uuid::Uuid;
 
 use crate::{
-    bulk::new_guest,
+    bulk::new_guests,
     error::{Error, Sent},
     guest,
     statements::bulk::{self, Rows},
@@ -135,10 +135,7 @@ pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
         };
         after = Some(*last);
 
-        let mut guests = Vec::with_capacity(users.len());
-        for user_id in users {
-            guests.push(new_guest(db, user_id).await.map_err(read)?);
-        }
+        let guests = new_guests(db, users.into_iter()).await.map_err(read)?;
         let rows = Rows::guests(&guests);
         bulk::insert(db, &rows)
             .await

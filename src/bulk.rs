@@ -138,10 +138,7 @@ async fn sign_up_in_chunks(
         drop(rows);
         users.retain(|user| made.contains(&user.id));
 
-        let mut guests = Vec::with_capacity(users.len());
-        for user in &users {
-            guests.push(new_guest(unit, user.id).await?);
-        }
+        let guests = new_guests(unit, users.iter().map(|user| user.id)).await?;
         if !guests.is_empty() {
             bulk::insert(unit, &Rows::guests(&guests)).await?;
         }
@@ -302,15 +299,20 @@ async fn new_user(db: &impl ConnectionTrait, email: &str) -> Result<user::Model,
     user.before_save(db, true).await?.try_into_model()
 }
 
-pub(crate) async fn new_guest(
+/// A guest for each of the users, complete but not stored.
+pub(crate) async fn new_guests(
     db: &impl ConnectionTrait,
-    user_id: Uuid,
-) -> Result<guest::Model, DbErr> {
-    let guest = guest::ActiveModel {
-        user_id: Set(user_id),
-        ..Default::default()
-    };
-    guest.before_save(db, true).await?.try_into_model()
+    user_ids: impl ExactSizeIterator<Item = Uuid> + Send,
+) -> Result<Vec<guest::Model>, DbErr> {
+    let mut guests = Vec::with_capacity(user_ids.len());
+    for user_id in user_ids {
+        let guest = guest::ActiveModel {
+            user_id: Set(user_id),
+            ..Default::default()
+        };
+        guests.push(guest.before_save(db, true).await?.try_into_model()?);
+    }
+    Ok(guests)
 }
 
 async fn new_host(db: &impl ConnectionTrait, user_id: Uuid) -> Result<host::Model, DbErr> {

@@ -64,10 +64,11 @@ use crate::{error, guest, host, user};
 /// ```
 #[instrument(level = "debug", skip_all, err(level = "debug"))]
 pub async fn verify_schema(db: &DatabaseConnection) -> Result<(), SchemaError> {
-    let catalogue = catalogue::read(db, &expected())
+    let expected = expected();
+    let catalogue = catalogue::read(db, &expected)
         .await
         .map_err(SchemaError::Database)?;
-    let outcome = comparison::compare(&catalogue, &expected());
+    let outcome = comparison::compare(&catalogue, &expected);
     for index in outcome.redundant {
         warn!(
             table = index.table,
