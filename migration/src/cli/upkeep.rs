@@ -45,7 +45,11 @@ pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> 
 
 /// The bar is drawn on standard error, and only if that is a terminal.
 pub(super) async fn backfill(db: &DatabaseConnection) -> Result<(), Failure> {
-    let bar = ProgressBar::new(audit(db).await?.users_without_guest);
+    let bar = ProgressBar::new(0);
+    if !bar.is_hidden() {
+        // Counting reads every user; nobody is to wait for it who sees no bar.
+        bar.set_length(audit(db).await?.users_without_guest);
+    }
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} guests, {eta} to go") {
         bar.set_style(style);
     }
