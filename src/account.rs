@@ -1,26 +1,26 @@
-//! A user with its guest and, if there is one, its host: signing up, reading, changing, deleting.
+//! A user with its guest and, if there is one, its host: reading, changing, deleting.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait,
+    ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SelectThree, TopologyStar,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, TransactionTrait,
     sea_query::Expr,
 };
-use tracing::{Span, field::display, instrument};
+use tracing::{Span, instrument};
 use uuid::Uuid;
 
 use crate::{
     email::Email,
     error::{Error, Sent, Violation},
-    guest, host, statements,
+    guest, host,
+    statements::accounts::{self, Row},
     unit_of_work::{begin, finish},
     user,
 };
 
 /// A user with its guest and host.
 ///
-/// `guest` is `None` only for users that were not made by [`sign_up`]; `host` until
+/// `guest` is `None` only for users that were not made by [`sign_up`](crate::sign_up); `host` until
 /// [`become_host`](crate::become_host).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
@@ -32,20 +32,10 @@ pub struct Account {
     pub host: Option<host::Model>,
 }
 
-/// A row of the SELECT that reads accounts.
-pub(crate) type Row = (user::Model, Option<guest::Model>, Option<host::Model>);
-
 impl From<Row> for Account {
     fn from((user, guest, host): Row) -> Self {
         Self { user, guest, host }
     }
-}
-
-/// Users with guest and host, in one SELECT with two LEFT JOINs.
-pub(crate) fn select() -> SelectThree<user::Entity, guest::Entity, host::Entity, TopologyStar> {
-    user::Entity::find()
-        .find_also_related(guest::Entity)
-        .find_also_related(host::Entity)
 }
 
 impl Account {
@@ -120,78 +110,10 @@ impl Account {
 }
 
 async fn find_one(db: &impl ConnectionTrait, which: Expr) -> Result<Option<Account>, Error> {
-    let row = select().filter(which).one(db).await;
+    let row = accounts::one(db, which).await;
     let row = row.map_err(|source| Error::from_driver(source, Sent::Revocable))?;
     Span::current().record("found", row.is_some());
     Ok(row.map(Account::from))
-}
-
-/// Makes a user and its guest, together or not at all. It never makes a host.
-///
-/// # Errors
-///
-/// - [`Error::EmailTaken`]: another user has the address.
-/// - [`Error::Contention`]: deadlock, lock timeout, busy, or, above READ COMMITTED on PostgreSQL,
-///   the address was taken by a transaction that this one cannot see.
-/// - [`Error::OutcomeUnknown`]: the connection was lost after the statement or the `COMMIT` was
-///   sent outside a transaction; [`Account::find_by_email`] tells whether the account is there.
-/// - [`Error::Aborted`]: the caller's transaction had failed before.
-/// - [`Error::Database`]: anything else.
-///
-/// # Transactions
-///
-/// PostgreSQL: one statement and no transaction. SQLite and MariaDB/MySQL: two inserts in a
-/// transaction of their own, or in a savepoint of the caller's (MySQL, which has no RETURNING,
-/// reads both rows back). A refusal leaves the caller's transaction usable. A cancelled call
-/// leaves both rows or none.
-///
-/// # Concurrency
-///
-/// The unique index on the address judges: of any number of callers with one address exactly one
-/// gets the account, the others [`Error::EmailTaken`].
-///
-/// # Examples
-///
-/// ```
-/// use guesthouse::{Error, sign_up};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
-/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
-/// let ada = sign_up(&db, "ada@example.com".parse()?).await?;
-/// assert_eq!(ada.guest.map(|guest| guest.user_id), Some(ada.user.id));
-/// assert_eq!(ada.host, None);
-///
-/// let again = sign_up(&db, "Ada@Example.com".parse()?).await;
-/// assert!(matches!(again, Err(Error::EmailTaken)));
-/// # Ok(())
-/// # }
-/// ```
-#[instrument(level = "debug", skip_all, fields(user_id), err(level = "debug"))]
-pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
-    db: &C,
-    email: Email,
-) -> Result<Account, Error> {
-    let hook = |source| Error::Database { source };
-    let user = user::ActiveModel {
-        email: Set(email.into()),
-        ..Default::default()
-    };
-    let user = user.before_save(db, true).await.map_err(hook)?;
-    let guest = guest::ActiveModel {
-        user_id: user.id.clone(),
-        ..Default::default()
-    };
-    let guest = guest.before_save(db, true).await.map_err(hook)?;
-
-    let (user, guest) = statements::insert_user_with_guest(db, &user, &guest).await?;
-    Span::current().record("user_id", display(user.id));
-    Ok(Account {
-        user,
-        guest: Some(guest),
-        host: None,
-    })
 }
 
 /// Gives the user another e-mail address and returns the user as it is stored.
@@ -201,7 +123,7 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
 /// - [`Error::EmailTaken`]: another user has the address. A user's own address is not taken.
 /// - [`Error::UserNotFound`]: no user has this id.
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
-///   for [`sign_up`]. After an unknown outcome the call can be repeated.
+///   for [`sign_up`](crate::sign_up). After an unknown outcome the call can be repeated.
 ///
 /// # Transactions
 ///
@@ -259,7 +181,7 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
 /// - [`Error::StillReferenced`]: another table has rows of this user or its guest.
 /// - [`Error::UserNotFound`]: no user has this id.
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
-///   for [`sign_up`]. After an unknown outcome call again: [`Error::UserNotFound`] says that the
+///   for [`sign_up`](crate::sign_up). After an unknown outcome call again: [`Error::UserNotFound`] says that the
 ///   first call did it.
 ///
 /// # Transactions

@@ -8,9 +8,9 @@ use tracing::{Span, instrument};
 use uuid::Uuid;
 
 use crate::{
-    account::{self, Account},
+    account::Account,
     error::{Error, Sent},
-    guest, host, user,
+    guest, host, statements, user,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -138,7 +138,7 @@ impl Accounts {
                 next: None,
             });
         }
-        let mut select = account::select();
+        let mut select = statements::accounts::select();
         if let Some(user_id) = self.after {
             select = select.filter(user::Column::Id.gt(user_id));
         }

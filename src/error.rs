@@ -1,13 +1,18 @@
-//! What can go wrong, and which of the database's errors means it.
+//! What can go wrong.
 
-use std::{borrow::Cow, fmt};
+mod code;
 
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use std::fmt;
+
+use sea_orm::DbErr;
 use uuid::Uuid;
+
+use code::Class;
+pub(crate) use code::{Violation, code};
 
 /// Why an operation did not do what it was asked.
 ///
-/// The first four are answers, not failures: the database said no, nothing was written, and a
+/// The first five are answers, not failures: the database said no, nothing was written, and a
 /// caller's transaction can go on and commit. The others are failures of the database or of the
 /// way to it.
 ///
@@ -19,6 +24,12 @@ use uuid::Uuid;
 pub enum Error {
     /// Another user has this e-mail address.
     EmailTaken,
+    /// The id given to [`sign_up_with_id`](crate::sign_up_with_id) belongs to a user with another
+    /// e-mail address.
+    UserIdTaken {
+        /// The id that was given.
+        user_id: Uuid,
+    },
     /// No user has this id.
     UserNotFound {
         /// The id that was asked for.
@@ -71,6 +82,7 @@ impl Error {
         matches!(
             self,
             Self::EmailTaken
+                | Self::UserIdTaken { .. }
                 | Self::UserNotFound { .. }
                 | Self::StillHost { .. }
                 | Self::StillReferenced { .. }
@@ -79,15 +91,7 @@ impl Error {
 
     /// Gives a driver's error its place in the domain.
     pub(crate) fn from_driver(source: DbErr, sent: Sent) -> Self {
-        let class = match driver_error(&source) {
-            Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),
-            // The reply did not come, or made no sense: what was sent may have been done.
-            Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => {
-                Class::Lost
-            }
-            _ => Class::Other,
-        };
-        match (class, sent) {
+        match (Class::of(&source), sent) {
             (Class::Contention, _) => Self::Contention { source },
             (Class::Aborted, _) => Self::Aborted { source },
             (Class::Lost, Sent::Final) => Self::OutcomeUnknown { source },
@@ -97,7 +101,10 @@ impl Error {
 
     fn driver(&self) -> Option<&DbErr> {
         match self {
-            Self::EmailTaken | Self::UserNotFound { .. } | Self::StillHost { .. } => None,
+            Self::EmailTaken
+            | Self::UserIdTaken { .. }
+            | Self::UserNotFound { .. }
+            | Self::StillHost { .. } => None,
             Self::StillReferenced { source }
             | Self::Contention { source }
             | Self::OutcomeUnknown { source }
@@ -117,150 +124,13 @@ pub(crate) enum Sent {
     Final,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Contention,
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "only PostgreSQL has it")
-    )]
-    Aborted,
-    Lost,
-    Other,
-}
-
-/// A database's error code, in that database's own numbering.
-enum Code<'a> {
-    #[cfg(feature = "mysql")]
-    MySql(u16),
-    #[cfg(feature = "postgres")]
-    Postgres(&'a str),
-    /// SQLite's extended result code.
-    Sqlite(Cow<'a, str>),
-}
-
-impl<'a> Code<'a> {
-    fn of(error: &'a dyn sqlx::error::DatabaseError) -> Self {
-        #[cfg(feature = "mysql")]
-        if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-            return Self::MySql(error.number());
-        }
-        #[cfg(feature = "postgres")]
-        if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-            return Self::Postgres(error.code());
-        }
-        Self::Sqlite(error.code().unwrap_or_default())
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            // https://mariadb.com/kb/en/mariadb-error-codes/: 1205 lock wait timeout, 1213
-            // deadlock or Galera certification, 1020 record changed since last read, 1047 node
-            // not ready, 1180 error during COMMIT on a node that loses its quorum, 1053 and 1927
-            // server or connection going away.
-            #[cfg(feature = "mysql")]
-            Self::MySql(1020 | 1047 | 1205 | 1213) => Class::Contention,
-            #[cfg(feature = "mysql")]
-            Self::MySql(1053 | 1180 | 1927 | 2006 | 2013) => Class::Lost,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Class::Other,
-
-            // https://www.postgresql.org/docs/current/errcodes-appendix.html: 40001 serialization
-            // failure, 40P01 deadlock, 55P03 lock not available, 57014 query cancelled, 57P03
-            // cannot connect now, 25P02 in failed transaction; 57P01, 57P02 and class 08 end the
-            // connection, 40003 says itself that completion is unknown.
-            #[cfg(feature = "postgres")]
-            Self::Postgres("40001" | "40P01" | "55P03" | "57014" | "57P03") => Class::Contention,
-            #[cfg(feature = "postgres")]
-            Self::Postgres("25P02") => Class::Aborted,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(code) => match *code {
-                "40003" | "57P01" | "57P02" => Class::Lost,
-                code if code.starts_with("08") => Class::Lost,
-                _ => Class::Other,
-            },
-
-            // https://www.sqlite.org/rescode.html: the low byte is the primary code, 5 busy and 6
-            // locked.
-            Self::Sqlite(code) => match code.parse::<u32>().map(|code| code & 0xff) {
-                Ok(5 | 6) => Class::Contention,
-                _ => Class::Other,
-            },
-        }
-    }
-
-    fn violation(&self, message: &str) -> Option<Violation> {
-        match self {
-            // Both say 1062 for every key and name it at the end of their message: MariaDB
-            // `for key 'PRIMARY'`, MySQL 8 `for key 'users.PRIMARY'`.
-            #[cfg(feature = "mysql")]
-            Self::MySql(1062) if message.ends_with("PRIMARY'") => Some(Violation::Primary),
-            #[cfg(feature = "mysql")]
-            Self::MySql(1062) => Some(Violation::Unique),
-            #[cfg(feature = "mysql")]
-            Self::MySql(1216 | 1217 | 1451 | 1452) => Some(Violation::Foreign),
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => None,
-
-            // The primary key's code is 23505 too. 23001 is what PostgreSQL 18 raises for ON
-            // DELETE RESTRICT.
-            #[cfg(feature = "postgres")]
-            Self::Postgres("23505") => Some(Violation::Unique),
-            #[cfg(feature = "postgres")]
-            Self::Postgres("23503" | "23001") => Some(Violation::Foreign),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => None,
-
-            // 1811 is what RESTRICT raises, and any trigger of the app with RAISE(ABORT): SQLite's
-            // own text tells them apart.
-            Self::Sqlite(code) => match code.as_ref() {
-                "1555" => Some(Violation::Primary),
-                "2067" => Some(Violation::Unique),
-                "787" => Some(Violation::Foreign),
-                "1811" if message == "FOREIGN KEY constraint failed" => Some(Violation::Foreign),
-                _ => None,
-            },
-        }
-    }
-}
-
-/// The kind of key that judged against a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Violation {
-    Primary,
-    Unique,
-    Foreign,
-}
-
-impl Violation {
-    pub(crate) fn of(error: &DbErr) -> Option<Self> {
-        let error = database_error(error)?;
-        Code::of(error).violation(error.message())
-    }
-}
-
-/// The database's code for an error, if it was the database that raised it.
-pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
-    database_error(error)?.code()
-}
-
-fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
-    driver_error(error)?.as_database_error()
-}
-
-fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
-        _ => None,
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmailTaken => f.write_str("the e-mail address is taken"),
+            Self::UserIdTaken { user_id } => {
+                write!(f, "user {user_id} has another e-mail address")
+            }
             Self::UserNotFound { user_id } => write!(f, "there is no user {user_id}"),
             Self::StillHost { user_id } => write!(f, "user {user_id} is still a host"),
             Self::StillReferenced { .. } => {
@@ -286,6 +156,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Self::EmailTaken => "EmailTaken",
+            Self::UserIdTaken { .. } => "UserIdTaken",
             Self::UserNotFound { .. } => "UserNotFound",
             Self::StillHost { .. } => "StillHost",
             Self::StillReferenced { .. } => "StillReferenced",
@@ -295,7 +166,10 @@ impl fmt::Debug for Error {
             Self::Database { .. } => "Database",
         };
         let mut debug = f.debug_struct(name);
-        if let Self::UserNotFound { user_id } | Self::StillHost { user_id } = self {
+        if let Self::UserIdTaken { user_id }
+        | Self::UserNotFound { user_id }
+        | Self::StillHost { user_id } = self
+        {
             debug.field("user_id", user_id);
         }
         if let Some(code) = self.driver().and_then(code) {

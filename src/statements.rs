@@ -1,9 +1,10 @@
-//! The statements that write, and all SQL that differs by backend.
+//! The statements, and all SQL that differs by backend.
 //!
 //! A write that returns rows is read to its end with `query_all`, never `query_one`: on SQLite that
 //! one stops at the first row, and an error that comes after it, such as the failed commit of that
 //! very statement, would be lost.
 
+pub(crate) mod accounts;
 pub(crate) mod bulk;
 
 use sea_orm::{
@@ -40,22 +41,40 @@ const USER_ID: &str = "guesthouse_user_id";
 
 // ---- sign_up ----
 
-/// Inserts a user and its guest, both or neither.
+/// Which keys of a new user may be somebody's already; a clash on any other key is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MayClash {
+    Email,
+    EmailOrId,
+}
+
+impl MayClash {
+    fn do_nothing(self) -> OnConflict {
+        match self {
+            Self::Email => do_nothing_on(user::Column::Email),
+            Self::EmailOrId => OnConflict::new().do_nothing().to_owned(),
+        }
+    }
+}
+
+/// Inserts a user and its guest, both or neither: [`Error::EmailTaken`] if a key that may clash
+/// did.
 ///
 /// PostgreSQL: one statement. SQLite and MariaDB/MySQL: two inserts in a unit of work.
 pub(crate) async fn insert_user_with_guest<C>(
     db: &C,
     user: &user::ActiveModel,
     guest: &guest::ActiveModel,
+    keys: MayClash,
 ) -> Result<(user::Model, guest::Model), Error>
 where
     C: ConnectionTrait + TransactionTrait,
 {
     if db.get_database_backend() == DbBackend::Postgres {
-        return insert_both_at_once(db, user, guest).await;
+        return insert_both_at_once(db, user, guest, keys).await;
     }
     let unit = begin(db).await?;
-    let outcome = insert_one_by_one(&unit, user, guest).await;
+    let outcome = insert_one_by_one(&unit, user, guest, keys).await;
     finish::<C, _>(unit, outcome).await
 }
 
@@ -63,9 +82,10 @@ async fn insert_both_at_once<C: ConnectionTrait>(
     db: &C,
     user: &user::ActiveModel,
     guest: &guest::ActiveModel,
+    keys: MayClash,
 ) -> Result<(user::Model, guest::Model), Error> {
     let rows = db
-        .query_all(&user_with_guest(user, guest))
+        .query_all(&user_with_guest(user, guest, keys))
         .await
         .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
     let row = rows.first().ok_or(Error::EmailTaken)?;
@@ -77,9 +97,13 @@ async fn insert_both_at_once<C: ConnectionTrait>(
 
 /// `WITH new_user AS (INSERT … ON CONFLICT (email) DO NOTHING RETURNING …), new_guest AS
 /// (INSERT … SELECT … FROM new_user RETURNING …) SELECT … FROM new_user, new_guest`
-fn user_with_guest(user: &user::ActiveModel, guest: &guest::ActiveModel) -> WithQuery {
+fn user_with_guest(
+    user: &user::ActiveModel,
+    guest: &guest::ActiveModel,
+    keys: MayClash,
+) -> WithQuery {
     let mut new_user = insert_values::<user::Entity>(user);
-    new_user.on_conflict(do_nothing_on(user::Column::Email));
+    new_user.on_conflict(keys.do_nothing());
     new_user.returning(every_column::<user::Entity>());
 
     let mut from_new_user = Query::select();
@@ -103,16 +127,17 @@ async fn insert_one_by_one<C: ConnectionTrait>(
     unit: &C,
     user: &user::ActiveModel,
     guest: &guest::ActiveModel,
+    keys: MayClash,
 ) -> Result<(user::Model, guest::Model), Error> {
     let mut new_user = insert_values::<user::Entity>(user);
     if unit.get_database_backend() == DbBackend::Sqlite {
-        new_user.on_conflict(do_nothing_on(user::Column::Email));
+        new_user.on_conflict(keys.do_nothing());
     }
     let user = match insert::<user::Entity, C>(unit, new_user, user).await {
         Ok(Some(user)) => user,
         Ok(None) => return Err(Error::EmailTaken),
-        // MariaDB/MySQL, whose "do nothing" cannot be trusted to tell what it did. The id is not
-        // what was taken: that would be the primary key.
+        // MariaDB/MySQL, whose "do nothing" cannot be trusted to tell what it did. A new
+        // user has two unique keys, and its id may clash only if the caller brought it.
         Err(source) if Violation::of(&source) == Some(Violation::Unique) => {
             return Err(Error::EmailTaken);
         }
@@ -302,11 +327,7 @@ async fn look_up<R: Role, C: ConnectionTrait>(
         )
         .and_where(Expr::col((user::Entity, user::Column::Id)).eq(user_id));
     let mut statement = backend.build(&select);
-    if backend == DbBackend::MySql {
-        // Under REPEATABLE READ a plain read would not see the row that was just clashed with, and
-        // FOR UPDATE deadlocks callers who all look at the same row. MariaDB has no FOR SHARE.
-        statement.sql.push_str(" LOCK IN SHARE MODE");
-    }
+    see_what_was_clashed_with(&mut statement);
     let row = db
         .query_one_raw(statement)
         .await
@@ -318,6 +339,14 @@ async fn look_up<R: Role, C: ConnectionTrait>(
         Ok(Some(model)) => Ok(Attempt::Existing(model)),
         Ok(None) => Ok(Attempt::Neither { clash }),
         Err(source) => Err(Error::Database { source }),
+    }
+}
+
+/// Under REPEATABLE READ on MariaDB/MySQL a plain read would not see the row that was just clashed
+/// with, and FOR UPDATE deadlocks callers who all look at the same row. MariaDB has no FOR SHARE.
+fn see_what_was_clashed_with(select: &mut Statement) {
+    if select.db_backend == DbBackend::MySql {
+        select.sql.push_str(" LOCK IN SHARE MODE");
     }
 }
 

@@ -37,5 +37,6 @@ mod readme;
 mod retry;
 mod schema;
 mod sign_up;
+mod sign_up_with_id;
 mod tracing;
 mod transactions;

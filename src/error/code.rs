@@ -1,0 +1,161 @@
+//! What each database's error codes mean.
+
+use std::borrow::Cow;
+
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+/// What a failure means for what was attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It is rolled back for certain, and would go through another time.
+    Contention,
+    /// The transaction had failed before.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "only PostgreSQL has it")
+    )]
+    Aborted,
+    /// There was no answer: it may have been done.
+    Lost,
+    /// It was not done, or there is no telling.
+    Other,
+}
+
+impl Class {
+    pub(super) fn of(error: &DbErr) -> Self {
+        match driver_error(error) {
+            Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),
+            // The reply did not come, or made no sense.
+            Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => {
+                Self::Lost
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A database's error code, in that database's own numbering.
+enum Code<'a> {
+    #[cfg(feature = "mysql")]
+    MySql(u16),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a str),
+    /// SQLite's extended result code.
+    Sqlite(Cow<'a, str>),
+}
+
+impl<'a> Code<'a> {
+    fn of(error: &'a dyn sqlx::error::DatabaseError) -> Self {
+        #[cfg(feature = "mysql")]
+        if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+            return Self::MySql(error.number());
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            return Self::Postgres(error.code());
+        }
+        Self::Sqlite(error.code().unwrap_or_default())
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            // https://mariadb.com/kb/en/mariadb-error-codes/ and
+            // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html: 1205 lock
+            // wait timeout, 1213 deadlock or Galera certification, 1020 record changed since last
+            // read, 1047 node not ready, 3101 rolled back by group replication, 3572 NOWAIT.
+            #[cfg(feature = "mysql")]
+            Self::MySql(1020 | 1047 | 1205 | 1213 | 3101 | 3572) => Class::Contention,
+            // 1180 error during COMMIT, which is what a node says that loses its quorum, present
+            // or not; 1053, 1927, 2006, 2013 and 4031 end the connection; 1317 and 1969 break off
+            // a statement, and nothing says that they cannot do so while it commits.
+            #[cfg(feature = "mysql")]
+            Self::MySql(1053 | 1180 | 1317 | 1927 | 1969 | 2006 | 2013 | 4031) => Class::Lost,
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => Class::Other,
+
+            // https://www.postgresql.org/docs/current/errcodes-appendix.html: 40001 serialization
+            // failure, 40P01 deadlock, 55P03 lock not available, 57014 query cancelled, 57P03
+            // cannot connect now, 25P02 in failed transaction; 57P01, 57P02 and class 08 end the
+            // connection, 40003 says itself that completion is unknown.
+            #[cfg(feature = "postgres")]
+            Self::Postgres("40001" | "40P01" | "55P03" | "57014" | "57P03") => Class::Contention,
+            #[cfg(feature = "postgres")]
+            Self::Postgres("25P02") => Class::Aborted,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(code) => match *code {
+                "40003" | "57P01" | "57P02" => Class::Lost,
+                code if code.starts_with("08") => Class::Lost,
+                _ => Class::Other,
+            },
+
+            // https://www.sqlite.org/rescode.html: the low byte is the primary code, 5 busy and 6
+            // locked.
+            Self::Sqlite(code) => match code.parse::<u32>().map(|code| code & 0xff) {
+                Ok(5 | 6) => Class::Contention,
+                _ => Class::Other,
+            },
+        }
+    }
+
+    fn violation(&self, message: &str) -> Option<Violation> {
+        match self {
+            // 1062 is the primary key's code too, as is 23505. 23001 is what PostgreSQL 18 raises for
+            // ON DELETE RESTRICT.
+            #[cfg(feature = "mysql")]
+            Self::MySql(1062) => Some(Violation::Unique),
+            #[cfg(feature = "mysql")]
+            Self::MySql(1216 | 1217 | 1451 | 1452) => Some(Violation::Foreign),
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => None,
+
+            #[cfg(feature = "postgres")]
+            Self::Postgres("23505") => Some(Violation::Unique),
+            #[cfg(feature = "postgres")]
+            Self::Postgres("23503" | "23001") => Some(Violation::Foreign),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+
+            // 1811 is what RESTRICT raises, and any trigger of the app with RAISE(ABORT): SQLite's
+            // own text tells them apart.
+            Self::Sqlite(code) => match code.as_ref() {
+                "1555" | "2067" => Some(Violation::Unique),
+                "787" => Some(Violation::Foreign),
+                "1811" if message == "FOREIGN KEY constraint failed" => Some(Violation::Foreign),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The kind of key that judged against a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// A unique index or the primary key.
+    Unique,
+    Foreign,
+}
+
+impl Violation {
+    pub(crate) fn of(error: &DbErr) -> Option<Self> {
+        let error = database_error(error)?;
+        Code::of(error).violation(error.message())
+    }
+}
+
+/// The database's code for an error, if it was the database that raised it.
+pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    database_error(error)?.code()
+}
+
+fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+    driver_error(error)?.as_database_error()
+}
+
+fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
