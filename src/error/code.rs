@@ -142,9 +142,17 @@ impl Violation {
     }
 }
 
-/// The database's code for an error, if it was the database that raised it.
+/// The database's code for an error, if it was the database that raised it: PostgreSQL's SQLSTATE,
+/// the error number of MariaDB/MySQL (whose SQLSTATE is HY000 more often than not), SQLite's
+/// extended result code.
 pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
-    database_error(error)?.code()
+    match Code::of(database_error(error)?) {
+        #[cfg(feature = "mysql")]
+        Code::MySql(number) => Some(number.to_string().into()),
+        #[cfg(feature = "postgres")]
+        Code::Postgres(code) => Some(code.into()),
+        Code::Sqlite(code) => Some(code),
+    }
 }
 
 fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {

@@ -25,6 +25,7 @@ mod delete_user;
 mod describe;
 mod email;
 mod entity;
+mod error_codes;
 mod errors;
 mod find;
 mod hosting;

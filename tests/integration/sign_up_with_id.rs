@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use guesthouse::{
-    Account, Error, become_host, change_email, delete_user, retry, sign_up_with_id,
-};
+use guesthouse::{Account, Error, become_host, change_email, delete_user, retry, sign_up_with_id};
 use sea_orm::{IsolationLevel, TransactionTrait};
 use tokio::sync::Barrier;
 use uuid::Uuid;
