@@ -6,6 +6,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod bulk;
+mod text;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
@@ -22,6 +23,7 @@ use crate::{
     error::{Error, Sent, Violation},
     guest, host,
     role::Role,
+    statements::text::Text,
     unit_of_work::{begin, finish, last_word_of},
     user,
 };
@@ -84,8 +86,16 @@ async fn insert_both_at_once<C: ConnectionTrait>(
     guest: &guest::ActiveModel,
     keys: MayClash,
 ) -> Result<(user::Model, guest::Model), Error> {
+    let name = match keys {
+        MayClash::Email => "user with guest",
+        MayClash::EmailOrId => "user with id, with guest",
+    };
+    let statement = Text::of::<user::Entity>(name, DbBackend::Postgres)
+        .row::<user::Entity>(user)
+        .row::<guest::Entity>(guest)
+        .or_build(|backend| backend.build(&user_with_guest(user, guest, keys)));
     let rows = db
-        .query_all(&user_with_guest(user, guest, keys))
+        .query_all_raw(statement)
         .await
         .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
     let row = rows.first().ok_or(Error::EmailTaken)?;
@@ -129,11 +139,7 @@ async fn insert_one_by_one<C: ConnectionTrait>(
     guest: &guest::ActiveModel,
     keys: MayClash,
 ) -> Result<(user::Model, guest::Model), Error> {
-    let mut new_user = insert_values::<user::Entity>(user);
-    if unit.get_database_backend() == DbBackend::Sqlite {
-        new_user.on_conflict(keys.do_nothing());
-    }
-    let user = match insert::<user::Entity, C>(unit, new_user, user).await {
+    let user = match insert::<user::Entity, C>(unit, user, Some(keys)).await {
         Ok(Some(user)) => user,
         Ok(None) => return Err(Error::EmailTaken),
         // MariaDB/MySQL, whose "do nothing" cannot be trusted to tell what it did. A new
@@ -143,35 +149,42 @@ async fn insert_one_by_one<C: ConnectionTrait>(
         }
         Err(source) => return Err(Error::from_driver(source, Sent::Revocable)),
     };
-    let new_guest = insert_values::<guest::Entity>(guest);
-    let guest = insert::<guest::Entity, C>(unit, new_guest, guest)
+    let guest = insert::<guest::Entity, C>(unit, guest, None)
         .await
         .and_then(|guest| guest.ok_or(DbErr::RecordNotInserted))
         .map_err(|source| Error::from_driver(source, Sent::Revocable))?;
     Ok((user, guest))
 }
 
-/// Sends an insert on SQLite or MariaDB/MySQL and gives back the row the database holds, `None` if
-/// it inserted nothing.
+/// Inserts on SQLite or MariaDB/MySQL and gives back the row the database holds, `None` if it
+/// inserted nothing, which only SQLite says of a key that may clash.
 async fn insert<E: EntityTrait, C: ConnectionTrait>(
     unit: &C,
-    mut statement: InsertStatement,
     row: &E::ActiveModel,
+    keys: Option<MayClash>,
 ) -> Result<Option<E::Model>, DbErr> {
-    if unit.get_database_backend() == DbBackend::Sqlite {
-        statement.returning(returning::<E>());
-        let rows = unit.query_all(&statement).await?;
-        return rows
-            .first()
-            .map(|row| E::Model::from_query_result(row, ""))
-            .transpose();
-    }
-    let rows = unit
-        .query_all_raw(returning_on_mariadb::<E>(&statement))
-        .await?;
+    let name = match keys {
+        None => "insert",
+        Some(MayClash::Email) => "insert unless email",
+        Some(MayClash::EmailOrId) => "insert unless email or id",
+    };
+    let backend = unit.get_database_backend();
+    let statement = Text::of::<E>(name, backend).row::<E>(row).or_build(|_| {
+        let mut insert = insert_values::<E>(row);
+        if backend == DbBackend::MySql {
+            return returning_on_mariadb::<E>(&insert);
+        }
+        insert.returning(returning::<E>());
+        if let Some(keys) = keys {
+            insert.on_conflict(keys.do_nothing());
+        }
+        backend.build(&insert)
+    });
+    let rows = unit.query_all_raw(statement).await?;
     match rows.first() {
         Some(row) => E::Model::from_query_result(row, "").map(Some),
-        None => select_by_primary_key::<E>(row).one(unit).await,
+        None if backend == DbBackend::MySql => select_by_primary_key::<E>(row).one(unit).await,
+        None => Ok(None),
     }
 }
 
@@ -210,8 +223,14 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
     role: &R::ActiveModel,
     user_id: Uuid,
 ) -> Result<Attempt<R::Model>, Error> {
+    let statement = Text::of::<R>("new or existing", DbBackend::Postgres)
+        .row::<R>(role)
+        .bind(user_id)
+        .bind(user_id)
+        .bind(user_id)
+        .or_build(|backend| backend.build(&new_or_existing::<R>(role, user_id)));
     let rows = db
-        .query_all(&new_or_existing::<R>(role, user_id))
+        .query_all_raw(statement)
         .await
         .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
     let Some(row) = rows.first() else {
@@ -228,11 +247,21 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
     })
 }
 
-/// `WITH new_role AS (INSERT … SELECT … FROM users WHERE id = ? FOR KEY SHARE ON CONFLICT
-/// (user_id) DO NOTHING RETURNING …) SELECT …, TRUE FROM new_role UNION ALL SELECT …, FALSE FROM
-/// hosts WHERE user_id = ?`
+/// `WITH new_role AS (INSERT … SELECT … FROM users WHERE id = ? AND NOT EXISTS (SELECT … FROM hosts
+/// WHERE user_id = ?) FOR KEY SHARE ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE
+/// FROM new_role UNION ALL SELECT …, FALSE FROM hosts WHERE user_id = ?`
+///
+/// The unique index judges; NOT EXISTS only spares a user who has the role already the lock, the
+/// attempt and their WAL.
 fn new_or_existing<R: Role>(role: &R::ActiveModel, user_id: Uuid) -> WithQuery {
+    let of_user = Expr::col((R::default(), R::user_id())).eq(user_id);
+    let mut already = Query::select();
+    already
+        .column(R::user_id())
+        .from(R::default().table_ref())
+        .and_where(of_user.clone());
     let mut the_user = only_user(user_id);
+    the_user.and_where(Expr::exists(already).not());
     // The lock that the foreign key would take, taken before the row is made: a user who is
     // deleted meanwhile gives no row, where a foreign key violation would end the transaction.
     the_user.lock(LockType::KeyShare);
@@ -243,14 +272,14 @@ fn new_or_existing<R: Role>(role: &R::ActiveModel, user_id: Uuid) -> WithQuery {
     let mut existing = Query::select();
     select_columns::<R>(&mut existing, R::default().table_name(), "");
     existing
-        .expr_as(false, Alias::new(IS_NEW))
+        .expr_as(Expr::cust("FALSE"), Alias::new(IS_NEW))
         .from(R::default().table_ref())
-        .and_where(Expr::col((R::default(), R::user_id())).eq(user_id));
+        .and_where(of_user);
 
     let mut either = Query::select();
     select_columns::<R>(&mut either, NEW_ROLE, "");
     either
-        .expr_as(true, Alias::new(IS_NEW))
+        .expr_as(Expr::cust("TRUE"), Alias::new(IS_NEW))
         .from(Alias::new(NEW_ROLE))
         .union(UnionType::All, existing);
 
@@ -265,10 +294,16 @@ async fn onboard_on_sqlite<R: Role, C: ConnectionTrait>(
     role: &R::ActiveModel,
     user_id: Uuid,
 ) -> Result<Attempt<R::Model>, Error> {
-    let mut statement = insert_select::<R>(role, only_user(user_id));
-    statement.on_conflict(do_nothing_on(R::user_id()));
-    statement.returning(returning::<R>());
-    match db.query_all(&statement).await {
+    let statement = Text::of::<R>("new role", DbBackend::Sqlite)
+        .row::<R>(role)
+        .bind(user_id)
+        .or_build(|backend| {
+            let mut insert = insert_select::<R>(role, only_user(user_id));
+            insert.on_conflict(do_nothing_on(R::user_id()));
+            insert.returning(returning::<R>());
+            backend.build(&insert)
+        });
+    match db.query_all_raw(statement).await {
         Ok(rows) => match rows.first() {
             Some(row) => read::<R>(row, "").map(Attempt::New),
             None => look_up::<R, C>(db, user_id, Sent::Revocable, None).await,
@@ -285,11 +320,11 @@ async fn onboard_on_mysql<R: Role, C: ConnectionTrait>(
     role: &R::ActiveModel,
     user_id: Uuid,
 ) -> Result<Attempt<R::Model>, Error> {
-    let statement = insert_select::<R>(role, only_user(user_id));
-    match db
-        .query_all_raw(returning_on_mariadb::<R>(&statement))
-        .await
-    {
+    let statement = Text::of::<R>("new role", DbBackend::MySql)
+        .row::<R>(role)
+        .bind(user_id)
+        .or_build(|_| returning_on_mariadb::<R>(&insert_select::<R>(role, only_user(user_id))));
+    match db.query_all_raw(statement).await {
         Ok(rows) => match rows.first() {
             Some(row) => read::<R>(row, "").map(Attempt::New),
             // MariaDB found no user; MySQL may have inserted the row without returning it.
@@ -312,22 +347,13 @@ async fn look_up<R: Role, C: ConnectionTrait>(
     sent: Sent,
     clash: Option<DbErr>,
 ) -> Result<Attempt<R::Model>, Error> {
-    let backend = db.get_database_backend();
-    let mut select = Query::select();
-    select_columns::<R>(&mut select, R::default().table_name(), "");
-    select
-        .expr_as(
-            Expr::col((user::Entity, user::Column::Id)),
-            Alias::new(USER_ID),
-        )
-        .from(user::Entity)
-        .left_join(
-            R::default().table_ref(),
-            Expr::col((R::default(), R::user_id())).equals((user::Entity, user::Column::Id)),
-        )
-        .and_where(Expr::col((user::Entity, user::Column::Id)).eq(user_id));
-    let mut statement = backend.build(&select);
-    see_what_was_clashed_with(&mut statement);
+    let statement = Text::of::<R>("user with role", db.get_database_backend())
+        .bind(user_id)
+        .or_build(|backend| {
+            let mut statement = backend.build(&user_with_role::<R>(user_id));
+            see_what_was_clashed_with(&mut statement);
+            statement
+        });
     let row = db
         .query_one_raw(statement)
         .await
@@ -340,6 +366,21 @@ async fn look_up<R: Role, C: ConnectionTrait>(
         Ok(None) => Ok(Attempt::Neither { clash }),
         Err(source) => Err(Error::Database { source }),
     }
+}
+
+fn user_with_role<R: Role>(user_id: Uuid) -> SelectStatement {
+    let the_user = || Expr::col((user::Entity, user::Column::Id));
+    let mut select = Query::select();
+    select_columns::<R>(&mut select, R::default().table_name(), "");
+    select
+        .expr_as(the_user(), Alias::new(USER_ID))
+        .from(user::Entity)
+        .left_join(
+            R::default().table_ref(),
+            Expr::col((R::default(), R::user_id())).equals((user::Entity, user::Column::Id)),
+        )
+        .and_where(the_user().eq(user_id));
+    select
 }
 
 /// Under REPEATABLE READ on MariaDB/MySQL a plain read would not see the row that was just clashed

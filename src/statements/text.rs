@@ -1,0 +1,92 @@
+//! Texts of statements, built once each.
+//!
+//! SeaORM builds the text of a statement anew for every call, which takes longer than all else that
+//! happens in the process. The text depends only on the entity, the backend and which columns of
+//! the row are set, so it is kept, and a call binds its values to it.
+
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    mem::{Discriminant, discriminant},
+    sync::{LazyLock, PoisonError, RwLock},
+};
+
+use sea_orm::{
+    ActiveModelTrait, DbBackend, EntityTrait, Iterable, Statement, Value, sea_query::Values,
+};
+
+static TEXTS: LazyLock<RwLock<HashMap<Key, String>>> = LazyLock::new(RwLock::default);
+
+/// What a text depends on. An app has few of them: the columns that it sets are in its source.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    name: &'static str,
+    entity: TypeId,
+    backend: Discriminant<DbBackend>,
+    set_columns: Vec<bool>,
+}
+
+/// A statement whose text is, or will be, known.
+pub(super) struct Text {
+    key: Key,
+    backend: DbBackend,
+    values: Vec<Value>,
+}
+
+impl Text {
+    /// The statement of this name, which is unique for the entity.
+    pub(super) fn of<E: EntityTrait>(name: &'static str, backend: DbBackend) -> Self {
+        Self {
+            key: Key {
+                name,
+                entity: TypeId::of::<E>(),
+                backend: discriminant(&backend),
+                set_columns: Vec::new(),
+            },
+            backend,
+            values: Vec::new(),
+        }
+    }
+
+    /// Binds the columns of the row that are set, in the entity's order.
+    pub(super) fn row<E: EntityTrait>(mut self, row: &E::ActiveModel) -> Self {
+        for column in E::Column::iter() {
+            let value = row.get(column).into_value();
+            self.key.set_columns.push(value.is_some());
+            self.values.extend(value);
+        }
+        self
+    }
+
+    /// Binds one value.
+    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// The statement; `build` is called for the first of its kind only.
+    pub(super) fn or_build(self, build: impl FnOnce(DbBackend) -> Statement) -> Statement {
+        let Self {
+            key,
+            backend,
+            values,
+        } = self;
+        let known = TEXTS
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        let sql = known.unwrap_or_else(|| {
+            let built = build(backend);
+            debug_assert_eq!(built.values.as_ref().map(|built| &built.0), Some(&values));
+            let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
+            texts.insert(key, built.sql.clone());
+            built.sql
+        });
+        Statement {
+            sql,
+            values: Some(Values(values)),
+            db_backend: backend,
+        }
+    }
+}
