@@ -30,9 +30,7 @@ start_postgres_small() {
     fi
     initialize_postgres postgres-small
     "${as[@]}" mkdir "$home/small"
-    # shellcheck disable=SC2016 # for the inner shell to expand
-    launch_postgres postgres-small \
-        "${mount[@]}" sh -c 'mount -t tmpfs -o "$1" tmpfs "$2"; shift 2; exec "$@"' sh \
+    launch_postgres postgres-small "${mount[@]}" sh -c "$mount_and_start" sh \
         "size=4m,mode=700,uid=$(id -u "$owner")" "$home/small" "${back[@]}"
     rm "$state/postgres-small.command"
     postgres_sql postgres-small "CREATE TABLESPACE small LOCATION '$home/small'" ||
@@ -40,6 +38,15 @@ start_postgres_small() {
     exports+=("GUESTHOUSE_TEST_SMALL=$(postgres_url)")
     say "postgres-small is ready on port $port"
 }
+
+# In the background, so that sudo ends: it would stop for good together with a server that is stopped.
+# shellcheck disable=SC2016 # for the shell behind sudo to expand
+mount_and_start='
+    mount -t tmpfs -o "$1" tmpfs "$2" || exit
+    shift 2
+    "$@" &
+    while kill -0 $! 2>/dev/null && ! [ -s pid ]; do sleep 0.01; done
+'
 
 stop_postgres_small() {
     stop_postgres_server postgres-small

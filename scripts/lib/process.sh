@@ -41,8 +41,8 @@ remember() { # NAME COMMAND...
     printf '%s\0' "${@:2}" >"$state/$1.command"
 }
 
-# COMMAND may take several programs to get to the server, one of which may be sudo, which stays. So
-# the last step before the server notes the pid.
+# COMMAND may take several programs to get to the server, sudo among them. So the last step before
+# the server notes the pid.
 spawn() { # NAME COMMAND...
     local name=$1
     shift
