@@ -23,13 +23,18 @@ pub(super) enum Class {
 
 impl Class {
     pub(super) fn of(error: &DbErr) -> Self {
-        match driver_error(error) {
+        let class = match driver_error(error) {
             Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),
             // The reply did not come, or made no sense.
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => {
                 Self::Lost
             }
             _ => Self::Other,
+        };
+        match (error, class) {
+            // There was no connection to send anything on.
+            (DbErr::Conn(_), Self::Lost) => Self::Other,
+            _ => class,
         }
     }
 }

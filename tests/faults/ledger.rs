@@ -66,6 +66,8 @@ pub struct Figures {
     pub refused: usize,
     pub unknown: usize,
     pub out_of_time: usize,
+    /// Acknowledged, and not there when the judge looked.
+    pub lost: usize,
 }
 
 impl Ledger {
@@ -157,6 +159,13 @@ impl Ledger {
         *self.codes.lock().unwrap().entry(code).or_default() += 1;
     }
 
+    /// The codes noted since the last call.
+    pub fn take_codes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.codes.lock().unwrap())
+            .into_keys()
+            .collect()
+    }
+
     pub fn figures(&self) -> Figures {
         *self.figures.borrow()
     }
@@ -211,12 +220,14 @@ impl Ledger {
     pub async fn judge(&self, db: &DatabaseConnection) -> Result<(), Vec<String>> {
         let stored = Stored::read(db).await;
         let mut violations = stored.doubles();
+        let mut lost = 0;
         let answers = self.answers.lock().unwrap();
         assert!(!answers.is_empty(), "nobody was told anything");
         for ((operation, user_id), answers) in answers.iter() {
             let rows = stored.rows(*operation, *user_id);
             for id in &answers.acknowledged {
                 if !rows.contains(id) {
+                    lost += 1;
                     violations.push(format!("{operation:?} of {user_id}: {id} is lost"));
                 }
             }
@@ -226,6 +237,7 @@ impl Ledger {
                 violations.push(format!("{operation:?} of {user_id}: refused, yet done"));
             }
         }
+        self.figures.send_modify(|figures| figures.lost = lost);
         if violations.is_empty() {
             Ok(())
         } else {
@@ -241,9 +253,10 @@ impl Ledger {
             refused,
             unknown,
             out_of_time,
+            lost,
         } = self.figures();
         println!(
-            "{group}: {calls} calls, {acknowledged} acknowledged, 0 lost, {refused} refused, \
+            "{group}: {calls} calls, {acknowledged} acknowledged, {lost} lost, {refused} refused, \
              {unknown} unknown ({out_of_time} at the deadline)"
         );
         for (code, times) in self.codes.lock().unwrap().iter() {

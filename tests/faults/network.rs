@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use guesthouse::{Error, become_host, retry, sign_up_with_id};
 use sea_orm::{DatabaseConnection, TransactionTrait};
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
 use uuid::Uuid;
 
 use super::{
@@ -116,6 +116,7 @@ async fn run(group: &str, server: &str, sign_up_commits_itself: bool) {
     assert_eq!(ledger.judge(&direct).await, Ok(()));
     ledger.report(group);
 
+    without_a_connection_nothing_is_unknown(&proxy, &url).await;
     one_who_takes_a_lost_reply_for_a_no_is_caught(&proxy, &url, &direct).await;
     twin::is_caught(&[direct.clone(), direct]).await;
 }
@@ -190,6 +191,22 @@ async fn is_there(db: &DatabaseConnection, at: At, user_id: Uuid) -> bool {
             .is_some(),
         _ => twin::find(db, user_id).await.is_some(),
     }
+}
+
+/// Nobody answers at the address: nothing was sent.
+async fn without_a_connection_nothing_is_unknown(proxy: &Proxy, url: &str) {
+    let pool = database::pool(&database::through(proxy.port, url), 1).await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    proxy.retarget(nobody.local_addr().unwrap().to_string());
+    drop(nobody);
+    // The connection that the pool has already goes first.
+    proxy.arm(Fault::CutBefore, Uuid::nil().as_bytes());
+    become_host(&pool, Uuid::nil()).await.unwrap_err();
+
+    let error = become_host(&pool, Uuid::nil()).await.unwrap_err();
+
+    assert!(matches!(error, Error::Database { .. }), "{error:?}");
+    proxy.retarget(database::socket(url));
 }
 
 /// The twin of this group: a lost reply read as "not done".

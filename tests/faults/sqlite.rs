@@ -158,6 +158,7 @@ fn listen(mut lines: impl BufRead, ledger: &Ledger, reads: &mpsc::UnboundedSende
                 };
                 ledger.note(operation, user_id, answer);
             }
+            ["code", ..] => ledger.note_code(words[1..].join(" ")),
             ["read"] => reads.send(()).unwrap(),
             _ => panic!("{line}"),
         }
@@ -213,6 +214,9 @@ async fn write_until_killed(db: &DatabaseConnection, first: Uuid) {
         tell(ledger.sign_up(db, user_id).await);
         println!("begin become_host {user_id}");
         tell(ledger.become_host(db, user_id).await);
+        for code in ledger.take_codes() {
+            println!("code {code}");
+        }
     }
 }
 
