@@ -10,7 +10,9 @@ use uuid::Uuid;
 use crate::{
     account::Account,
     error::{Error, Sent},
-    guest, host, statements, user,
+    guest, host,
+    statements::accounts,
+    user,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -138,7 +140,7 @@ impl Accounts {
                 next: None,
             });
         }
-        let mut select = statements::accounts::select();
+        let mut select = accounts::select();
         if let Some(user_id) = self.after {
             select = select.filter(user::Column::Id.gt(user_id));
         }
@@ -149,10 +151,10 @@ impl Accounts {
             Filter::WithoutGuest => select.filter(guest::Column::Id.is_null()),
         };
         // One row more than asked for tells whether a next page exists.
-        let rows = select
+        let page = select
             .order_by_asc(user::Column::Id)
-            .limit(u64::from(self.limit) + 1)
-            .all(db)
+            .limit(u64::from(self.limit) + 1);
+        let rows = accounts::all(db, page)
             .await
             .map_err(|source| Error::from_driver(source, Sent::Revocable))?;
 
