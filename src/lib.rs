@@ -3,6 +3,11 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("guesthouse needs a database: enable feature `sqlite`, `postgres` or `mysql`");
 
+/// The examples in the guide run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/scaling.md")]
+struct ScalingGuide;
+
 mod account;
 mod accounts;
 mod audit;
