@@ -57,7 +57,8 @@ try_to_start_galera() {
     launch_galera 1
     wait_for_galera galera-2 '2 Synced ON' || return 1
     launch_galera 2
-    for node in "${galera_nodes[@]}"; do
+    # The last first, as only the node that does not start says why.
+    for node in galera-3 galera-2 galera-1; do
         wait_for_galera "$node" '3 Synced ON' || return 1
     done
 }
