@@ -18,6 +18,7 @@ mod accounts;
 mod audit;
 mod budget;
 mod bulk;
+mod by_hand;
 mod cancellation;
 mod change_email;
 mod courier;
