@@ -4,7 +4,7 @@
 use guesthouse::{become_host, host, user};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, IntoActiveModel,
-    IsolationLevel, QueryFilter, SqlErr, TransactionTrait, TryInsertResult, sea_query::OnConflict,
+    IsolationLevel, QueryFilter, SqlErr, TransactionTrait, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -101,7 +101,7 @@ on_each_backend! {
 
         // The new one, whose id is set, is taken for a row to update; only that saves the old one.
         assert!(matches!(replaced, Err(DbErr::RecordNotUpdated)), "{replaced:?}");
-        assert_eq!(db.rows().await.hosts, [old.clone()]);
+        assert_eq!(db.rows().await.hosts, std::slice::from_ref(&old));
 
         let ada = user::Entity::find_by_id(old.user_id).one(&db.pool).await.unwrap().unwrap();
         let new = host::ActiveModel::builder();

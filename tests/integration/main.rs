@@ -31,6 +31,7 @@ mod errors;
 mod find;
 mod hosting;
 mod import;
+mod interleaving;
 mod migration;
 mod onboarding;
 mod quickstart;
