@@ -1,10 +1,13 @@
 //! Deleting a user: with the guest, never with a host or with rows of the app.
 
-use guesthouse::{Account, Error, delete_user, stop_hosting};
+use guesthouse::{Account, Error, delete_user, sign_up_with_id, stop_hosting};
 use sea_orm::TransactionTrait;
 use uuid::Uuid;
 
-use crate::support::Rows;
+use crate::{
+    support::{Rows, email},
+    transactions::until_someone_waits,
+};
 
 on_each_backend! {
     async fn user_and_guest_go_together(db: TestDb) {
@@ -95,5 +98,25 @@ on_each_backend! {
         assert!(matches!(refused, Err(Error::StillHost { .. })), "{refused:?}");
         stop_hosting(&pool, host.user_id).await.unwrap();
         delete_user(&pool, host.user_id).await.unwrap();
+    }
+
+    /// The user goes and comes back, with another guest, while this caller waits for the first one:
+    /// the new guest is the user's own, and no reason to refuse.
+    async fn a_user_who_came_back_meanwhile_is_deleted(db: TestDb) {
+        let ada = db.user("ada").await;
+        let txn = db.pool.begin().await.unwrap();
+        delete_user(&txn, ada.id).await.unwrap();
+        sign_up_with_id(&txn, ada.id, email("ada")).await.unwrap();
+        let waiting = tokio::spawn({
+            let pool = db.pool.clone();
+            async move { delete_user(&pool, ada.id).await }
+        });
+        until_someone_waits(&db).await;
+        txn.commit().await.unwrap();
+
+        let deleted = waiting.await.unwrap();
+
+        assert!(deleted.is_ok(), "{deleted:?}");
+        assert_eq!(db.rows().await, Rows { users: vec![], guests: vec![], hosts: vec![] });
     }
 }
