@@ -1,0 +1,35 @@
+//! The peers on PostgreSQL.
+
+mod diesel;
+mod floor;
+mod guesthouse;
+mod seaorm;
+mod sqlx;
+mod toasty;
+
+pub use guesthouse::Pool;
+
+use crate::{peer::Peer, statements::Statements};
+
+/// Everyone, in the order of the tables.
+pub const PEERS: [&str; 7] =
+    ["floor", "sqlx", "guesthouse", "guesthouse, default pool", "seaorm", "diesel", "toasty"];
+
+/// Connects a peer by its name.
+pub async fn connect(name: &str, url: &str, connections: usize, sql: &Statements) -> Box<dyn Peer> {
+    match name {
+        "floor" => Box::new(floor::Floor::connect(url, connections).await),
+        "sqlx" => Box::new(sqlx::Sqlx::connect(url, connections, sql.clone()).await),
+        "guesthouse" => pooled(url, connections, Pool::AndKept).await,
+        "guesthouse, default pool" => pooled(url, connections, Pool::Default).await,
+        "seaorm" => Box::new(seaorm::SeaOrm::connect(url, connections).await),
+        "diesel" => Box::new(diesel::Diesel::connect(url, connections).await),
+        "toasty" => Box::new(toasty::Toasty::connect(url, connections).await),
+        other => panic!("{other}"),
+    }
+}
+
+/// Guesthouse with these settings.
+pub async fn pooled(url: &str, connections: usize, pool: Pool) -> Box<dyn Peer> {
+    Box::new(guesthouse::Guesthouse::connect(url, connections, pool).await)
+}
