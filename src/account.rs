@@ -4,7 +4,6 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, TransactionTrait,
-    sea_query::Expr,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
@@ -74,7 +73,7 @@ impl Account {
     /// ```
     #[instrument(level = "debug", skip_all, fields(%user_id, found), err(level = "debug"))]
     pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Self>, Error> {
-        find_one(db, user::Column::Id.eq(user_id)).await
+        found(accounts::by_id(db, user_id).await)
     }
 
     /// The account with this e-mail address, `None` if there is none.
@@ -108,12 +107,11 @@ impl Account {
         db: &impl ConnectionTrait,
         email: &Email,
     ) -> Result<Option<Self>, Error> {
-        find_one(db, user::Column::Email.eq(email.as_ref())).await
+        found(accounts::by_email(db, email.as_ref()).await)
     }
 }
 
-async fn find_one(db: &impl ConnectionTrait, which: Expr) -> Result<Option<Account>, Error> {
-    let row = accounts::one(db, which).await;
+fn found(row: Result<Option<Row>, DbErr>) -> Result<Option<Account>, Error> {
     let row = row.map_err(|source| Error::from_driver(source, Sent::Revocable))?;
     Span::current().record("found", row.is_some());
     Ok(row.map(Account::from))

@@ -1,9 +1,6 @@
 //! Accounts page by page.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select};
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
@@ -140,21 +137,14 @@ impl Accounts {
                 next: None,
             });
         }
-        let mut select = accounts::select();
-        if let Some(user_id) = self.after {
-            select = select.filter(user::Column::Id.gt(user_id));
-        }
-        select = match self.filter {
-            Filter::All => select,
-            Filter::Hosts => select.filter(host::Column::Id.is_not_null()),
-            Filter::WithoutHost => select.filter(host::Column::Id.is_null()),
-            Filter::WithoutGuest => select.filter(guest::Column::Id.is_null()),
+        let only = match self.filter {
+            Filter::All => None,
+            Filter::Hosts => Some(host::Column::Id.is_not_null()),
+            Filter::WithoutHost => Some(host::Column::Id.is_null()),
+            Filter::WithoutGuest => Some(guest::Column::Id.is_null()),
         };
         // One row more than asked for tells whether a next page exists.
-        let page = select
-            .order_by_asc(user::Column::Id)
-            .limit(u64::from(self.limit) + 1);
-        let rows = accounts::all(db, page)
+        let rows = accounts::page(db, only, self.after, u64::from(self.limit) + 1)
             .await
             .map_err(|source| Error::from_driver(source, Sent::Revocable))?;
 

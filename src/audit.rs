@@ -1,8 +1,9 @@
 //! Adopting a database that already has users: counting and giving each its guest.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, Related, Statement, TransactionTrait,
+    sea_query::{Expr, ExprTrait},
 };
 use tracing::instrument;
 use uuid::Uuid;
@@ -93,7 +94,7 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
 ///
 /// # Transactions
 ///
-/// Three statements a batch. Each batch is committed by itself, unless the caller's transaction is
+/// Two statements a batch (MySQL: three). Each batch is committed by itself, unless the caller's transaction is
 /// given. The last one finds nobody.
 ///
 /// # Concurrency
@@ -136,11 +137,10 @@ pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
         after = Some(*last);
 
         let guests = new_guests(db, users.into_iter()).await.map_err(read)?;
-        let rows = Rows::guests(&guests);
-        bulk::insert(db, &rows)
+        let given = bulk::insert(db, &Rows::guests(&guests))
             .await
             .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
-        total += bulk::present(db, &rows).await.map_err(read)?.len() as u64;
+        total += given.len() as u64;
         progress(total);
     }
 }
@@ -149,15 +149,21 @@ async fn users_without_guest(
     db: &impl ConnectionTrait,
     after: Option<Uuid>,
 ) -> Result<Vec<Uuid>, DbErr> {
-    let mut select = user::Entity::find()
-        .left_join(guest::Entity)
+    let mut guest = <user::Entity as Related<guest::Entity>>::to();
+    let mut users = user::Entity::find();
+    if let Some(after) = after {
+        users = users.filter(user::Column::Id.gt(after));
+        // PostgreSQL does not conclude it, and would read the guests of all users before.
+        guest = guest.on_condition(move |_, guest| {
+            Expr::col((guest, guest::Column::UserId)).gt(after).into()
+        });
+    }
+    let select = users
+        .join(JoinType::LeftJoin, guest)
         .filter(guest::Column::Id.is_null())
         .select_only()
         .column(user::Column::Id)
         .order_by_asc(user::Column::Id)
         .limit(BATCH);
-    if let Some(user_id) = after {
-        select = select.filter(user::Column::Id.gt(user_id));
-    }
     select.into_tuple().all(db).await
 }

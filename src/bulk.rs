@@ -56,8 +56,8 @@ pub struct Onboardings {
 ///
 /// # Transactions
 ///
-/// Three statements for every 5,000 addresses, whatever the database's limit of binds, in a
-/// transaction of their own or in a savepoint of the caller's. None for no address.
+/// Two statements for every 5,000 addresses (MySQL: four), whatever the database's limit of
+/// binds, in a transaction of their own or in a savepoint of the caller's. None for no address.
 ///
 /// # Concurrency
 ///
@@ -122,8 +122,8 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 }
 
 /// The accounts made.
-async fn sign_up_in_chunks(
-    unit: &impl ConnectionTrait,
+async fn sign_up_in_chunks<C: ConnectionTrait + TransactionTrait>(
+    unit: &C,
     emails: &[&str],
 ) -> Result<Vec<Account>, DbErr> {
     let mut accounts = Vec::new();
@@ -132,10 +132,7 @@ async fn sign_up_in_chunks(
         for email in chunk {
             users.push(new_user(unit, email).await?);
         }
-        let rows = Rows::users(&users);
-        bulk::insert(unit, &rows).await?;
-        let made = bulk::present(unit, &rows).await?;
-        drop(rows);
+        let made = bulk::insert(unit, &Rows::users(&users)).await?;
         users.retain(|user| made.contains(&user.id));
 
         let guests = new_guests(unit, users.iter().map(|user| user.id)).await?;
@@ -164,8 +161,9 @@ async fn sign_up_in_chunks(
 ///
 /// # Transactions
 ///
-/// Two statements for every 5,000 ids, whatever the database's limit of binds, in a transaction of
-/// their own or in a savepoint of the caller's. None for no id.
+/// One statement for every 5,000 ids (MySQL: two), whatever the database's limit of binds, and one
+/// more if some of them are hosts already or unknown (PostgreSQL: two more if any is unknown), in a
+/// transaction of their own or in a savepoint of the caller's. None for no id.
 ///
 /// # Concurrency
 ///
@@ -232,8 +230,8 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
 }
 
 /// Each id with its host and whether that is new, or `None` for an id that no user has.
-async fn onboard_in_chunks(
-    unit: &impl ConnectionTrait,
+async fn onboard_in_chunks<C: ConnectionTrait + TransactionTrait>(
+    unit: &C,
     user_ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Option<(host::Model, bool)>>, Error> {
     let mut found = HashMap::with_capacity(user_ids.len());
@@ -258,8 +256,8 @@ async fn onboard_in_chunks(
 
 /// Answers the ids that can be answered now and gives back the others: users without a host whose
 /// host was not inserted, because one stood in the way that is gone again.
-async fn onboard_chunk(
-    unit: &impl ConnectionTrait,
+async fn onboard_chunk<C: ConnectionTrait + TransactionTrait>(
+    unit: &C,
     user_ids: Vec<Uuid>,
     found: &mut HashMap<Uuid, Option<(host::Model, bool)>>,
 ) -> Result<Vec<Uuid>, DbErr> {
@@ -267,25 +265,27 @@ async fn onboard_chunk(
     for user_id in &user_ids {
         offered.push(new_host(unit, *user_id).await?);
     }
-    let rows = Rows::hosts(&offered);
-    bulk::insert(unit, &rows).await?;
+    let made = bulk::insert(unit, &Rows::hosts(&offered)).await?;
+    let (new, refused): (Vec<_>, Vec<_>) = offered
+        .into_iter()
+        .partition(|host| made.contains(&host.id));
+    for host in new {
+        found.insert(host.user_id, Some((host, true)));
+    }
+    if refused.is_empty() {
+        return Ok(Vec::new());
+    }
 
-    let ids: HashSet<Uuid> = offered.iter().map(|host| host.id).collect();
+    for user_id in refused.iter().map(|host| host.user_id) {
+        found.insert(user_id, None);
+    }
     let mut without_host = Vec::new();
-    let mut existing_users = HashSet::new();
-    for (user_id, host) in bulk::hosts_of_users(unit, &rows).await? {
-        existing_users.insert(user_id);
+    for (user_id, host) in bulk::hosts_of_users(unit, &Rows::hosts(&refused)).await? {
         match host {
             Some(host) => {
-                let is_new = ids.contains(&host.id);
-                found.insert(user_id, Some((host, is_new)));
+                found.insert(user_id, Some((host, false)));
             }
             None => without_host.push(user_id),
-        }
-    }
-    for user_id in user_ids {
-        if !existing_users.contains(&user_id) {
-            found.insert(user_id, None);
         }
     }
     Ok(without_host)

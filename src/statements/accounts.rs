@@ -1,33 +1,35 @@
 //! Reading users with guest and host: one SELECT with two LEFT JOINs.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect,
-    QueryTrait, SelectThree, Statement, TopologyStar,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, Order, QueryResult, Statement,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 use uuid::Uuid;
 
-use super::see_what_was_clashed_with;
+use super::{see_what_was_clashed_with, text::Text};
 use crate::{guest, host, user};
 
 /// What a row of the SELECT holds.
 pub(crate) type Row = (user::Model, Option<guest::Model>, Option<host::Model>);
 
-pub(crate) type Select = SelectThree<user::Entity, guest::Entity, host::Entity, TopologyStar>;
-
-pub(crate) fn select() -> Select {
-    user::Entity::find()
-        .find_also_related(guest::Entity)
-        .find_also_related(host::Entity)
+pub(crate) async fn by_id(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Row>, DbErr> {
+    let statement = Text::of::<user::Entity>("account by id", db.get_database_backend())
+        .bind(user_id)
+        .or_build(|backend| {
+            let mut select = select(None);
+            backend.build(select.and_where(user::Column::Id.eq(user_id)))
+        });
+    Ok(read(db, statement).await?.pop())
 }
 
-pub(crate) async fn one(db: &impl ConnectionTrait, which: Expr) -> Result<Option<Row>, DbErr> {
-    let rows = all(db, select().filter(which).limit(1)).await?;
-    Ok(rows.into_iter().next())
-}
-
-pub(crate) async fn all(db: &impl ConnectionTrait, select: Select) -> Result<Vec<Row>, DbErr> {
-    read(db, select.build(db.get_database_backend())).await
+pub(crate) async fn by_email(db: &impl ConnectionTrait, email: &str) -> Result<Option<Row>, DbErr> {
+    let statement = Text::of::<user::Entity>("account by email", db.get_database_backend())
+        .bind(email)
+        .or_build(|backend| {
+            let mut select = select(None);
+            backend.build(select.and_where(user::Column::Email.eq(email)))
+        });
+    Ok(read(db, statement).await?.pop())
 }
 
 /// Those, two at most, that have this id or this address.
@@ -36,13 +38,58 @@ pub(crate) async fn in_the_way(
     user_id: Uuid,
     email: &str,
 ) -> Result<Vec<Row>, DbErr> {
-    let id = user::Column::Id.eq(user_id);
-    let address = user::Column::Email.eq(email);
-    let mut statement = select()
-        .filter(id.or(address))
-        .build(db.get_database_backend());
+    let either = user::Column::Id
+        .eq(user_id)
+        .or(user::Column::Email.eq(email));
+    let mut select = select(None);
+    let mut statement = db.get_database_backend().build(select.and_where(either));
     see_what_was_clashed_with(&mut statement);
     read(db, statement).await
+}
+
+/// So many after this user id, ascending, of those that a condition lets through.
+pub(crate) async fn page(
+    db: &impl ConnectionTrait,
+    only: Option<Expr>,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Row>, DbErr> {
+    let mut select = select(after);
+    select
+        .and_where_option(after.map(|after| user::Column::Id.gt(after)))
+        .and_where_option(only)
+        .order_by((user::Entity, user::Column::Id), Order::Asc)
+        .limit(limit);
+    read(db, db.get_database_backend().build(&select)).await
+}
+
+/// The joins begin where the users do. PostgreSQL does not conclude that by itself: it would read
+/// the guests and hosts of all users before `after`, to throw them away.
+fn select(after: Option<Uuid>) -> SelectStatement {
+    let mut select = Query::select();
+    select.from(user::Entity);
+    columns::<user::Entity>(&mut select);
+    left_join::<guest::Entity>(&mut select, guest::Column::UserId, after);
+    left_join::<host::Entity>(&mut select, host::Column::UserId, after);
+    select
+}
+
+fn left_join<R: EntityTrait>(
+    select: &mut SelectStatement,
+    user_id: R::Column,
+    after: Option<Uuid>,
+) {
+    let of_user = Expr::col((R::default(), user_id)).equals((user::Entity, user::Column::Id));
+    let on = match after {
+        Some(after) => of_user.and(user_id.gt(after)),
+        None => of_user,
+    };
+    select.left_join(R::default(), on);
+    columns::<R>(select);
+}
+
+fn columns<E: EntityTrait>(select: &mut SelectStatement) {
+    select.exprs(E::Column::iter().map(|column| column.select_as(column.into_expr())));
 }
 
 async fn read(db: &impl ConnectionTrait, select: Statement) -> Result<Vec<Row>, DbErr> {

@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value,
-    prelude::DateTimeWithTimeZone,
+    ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, TransactionSession,
+    TransactionTrait, Value, prelude::DateTimeWithTimeZone,
 };
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{guest, host, user};
+use crate::{error::Violation, guest, host, user};
 
 /// Rows of one table in the shape that all three share: an id, a unique key, two timestamps.
 pub(crate) struct Rows<'a> {
@@ -61,6 +61,18 @@ impl<'a> Rows<'a> {
         }
     }
 
+    fn of_users(&self) -> bool {
+        self.table != "users"
+    }
+
+    fn existing_user(&self) -> &'static str {
+        if self.of_users() {
+            "JOIN users ON users.id = input.unique_key"
+        } else {
+            ""
+        }
+    }
+
     pub(crate) fn hosts(models: &[host::Model]) -> Self {
         let row = |host: &host::Model| Row {
             id: host.id,
@@ -77,50 +89,105 @@ impl<'a> Rows<'a> {
 }
 
 /// Inserts the rows whose key is free and, for guests and hosts, whose user exists; leaves out the
-/// others. The rows are taken in the order of their keys, so that two callers with the same keys do
-/// not wait for each other crosswise.
-pub(crate) async fn insert(db: &impl ConnectionTrait, rows: &Rows<'_>) -> Result<(), DbErr> {
-    let backend = db.get_database_backend();
+/// others, and tells which it inserted, by id.
+///
+/// The rows come in the order of their keys, so that two callers with the same keys do not wait for
+/// each other crosswise. One statement; on MySQL, and on PostgreSQL if a user does not exist, two.
+pub(crate) async fn insert<C: ConnectionTrait + TransactionTrait>(
+    unit: &C,
+    rows: &Rows<'_>,
+) -> Result<HashSet<Uuid>, DbErr> {
+    match unit.get_database_backend() {
+        DbBackend::MySql => {
+            // MariaDB returns the row that stands in the way in the place of the one that it did
+            // not insert; MySQL takes RETURNING for a comment.
+            let otherwise = format!(
+                "ON DUPLICATE KEY UPDATE {0}.id = {0}.id /*M!100500 RETURNING id */",
+                rows.table
+            );
+            let sql = insert_statement(unit, rows, rows.existing_user(), &otherwise);
+            let mut found = ids(unit, sql).await?;
+            if found.is_empty() {
+                return present(unit, rows).await;
+            }
+            let offered: HashSet<_> = rows.rows.iter().map(|row| row.id).collect();
+            found.retain(|id| offered.contains(id));
+            Ok(found)
+        }
+        DbBackend::Postgres => insert_on_postgres(unit, rows).await,
+        _ => {
+            let otherwise = format!("ON CONFLICT ({}) DO NOTHING RETURNING id", rows.key);
+            let sql = insert_statement(unit, rows, rows.existing_user(), &otherwise);
+            ids(unit, sql).await
+        }
+    }
+}
+
+/// Lets the foreign key judge first: it looks every user up anyway. Only if it refuses one are they
+/// looked up, and locked as the foreign key would, before the rows are made.
+async fn insert_on_postgres<C: ConnectionTrait + TransactionTrait>(
+    unit: &C,
+    rows: &Rows<'_>,
+) -> Result<HashSet<Uuid>, DbErr> {
+    let otherwise = format!("ON CONFLICT ({}) DO NOTHING RETURNING id", rows.key);
+    let all = insert_statement(unit, rows, "", &otherwise);
+    if !rows.of_users() {
+        return ids(unit, all).await;
+    }
+    let savepoint = unit.begin().await?;
+    match ids(&savepoint, all).await {
+        Ok(inserted) => {
+            savepoint.commit().await?;
+            Ok(inserted)
+        }
+        Err(refused) if Violation::of(&refused) == Some(Violation::Foreign) => {
+            savepoint.rollback().await?;
+            // LATERAL: by the primary key, row by row. A join would read the whole table of users
+            // whenever the planner finds that cheaper.
+            let of_existing_users = "CROSS JOIN LATERAL (SELECT FROM users \
+                 WHERE users.id = input.unique_key FOR KEY SHARE) AS the_user";
+            ids(
+                unit,
+                insert_statement(unit, rows, of_existing_users, &otherwise),
+            )
+            .await
+        }
+        Err(other) => {
+            savepoint.rollback().await?;
+            Err(other)
+        }
+    }
+}
+
+fn insert_statement(
+    unit: &impl ConnectionTrait,
+    rows: &Rows<'_>,
+    join: &str,
+    otherwise: &str,
+) -> Statement {
+    let backend = unit.get_database_backend();
     let Rows { table, key, .. } = rows;
     let (input, binds) = input(backend, rows);
-    let of_users = *table != "users";
-    let join = if of_users {
-        "JOIN users ON users.id = input.unique_key"
-    } else {
-        ""
-    };
-    let lock = match backend {
-        DbBackend::Postgres if of_users => "FOR KEY SHARE OF users",
-        _ => "",
-    };
-    let otherwise = match backend {
-        DbBackend::MySql => format!("ON DUPLICATE KEY UPDATE {table}.id = {table}.id"),
-        _ => format!("ON CONFLICT ({key}) DO NOTHING"),
-    };
     let sql = format!(
         "INSERT INTO {table} (id, {key}, created_at, updated_at) \
          SELECT input.id, input.unique_key, input.created_at, input.updated_at \
-         FROM {input} {join} WHERE 1 = 1 ORDER BY input.unique_key {lock} {otherwise}"
+         FROM {input} {join} WHERE 1 = 1 {otherwise}"
     );
-    db.execute_raw(Statement::from_sql_and_values(backend, sql, binds))
-        .await?;
-    Ok(())
+    Statement::from_sql_and_values(backend, sql, binds)
 }
 
 /// Which of the rows, by id, are in the database.
-pub(crate) async fn present(
-    db: &impl ConnectionTrait,
-    rows: &Rows<'_>,
-) -> Result<HashSet<Uuid>, DbErr> {
+async fn present(db: &impl ConnectionTrait, rows: &Rows<'_>) -> Result<HashSet<Uuid>, DbErr> {
     let backend = db.get_database_backend();
     let (input, binds) = input(backend, rows);
     let table = rows.table;
-    let sql = format!("SELECT {table}.id AS id FROM {input} JOIN {table} ON {table}.id = input.id");
-    db.query_all_raw(Statement::from_sql_and_values(backend, sql, binds))
-        .await?
-        .iter()
-        .map(|row| row.try_get("", "id"))
-        .collect()
+    let sql = format!("SELECT {table}.id FROM {input} JOIN {table} ON {table}.id = input.id");
+    ids(db, Statement::from_sql_and_values(backend, sql, binds)).await
+}
+
+async fn ids(db: &impl ConnectionTrait, statement: Statement) -> Result<HashSet<Uuid>, DbErr> {
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// Every user among the rows' who exists, with the host that the database has for it.

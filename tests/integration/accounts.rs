@@ -1,10 +1,10 @@
 //! Accounts page by page.
 
 use guesthouse::{Account, Accounts, become_host, sign_up};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
-use crate::support::{TestDb as Db, email};
+use crate::support::{Backend as On, TestDb as Db, email};
 
 /// Twelve accounts in the order of sign-up, every third one a host.
 async fn twelve(db: &Db) -> Vec<Account> {
@@ -120,4 +120,51 @@ on_each_backend! {
         let all = Accounts::all().after(Uuid::nil()).fetch(&db.pool).await.unwrap();
         assert_eq!(all.accounts.len(), 11);
     }
+}
+
+/// A page in the middle reads its own rows and no others, on PostgreSQL's word.
+#[test]
+fn a_page_costs_the_same_wherever_it_is() {
+    crate::support::run(On::Postgres, async |db| {
+        let emails = (0..3_000).map(|n| email(&format!("user{n}"))).collect();
+        let made = guesthouse::sign_up_all(&db.pool, emails)
+            .await
+            .unwrap()
+            .created;
+        let mut ids: Vec<_> = made.iter().map(|account| account.user.id).collect();
+        ids.sort();
+        guesthouse::become_hosts(&db.pool, &ids).await.unwrap();
+        db.execute("VACUUM ANALYZE").await;
+        let (pool, statements) = db.counted_pool().await;
+        let from = ids[2_500];
+        Accounts::all()
+            .after(from)
+            .limit(50)
+            .fetch(&pool)
+            .await
+            .unwrap();
+        let page = statements.take().remove(0);
+
+        let one = db.pool_of(1).await;
+        one.execute_unprepared(&format!("PREPARE page AS {page}"))
+            .await
+            .unwrap();
+        let explain = format!("EXPLAIN ANALYZE EXECUTE page('{from}', '{from}', '{from}', 51)");
+        let plan = one
+            .query_all_raw(Statement::from_string(DbBackend::Postgres, explain))
+            .await;
+
+        let read: Vec<usize> = plan
+            .unwrap()
+            .iter()
+            .filter_map(|line| {
+                let line: String = line.try_get_by_index(0).unwrap();
+                let (_, actual) = line.split_once("(actual")?;
+                let (_, rows) = actual.split_once("rows=")?;
+                rows.split([' ', '.']).next()?.parse().ok()
+            })
+            .collect();
+        assert!(read.len() >= 5, "{read:?}");
+        assert!(read.iter().all(|rows| *rows <= 52), "{read:?}");
+    });
 }

@@ -9,7 +9,10 @@ use guesthouse::{
 use sea_orm::TransactionTrait;
 use uuid::Uuid;
 
-use crate::{support::email, transactions::until_someone_waits};
+use crate::{
+    support::{Backend as On, email},
+    transactions::until_someone_waits,
+};
 
 fn emails(names: &[&str]) -> Vec<Email> {
     names.iter().map(|name| email(name)).collect()
@@ -80,14 +83,15 @@ on_each_backend! {
 
         let done = sign_up_all(&pool, many.clone()).await.unwrap();
 
-        assert_eq!(statements.take().len(), 9);
+        assert_eq!(statements.take().len(), 6);
         assert_eq!(done.taken, []);
         assert!(done.created.iter().zip(&many).all(|(account, email)| account.user.email == email.as_ref()));
         assert_eq!(done.created.len(), many.len());
 
         let ids: Vec<Uuid> = done.created.iter().map(|account| account.user.id).chain([Uuid::nil()]).collect();
         let hosts = become_hosts(&pool, &ids).await.unwrap();
-        assert_eq!(statements.take().len(), 6);
+        // The one that is unknown takes a second statement in its chunk, on PostgreSQL a third.
+        assert_eq!(statements.take().len(), if db.backend == On::Postgres { 5 } else { 4 });
         assert_eq!((hosts.new.len(), hosts.existing.len(), hosts.unknown.len()), (12_000, 0, 1));
         let rows = db.rows().await;
         assert_eq!((rows.users.len(), rows.guests.len()), (12_000, 12_000));

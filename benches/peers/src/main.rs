@@ -5,6 +5,7 @@ mod measure;
 mod peer;
 mod postgres;
 mod proxy;
+mod sqlite;
 mod statements;
 
 use clap::Parser;

@@ -151,6 +151,15 @@ async fn one_round(
     rates
 }
 
+/// So many calls per second, from one caller.
+pub async fn one_after_the_other(calls: usize, call: impl AsyncFn(usize)) -> f64 {
+    let begun = Instant::now();
+    for n in 0..calls {
+        call(n).await;
+    }
+    rate(calls, begun.elapsed())
+}
+
 fn rate(operations: usize, time: Duration) -> f64 {
     operations as f64 / time.as_secs_f64()
 }

@@ -45,5 +45,6 @@ pub fn counts(rows: &[Row]) -> (usize, usize) {
 /// The SELECT of a page, for those who write SQL.
 pub const PAGE_SQL: &str = "SELECT u.id, u.email, u.created_at, u.updated_at,
     g.id, g.user_id, g.created_at, g.updated_at, h.id, h.user_id, h.created_at, h.updated_at
-    FROM users u LEFT JOIN guests g ON g.user_id = u.id LEFT JOIN hosts h ON h.user_id = u.id
+    FROM users u LEFT JOIN guests g ON g.user_id = u.id AND g.user_id > $1
+    LEFT JOIN hosts h ON h.user_id = u.id AND h.user_id > $1
     WHERE u.id > $1 ORDER BY u.id LIMIT 100";

@@ -7,7 +7,8 @@ mod seaorm;
 mod sqlx;
 mod toasty;
 
-pub use guesthouse::Pool;
+pub use guesthouse::{Guesthouse, Pool, options};
+pub use seaorm::SeaOrm;
 
 use crate::{peer::Peer, statements::Statements};
 

@@ -7,9 +7,10 @@ use sea_orm::{ConnectOptions, Database};
 
 #[derive(Clone)]
 pub struct Statements {
-    pub sign_up: String,
-    pub become_host: String,
-    pub page: String,
+    pub sign_up: Vec<String>,
+    pub become_host: Vec<String>,
+    pub again: Vec<String>,
+    pub page: Vec<String>,
     pub become_hosts: Vec<String>,
 }
 
@@ -23,19 +24,26 @@ impl Statements {
         let heard = log.clone();
         db.set_metric_callback(move |info| heard.lock().unwrap().push(info.statement.sql.clone()));
         let take = || std::mem::take(&mut *log.lock().unwrap());
-        let one = || {
-            let [statement]: [String; 1] = take().try_into().unwrap();
-            statement
-        };
 
-        let user = sign_up(&db, "heard@example.com".parse().unwrap()).await.unwrap().user;
-        let sign_up = one();
+        let [first, second] = ["heard@example.com", "again@example.com"];
+        let user = sign_up(&db, first.parse().unwrap()).await.unwrap().user;
+        let sign_up_statements = take();
         let _ = become_host(&db, user.id).await.unwrap();
-        let become_host = one();
+        let become_host_statements = take();
+        let _ = become_host(&db, user.id).await.unwrap();
+        let again = take();
         Accounts::all().after(uuid::Uuid::nil()).limit(100).fetch(&db).await.unwrap();
-        let page = one();
+        let page = take();
+        let user = sign_up(&db, second.parse().unwrap()).await.unwrap().user;
+        take();
         become_hosts(&db, &[user.id]).await.unwrap();
         let become_hosts = take();
-        Self { sign_up, become_host, page, become_hosts }
+        Self {
+            sign_up: sign_up_statements,
+            become_host: become_host_statements,
+            again,
+            page,
+            become_hosts,
+        }
     }
 }

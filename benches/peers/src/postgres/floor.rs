@@ -18,9 +18,9 @@ const BECOME_HOST: &str = "WITH n AS (INSERT INTO hosts (id, user_id)
     ON CONFLICT (user_id) DO NOTHING RETURNING id, user_id, created_at, updated_at)
     SELECT id, user_id, created_at, updated_at, true FROM n UNION ALL
     SELECT id, user_id, created_at, updated_at, false FROM hosts WHERE user_id = $2";
+/// Fails as a whole if a user does not exist.
 const BECOME_HOSTS: &str = "INSERT INTO hosts (id, user_id)
-    SELECT i.id, i.user_id FROM unnest($1::uuid[], $2::uuid[]) AS i (id, user_id)
-    JOIN users ON users.id = i.user_id ORDER BY i.user_id FOR KEY SHARE OF users
+    SELECT * FROM unnest($1::uuid[], $2::uuid[])
     ON CONFLICT (user_id) DO NOTHING RETURNING id, user_id, created_at, updated_at";
 
 struct Connection {

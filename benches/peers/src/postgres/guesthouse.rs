@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::peer::{PAGE, Peer};
 
-pub struct Guesthouse(DatabaseConnection);
+pub struct Guesthouse(pub DatabaseConnection);
 
 /// The settings of the pool, of which each row of the table of settings adds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::guesthouse::{Pool, options};
 use crate::peer::{PAGE, Peer};
 
-pub struct SeaOrm(DatabaseConnection);
+pub struct SeaOrm(pub DatabaseConnection);
 
 impl SeaOrm {
     pub async fn connect(url: &str, connections: usize) -> Self {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{SubsecRound, Utc};
-use sqlx::{AssertSqlSafe, PgPool, Row as _, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgPool, Row as _, postgres::PgPoolOptions};
 use uuid::Uuid;
 
 use crate::{
@@ -36,7 +36,7 @@ fn now() -> Time {
 impl Peer for Sqlx {
     async fn sign_up(&self, _: usize, email: String) {
         let (user_id, now) = (Uuid::now_v7(), now());
-        let rows = sqlx::query(AssertSqlSafe(self.sql.sign_up.as_str()))
+        let rows = sqlx::query(AssertSqlSafe(self.sql.sign_up[0].as_str()))
             .bind(user_id)
             .bind(email)
             .bind(now)
@@ -57,7 +57,7 @@ impl Peer for Sqlx {
 
     async fn become_host(&self, _: usize, user_id: Uuid) -> bool {
         let now = now();
-        let rows = sqlx::query(AssertSqlSafe(self.sql.become_host.as_str()))
+        let rows = sqlx::query(AssertSqlSafe(self.sql.become_host[0].as_str()))
             .bind(Uuid::now_v7())
             .bind(user_id)
             .bind(now)
@@ -75,7 +75,9 @@ impl Peer for Sqlx {
     }
 
     async fn page(&self, _: usize, after: Uuid) -> (usize, usize) {
-        let rows = sqlx::query(AssertSqlSafe(self.sql.page.as_str()))
+        let rows = sqlx::query(AssertSqlSafe(self.sql.page[0].as_str()))
+            .bind(after)
+            .bind(after)
             .bind(after)
             .bind(101_i64)
             .fetch_all(&self.pool)
@@ -102,25 +104,20 @@ impl Peer for Sqlx {
         let now = vec![now(); ids.len()];
         let mut txn = self.pool.begin().await.unwrap();
         let mut new = 0;
-        for (ids, (users, now)) in
-            ids.chunks(5_000).zip(user_ids.chunks(5_000).zip(now.chunks(5_000)))
+        for ((ids, users), now) in
+            ids.chunks(5_000).zip(user_ids.chunks(5_000)).zip(now.chunks(5_000))
         {
-            for sql in &self.sql.become_hosts {
-                let rows = sqlx::query(AssertSqlSafe(sql.as_str()))
-                    .bind(ids)
-                    .bind(users)
-                    .bind(now)
-                    .bind(now)
-                    .fetch_all(&mut *txn)
-                    .await
-                    .unwrap();
-                let hosts = rows.iter().map(|row| {
-                    let host: (Uuid, Uuid, Time, Time) =
-                        (row.get(1), row.get(2), row.get(3), row.get(4));
-                    host
-                });
-                new += hosts.collect::<Vec<_>>().len();
-            }
+            let mut savepoint = txn.begin().await.unwrap();
+            let rows = sqlx::query(AssertSqlSafe(self.sql.become_hosts[0].as_str()))
+                .bind(ids)
+                .bind(users)
+                .bind(now)
+                .bind(now)
+                .fetch_all(&mut *savepoint)
+                .await
+                .unwrap();
+            savepoint.commit().await.unwrap();
+            new += rows.iter().map(|row| row.get(0)).collect::<Vec<Uuid>>().len();
         }
         txn.commit().await.unwrap();
         new
