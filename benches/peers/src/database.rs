@@ -38,6 +38,11 @@ const SEED: u32 = 0x0180_0000;
 
 impl Home {
     pub async fn create(server: &str, name: &str) -> Self {
+        Self::of_size(server, name, SEEDED).await
+    }
+
+    /// With so many users.
+    pub async fn of_size(server: &str, name: &str, users_wanted: usize) -> Self {
         let (address, _) = server.rsplit_once('/').unwrap();
         let admin = connect(server).await;
         for sql in [
@@ -47,21 +52,31 @@ impl Home {
             admin.execute_unprepared(&sql).await.unwrap();
         }
         let url = format!("{address}/{name}");
-        let home = Self { db: connect(&url).await, url };
+        let home = Self {
+            db: connect(&url).await,
+            url,
+        };
         Migrator::up(&home.db, None).await.unwrap();
-        home.make_users(SEED, SEEDED).await;
+        home.make_users(SEED, users_wanted).await;
         home.execute(&format!(
             "INSERT INTO hosts (id, user_id) SELECT gen_random_uuid(), id FROM ({}) AS u
              WHERE n % 5 = 0",
-            users(SEED, 1, SEEDED)
+            users(SEED, 1, users_wanted)
         ))
         .await;
         // Cleaned by hand between rounds, at the same point for everyone.
         for table in ["users", "guests", "hosts"] {
-            home.execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
+            home.execute(&format!(
+                "ALTER TABLE {table} SET (autovacuum_enabled = off)"
+            ))
+            .await;
         }
-        home.clean().await;
+        home.vacuum().await;
         home
+    }
+
+    async fn vacuum(&self) {
+        self.execute("VACUUM (ANALYZE) users, guests, hosts").await;
     }
 
     async fn make_users(&self, prefix: u32, count: usize) {
@@ -88,10 +103,10 @@ impl Home {
             format!("DELETE FROM hosts WHERE user_id > '{last}'"),
             format!("DELETE FROM guests WHERE user_id > '{last}'"),
             format!("DELETE FROM users WHERE id > '{last}'"),
-            "VACUUM (ANALYZE) users, guests, hosts".to_owned(),
         ] {
             self.execute(&sql).await;
         }
+        self.vacuum().await;
     }
 
     pub async fn count(&self, table: &str) -> usize {

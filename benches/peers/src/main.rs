@@ -1,24 +1,42 @@
 //! Guesthouse side by side with what one would use instead, round by round in one run.
 
 mod database;
+mod growth;
 mod measure;
+mod memory;
 mod peer;
 mod postgres;
 mod proxy;
+mod report;
 mod sqlite;
 mod statements;
 
+use std::{path::PathBuf, sync::Arc};
+
 use clap::Parser;
 
-use measure::{Size, WORKLOADS, median};
+use database::Home;
+use measure::{Connect, Size, Workload, median};
+use postgres::Pool;
+use report::Results;
 
 #[derive(Parser)]
 struct Arguments {
-    /// One round of few calls: shows that everything runs, measures nothing.
+    /// One round of few calls: shows that everything runs, and measures nothing.
     #[arg(long)]
     smoke: bool,
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Numbers of users of the growth table.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "10000,100000,1000000,10000000"
+    )]
+    sizes: Vec<usize>,
+    /// The folder that the page and the pictures are written to.
+    #[arg(long)]
+    docs: PathBuf,
     /// The server, on which databases are made.
     #[arg(long, env = "GUESTHOUSE_TEST_POSTGRES")]
     server: String,
@@ -26,30 +44,101 @@ struct Arguments {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
-    let arguments = Arguments::parse();
-    let size = if arguments.smoke {
-        Size { rounds: 1, calls: 20, pages: 5, bulk: 200 }
-    } else {
-        Size { rounds: arguments.rounds, calls: 400, pages: 100, bulk: 10_000 }
-    };
-    let home = database::Home::create(&arguments.server, "peer_heard").await;
-    let sql = statements::Statements::heard(&home.url).await;
-    let trips = measure::round_trips(&arguments.server, &sql).await;
-    for connections in [1, 8] {
-        let rates =
-            measure::rounds(&arguments.server, &measure::everyone(&sql), connections, size).await;
-        for workload in WORKLOADS {
-            println!("{workload:?} at {connections}");
-            let own = median(&rates[&(workload, "guesthouse")]);
-            for name in postgres::PEERS {
-                let all = &rates[&(workload, name)];
-                let middle = median(all);
-                println!(
-                    "  {name:<26} {middle:>9.0} /s  x{:.2}  {:?} trips",
-                    middle / own,
-                    trips[&(workload, name)]
-                );
-            }
-        }
+    if memory::is_child().await {
+        return;
     }
+    let Arguments {
+        smoke,
+        rounds,
+        mut sizes,
+        docs,
+        server,
+    } = Arguments::parse();
+    let mut size = Size {
+        rounds,
+        calls: 800,
+        pages: 300,
+        bulk: 10_000,
+    };
+    let (mut growth_calls, mut memory_sizes) = (100, vec![10_000, 100_000, 1_000_000]);
+    if smoke {
+        size = Size {
+            rounds: 1,
+            calls: 20,
+            pages: 5,
+            bulk: 200,
+        };
+        (growth_calls, sizes, memory_sizes) = (10, vec![5_000, 10_000], vec![2_000]);
+    }
+
+    let home = Home::create(&server, "peer_heard").await;
+    let sql = statements::Statements::heard(&home.url).await;
+    let version = home
+        .ask("SELECT 'PostgreSQL ' || current_setting('server_version')")
+        .await;
+    eprintln!("round trips");
+    let trips = measure::round_trips(&server, &sql).await;
+    let mut postgres = Vec::new();
+    for connections in [1, 8] {
+        eprintln!("peers at {connections}");
+        let peers = measure::everyone(&sql);
+        postgres.push((
+            connections,
+            measure::rounds(&server, &peers, connections, size).await,
+        ));
+    }
+    eprintln!("pool settings");
+    let settings = pool_settings(&server, size).await;
+    eprintln!("SQLite");
+    let sqlite = sqlite::rounds(size).await;
+    eprintln!("growth");
+    let growth = growth::rounds(&server, &sizes, size.rounds, growth_calls).await;
+    eprintln!("memory");
+    let memory = memory::peaks(&server, &memory_sizes).await;
+
+    let results = Results {
+        server: version,
+        size,
+        trips,
+        postgres,
+        settings,
+        sqlite,
+        sizes,
+        growth,
+        memory,
+    };
+    results.write(&docs);
+}
+
+/// `become_host` with each further setting, as a multiple of the default.
+async fn pool_settings(server: &str, size: Size) -> Vec<(&'static str, f64, f64)> {
+    let settings = [
+        ("SeaORM's default", Pool::Default),
+        ("and no ping when a connection is taken", Pool::WithoutPing),
+        (
+            "and all connections open from the beginning, for good",
+            Pool::AndKept,
+        ),
+    ];
+    let size = Size {
+        pages: 1,
+        bulk: 1,
+        ..size
+    };
+    let mut rates = Vec::new();
+    for connections in [1, 8] {
+        let peers = settings.map(|(name, pool)| {
+            let connect: Connect = Box::new(move |url, connections| {
+                Box::pin(async move { Arc::from(postgres::pooled(&url, connections, pool).await) })
+            });
+            (name, connect)
+        });
+        rates.push(measure::rounds(server, &peers, connections, size).await);
+    }
+    let rate = |n: usize, name| median(&rates[n][&(Workload::BecomeHost, name)]);
+    let times = |n, name| rate(n, name) / rate(n, settings[0].0);
+    settings
+        .iter()
+        .map(|(name, _)| (*name, times(0, *name), times(1, *name)))
+        .collect()
 }

@@ -25,8 +25,13 @@ pub enum Workload {
     Bulk,
 }
 
-pub const WORKLOADS: [Workload; 5] =
-    [Workload::SignUp, Workload::BecomeHost, Workload::Again, Workload::Page, Workload::Bulk];
+pub const WORKLOADS: [Workload; 5] = [
+    Workload::SignUp,
+    Workload::BecomeHost,
+    Workload::Again,
+    Workload::Page,
+    Workload::Bulk,
+];
 
 /// How much is done in a slice of a round, by each caller.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +72,10 @@ pub async fn rounds(
             let measured = one_round(contestant, connections, round, size).await;
             if round > 0 {
                 for (workload, rate) in measured {
-                    rates.entry((workload, contestant.name)).or_default().push(rate);
+                    rates
+                        .entry((workload, contestant.name))
+                        .or_default()
+                        .push(rate);
                 }
             }
         }
@@ -85,7 +93,11 @@ pub fn everyone(sql: &Statements) -> Vec<(&'static str, Connect)> {
         let sql = sql.clone();
         let connect: Connect = Box::new(move |url, connections| {
             let sql = sql.clone();
-            Box::pin(async move { postgres::connect(name, &url, connections, &sql).await.into() })
+            Box::pin(async move {
+                postgres::connect(name, &url, connections, &sql)
+                    .await
+                    .into()
+            })
         });
         (name, connect)
     };
@@ -98,7 +110,9 @@ async fn one_round(
     round: usize,
     size: Size,
 ) -> Vec<(Workload, f64)> {
-    let Size { calls, pages, bulk, .. } = size;
+    let Size {
+        calls, pages, bulk, ..
+    } = size;
     home.clean().await;
     let users = home.fresh_users(2 * round, connections * calls).await;
     let many = home.fresh_users(2 * round + 1, connections * bulk).await;
@@ -108,7 +122,8 @@ async fn one_round(
 
     let time = all_at_once(peer, connections, move |peer, caller| async move {
         for n in 0..calls {
-            peer.sign_up(caller, format!("{round}-{caller}-{n}@example.org")).await;
+            peer.sign_up(caller, format!("{round}-{caller}-{n}@example.org"))
+                .await;
         }
     });
     rates.push((Workload::SignUp, rate(connections * calls, time.await)));
@@ -139,7 +154,9 @@ async fn one_round(
     let time = all_at_once(peer, connections, move |peer, caller| {
         let many = many.clone();
         async move {
-            let new = peer.become_hosts(caller, &many[caller * bulk..][..bulk]).await;
+            let new = peer
+                .become_hosts(caller, &many[caller * bulk..][..bulk])
+                .await;
             assert_eq!(new, bulk);
         }
     });
@@ -171,8 +188,9 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let begun = Instant::now();
-    let tasks: Vec<_> =
-        (0..callers).map(|caller| tokio::spawn(work(peer.clone(), caller))).collect();
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| tokio::spawn(work(peer.clone(), caller)))
+        .collect();
     for task in tasks {
         task.await.unwrap();
     }
@@ -180,7 +198,10 @@ where
 }
 
 /// Round trips to the server per operation, everything included.
-pub async fn round_trips(server: &str, sql: &Statements) -> BTreeMap<(Workload, &'static str), f64> {
+pub async fn round_trips(
+    server: &str,
+    sql: &Statements,
+) -> BTreeMap<(Workload, &'static str), f64> {
     const CALLS: usize = 20;
     const MANY: usize = 10_000;
     let mut all = BTreeMap::new();

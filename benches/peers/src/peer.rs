@@ -39,7 +39,10 @@ pub fn counts(rows: &[Row]) -> (usize, usize) {
         !row.user.1.is_empty() && own(&row.guest) && own(&row.host)
     };
     let rows: Vec<_> = rows.iter().filter(complete).collect();
-    (rows.len(), rows.iter().filter(|row| row.host.is_some()).count())
+    (
+        rows.len(),
+        rows.iter().filter(|row| row.host.is_some()).count(),
+    )
 }
 
 /// The SELECT of a page, for those who write SQL.

@@ -13,8 +13,15 @@ pub use seaorm::SeaOrm;
 use crate::{peer::Peer, statements::Statements};
 
 /// Everyone, in the order of the tables.
-pub const PEERS: [&str; 7] =
-    ["floor", "sqlx", "guesthouse", "guesthouse, default pool", "seaorm", "diesel", "toasty"];
+pub const PEERS: [&str; 7] = [
+    "floor",
+    "sqlx",
+    "guesthouse",
+    "guesthouse, default pool",
+    "seaorm",
+    "diesel",
+    "toasty",
+];
 
 /// Connects a peer by its name.
 pub async fn connect(name: &str, url: &str, connections: usize, sql: &Statements) -> Box<dyn Peer> {

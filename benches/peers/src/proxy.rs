@@ -49,7 +49,11 @@ impl Counter {
 async fn refuse_tls(client: &mut TcpStream) {
     const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
     let mut head = [0; 8];
-    while client.peek(&mut head).await.is_ok_and(|length| (1..8).contains(&length)) {}
+    while client
+        .peek(&mut head)
+        .await
+        .is_ok_and(|length| (1..8).contains(&length))
+    {}
     if head == SSL_REQUEST {
         client.read_exact(&mut head).await.unwrap();
         client.write_all(b"N").await.unwrap();

@@ -36,20 +36,29 @@ impl File {
         let url = format!("sqlite://{path}?mode=rwc");
         let db = open(&url).await;
         Migrator::up(&db, None).await.unwrap();
-        let emails = (0..SEEDED).map(|n| format!("{n}@example.com").parse().unwrap()).collect();
+        let emails = (0..SEEDED)
+            .map(|n| format!("{n}@example.com").parse().unwrap())
+            .collect();
         let made = guesthouse::sign_up_all(&db, emails).await.unwrap().created;
         let mut ids: Vec<_> = made.iter().map(|account| account.user.id).collect();
         ids.sort();
         let hosts: Vec<_> = ids.iter().copied().step_by(5).collect();
         guesthouse::become_hosts(&db, &hosts).await.unwrap();
         db.close().await.unwrap();
-        Self { url, path, ids, _folder: folder }
+        Self {
+            url,
+            path,
+            ids,
+            _folder: folder,
+        }
     }
 }
 
 /// One connection, as everyone has it.
 async fn open(url: &str) -> DatabaseConnection {
-    let db = sea_orm::Database::connect(postgres::options(url, 1, Pool::AndKept)).await.unwrap();
+    let db = sea_orm::Database::connect(postgres::options(url, 1, Pool::AndKept))
+        .await
+        .unwrap();
     for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"] {
         db.execute_unprepared(pragma).await.unwrap();
     }
@@ -94,15 +103,27 @@ async fn one_round(
     size: Size,
 ) -> Vec<(Workload, f64)> {
     // Users who are no hosts yet: those between the seeded hosts, other ones each round.
-    let others: Vec<_> = (0..SEEDED).filter(|n| n % 5 != 0).map(|n| file.ids[n]).collect();
+    let others: Vec<_> = (0..SEEDED)
+        .filter(|n| n % 5 != 0)
+        .map(|n| file.ids[n])
+        .collect();
     let fresh = &others[round * size.calls..][..size.calls];
     let mut rates = Vec::new();
     let sign_up = async |n: usize| peer.sign_up(0, format!("{round}-{n}@example.org")).await;
-    rates.push((Workload::SignUp, one_after_the_other(size.calls, sign_up).await));
+    rates.push((
+        Workload::SignUp,
+        one_after_the_other(size.calls, sign_up).await,
+    ));
     let new = async |n: usize| assert!(peer.become_host(0, fresh[n]).await);
-    rates.push((Workload::BecomeHost, one_after_the_other(size.calls, new).await));
+    rates.push((
+        Workload::BecomeHost,
+        one_after_the_other(size.calls, new).await,
+    ));
     let again = async |n: usize| assert!(!peer.become_host(0, fresh[n]).await);
-    rates.push((Workload::Again, one_after_the_other(size.calls, again).await));
+    rates.push((
+        Workload::Again,
+        one_after_the_other(size.calls, again).await,
+    ));
     let page = async |n: usize| {
         let from = n * 7_919 % (SEEDED / 2);
         assert_eq!(peer.page(0, file.ids[from]).await.0, PAGE);

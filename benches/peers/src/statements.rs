@@ -32,7 +32,12 @@ impl Statements {
         let become_host_statements = take();
         let _ = become_host(&db, user.id).await.unwrap();
         let again = take();
-        Accounts::all().after(uuid::Uuid::nil()).limit(100).fetch(&db).await.unwrap();
+        Accounts::all()
+            .after(uuid::Uuid::nil())
+            .limit(100)
+            .fetch(&db)
+            .await
+            .unwrap();
         let page = take();
         let user = sign_up(&db, second.parse().unwrap()).await.unwrap().user;
         take();

@@ -77,7 +77,12 @@ pub struct Diesel(Pool<AsyncPgConnection>);
 impl Diesel {
     pub async fn connect(url: &str, connections: usize) -> Self {
         let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
-        Self(Pool::builder(manager).max_size(connections).build().unwrap())
+        Self(
+            Pool::builder(manager)
+                .max_size(connections)
+                .build()
+                .unwrap(),
+        )
     }
 }
 
@@ -135,11 +140,18 @@ impl Peer for Diesel {
             .filter(users::id.gt(after))
             .order(users::id)
             .limit(PAGE as i64)
-            .select((User::as_select(), Option::<Guest>::as_select(), Option::<Host>::as_select()))
+            .select((
+                User::as_select(),
+                Option::<Guest>::as_select(),
+                Option::<Host>::as_select(),
+            ))
             .load::<(User, Option<Guest>, Option<Host>)>(&mut connection)
             .await
             .unwrap();
-        (rows.len(), rows.iter().filter(|(_, _, host)| host.is_some()).count())
+        (
+            rows.len(),
+            rows.iter().filter(|(_, _, host)| host.is_some()).count(),
+        )
     }
 
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {

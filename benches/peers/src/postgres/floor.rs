@@ -54,7 +54,9 @@ impl Floor {
 #[async_trait]
 impl Peer for Floor {
     async fn sign_up(&self, caller: usize, email: String) {
-        let Connection { client, sign_up, .. } = &self.0[caller];
+        let Connection {
+            client, sign_up, ..
+        } = &self.0[caller];
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
             [&Uuid::now_v7(), &email, &Uuid::now_v7()];
         let row = client.query_one(sign_up, &values).await.unwrap();
@@ -62,8 +64,15 @@ impl Peer for Floor {
     }
 
     async fn become_host(&self, caller: usize, user_id: Uuid) -> bool {
-        let Connection { client, become_host, .. } = &self.0[caller];
-        let row = client.query_one(become_host, &[&Uuid::now_v7(), &user_id]).await.unwrap();
+        let Connection {
+            client,
+            become_host,
+            ..
+        } = &self.0[caller];
+        let row = client
+            .query_one(become_host, &[&Uuid::now_v7(), &user_id])
+            .await
+            .unwrap();
         assert_eq!(row.get::<_, Uuid>(1), user_id);
         row.get(4)
     }
@@ -87,8 +96,16 @@ impl Peer for Floor {
     }
 
     async fn become_hosts(&self, caller: usize, user_ids: &[Uuid]) -> usize {
-        let Connection { client, become_hosts, .. } = &self.0[caller];
+        let Connection {
+            client,
+            become_hosts,
+            ..
+        } = &self.0[caller];
         let ids: Vec<_> = user_ids.iter().map(|_| Uuid::now_v7()).collect();
-        client.query(become_hosts, &[&ids, &user_ids]).await.unwrap().len()
+        client
+            .query(become_hosts, &[&ids, &user_ids])
+            .await
+            .unwrap()
+            .len()
     }
 }

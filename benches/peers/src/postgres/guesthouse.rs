@@ -22,7 +22,11 @@ pub enum Pool {
 
 impl Guesthouse {
     pub async fn connect(url: &str, connections: usize, pool: Pool) -> Self {
-        Self(Database::connect(options(url, connections, pool)).await.unwrap())
+        Self(
+            Database::connect(options(url, connections, pool))
+                .await
+                .unwrap(),
+        )
     }
 }
 
@@ -34,7 +38,10 @@ pub fn options(url: &str, connections: usize, pool: Pool) -> ConnectOptions {
         options.test_before_acquire(false);
     }
     if pool >= Pool::AndKept {
-        options.min_connections(connections).idle_timeout(None).max_lifetime(None);
+        options
+            .min_connections(connections)
+            .idle_timeout(None)
+            .max_lifetime(None);
     }
     options
 }
@@ -54,7 +61,12 @@ impl Peer for Guesthouse {
 
     async fn page(&self, _: usize, after: Uuid) -> (usize, usize) {
         let limit = PAGE.try_into().unwrap();
-        let page = Accounts::all().after(after).limit(limit).fetch(&self.0).await.unwrap();
+        let page = Accounts::all()
+            .after(after)
+            .limit(limit)
+            .fetch(&self.0)
+            .await
+            .unwrap();
         let hosts = page.accounts.iter().filter(|account| account.is_host());
         (page.accounts.len(), hosts.count())
     }

@@ -16,7 +16,11 @@ pub struct SeaOrm(pub DatabaseConnection);
 
 impl SeaOrm {
     pub async fn connect(url: &str, connections: usize) -> Self {
-        Self(Database::connect(options(url, connections, Pool::Default)).await.unwrap())
+        Self(
+            Database::connect(options(url, connections, Pool::Default))
+                .await
+                .unwrap(),
+        )
     }
 }
 
@@ -24,9 +28,15 @@ impl SeaOrm {
 impl Peer for SeaOrm {
     async fn sign_up(&self, _: usize, email: String) {
         let txn = self.0.begin().await.unwrap();
-        let user = user::ActiveModel { email: Set(email), ..Default::default() };
+        let user = user::ActiveModel {
+            email: Set(email),
+            ..Default::default()
+        };
         let user = user.insert(&txn).await.unwrap();
-        let guest = guest::ActiveModel { user_id: Set(user.id), ..Default::default() };
+        let guest = guest::ActiveModel {
+            user_id: Set(user.id),
+            ..Default::default()
+        };
         guest.insert(&txn).await.unwrap();
         txn.commit().await.unwrap();
     }
@@ -36,7 +46,10 @@ impl Peer for SeaOrm {
         if find.one(&self.0).await.unwrap().is_some() {
             return false;
         }
-        let host = host::ActiveModel { user_id: Set(user_id), ..Default::default() };
+        let host = host::ActiveModel {
+            user_id: Set(user_id),
+            ..Default::default()
+        };
         host.insert(&self.0).await.unwrap();
         true
     }
@@ -51,7 +64,10 @@ impl Peer for SeaOrm {
             .all(&self.0)
             .await
             .unwrap();
-        (rows.len(), rows.iter().filter(|(_, _, host)| host.is_some()).count())
+        (
+            rows.len(),
+            rows.iter().filter(|(_, _, host)| host.is_some()).count(),
+        )
     }
 
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {

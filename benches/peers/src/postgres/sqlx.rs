@@ -24,7 +24,10 @@ impl Sqlx {
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None);
-        Self { pool: options.connect(url).await.unwrap(), sql }
+        Self {
+            pool: options.connect(url).await.unwrap(),
+            sql,
+        }
     }
 }
 
@@ -48,10 +51,18 @@ impl Peer for Sqlx {
             .fetch_all(&self.pool)
             .await
             .unwrap();
-        let user: (Uuid, String, Time, Time) =
-            (rows[0].get(0), rows[0].get(1), rows[0].get(2), rows[0].get(3));
-        let guest: (Uuid, Uuid, Time, Time) =
-            (rows[0].get(4), rows[0].get(5), rows[0].get(6), rows[0].get(7));
+        let user: (Uuid, String, Time, Time) = (
+            rows[0].get(0),
+            rows[0].get(1),
+            rows[0].get(2),
+            rows[0].get(3),
+        );
+        let guest: (Uuid, Uuid, Time, Time) = (
+            rows[0].get(4),
+            rows[0].get(5),
+            rows[0].get(6),
+            rows[0].get(7),
+        );
         assert_eq!((user.0, user.2), (guest.1, guest.2));
     }
 
@@ -104,8 +115,10 @@ impl Peer for Sqlx {
         let now = vec![now(); ids.len()];
         let mut txn = self.pool.begin().await.unwrap();
         let mut new = 0;
-        for ((ids, users), now) in
-            ids.chunks(5_000).zip(user_ids.chunks(5_000)).zip(now.chunks(5_000))
+        for ((ids, users), now) in ids
+            .chunks(5_000)
+            .zip(user_ids.chunks(5_000))
+            .zip(now.chunks(5_000))
         {
             let mut savepoint = txn.begin().await.unwrap();
             let rows = sqlx::query(AssertSqlSafe(self.sql.become_hosts[0].as_str()))
@@ -117,7 +130,11 @@ impl Peer for Sqlx {
                 .await
                 .unwrap();
             savepoint.commit().await.unwrap();
-            new += rows.iter().map(|row| row.get(0)).collect::<Vec<Uuid>>().len();
+            new += rows
+                .iter()
+                .map(|row| row.get(0))
+                .collect::<Vec<Uuid>>()
+                .len();
         }
         txn.commit().await.unwrap();
         new

@@ -63,9 +63,15 @@ impl Peer for Toasty {
     async fn sign_up(&self, _: usize, email: String) {
         let mut db = self.0.clone();
         let mut txn = db.transaction().await.unwrap();
-        let user = toasty::create!(User { id: Uuid::now_v7(), email: email });
+        let user = toasty::create!(User {
+            id: Uuid::now_v7(),
+            email
+        });
         let user = user.exec(&mut txn).await.unwrap();
-        let guest = toasty::create!(Guest { id: Uuid::now_v7(), user_id: user.id });
+        let guest = toasty::create!(Guest {
+            id: Uuid::now_v7(),
+            user_id: user.id
+        });
         guest.exec(&mut txn).await.unwrap();
         txn.commit().await.unwrap();
     }

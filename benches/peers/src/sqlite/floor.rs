@@ -26,8 +26,12 @@ pub struct Floor(Mutex<Connection>);
 impl Floor {
     pub fn open(path: &str) -> Self {
         let connection = Connection::open(path).unwrap();
-        connection.pragma_update(None, "synchronous", "NORMAL").unwrap();
-        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        connection
+            .pragma_update(None, "synchronous", "NORMAL")
+            .unwrap();
+        connection
+            .pragma_update(None, "foreign_keys", true)
+            .unwrap();
         Self(Mutex::new(connection))
     }
 
@@ -64,7 +68,12 @@ impl Peer for Floor {
         let connection = self.connection();
         let mut insert = connection.prepare_cached(INSERT_HOST).unwrap();
         let id = |row: &SqlRow<'_>| row.get::<_, [u8; 16]>(0);
-        if insert.query_row(params![new_id(), user_id, now()], id).optional().unwrap().is_some() {
+        if insert
+            .query_row(params![new_id(), user_id, now()], id)
+            .optional()
+            .unwrap()
+            .is_some()
+        {
             return true;
         }
         let mut find = connection.prepare_cached(FIND_HOST).unwrap();

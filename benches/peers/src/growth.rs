@@ -1,0 +1,188 @@
+//! What each operation costs at ten thousand users and at many more.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use guesthouse::{
+    Account, Accounts, Email, become_host, become_hosts, change_email, delete_user, sign_up,
+    stop_hosting,
+};
+use sea_orm::{Database, DatabaseConnection};
+use uuid::Uuid;
+
+use crate::{
+    database::{Home, seeded_id},
+    postgres::{Pool, options},
+};
+
+pub const OPERATIONS: [&str; 10] = [
+    "sign_up",
+    "become_host",
+    "become_host again",
+    "Account::find",
+    "Account::find_by_email",
+    "a page of 100",
+    "change_email",
+    "stop_hosting",
+    "delete_user",
+    "become_hosts, a row of 1,000",
+];
+
+const BULK: usize = 1_000;
+
+/// Microseconds of each operation, one figure a round.
+pub type Costs = BTreeMap<(&'static str, usize), Vec<f64>>;
+
+struct Field {
+    users: usize,
+    db: DatabaseConnection,
+    _home: Home,
+    /// Users who have not been used up yet.
+    next: usize,
+}
+
+impl Field {
+    async fn create(server: &str, users: usize) -> Self {
+        let home = Home::of_size(server, &format!("growth_{users}"), users).await;
+        let db = Database::connect(options(&home.url, 1, Pool::AndKept))
+            .await
+            .unwrap();
+        Self {
+            users,
+            db,
+            _home: home,
+            next: 0,
+        }
+    }
+
+    /// A user who is no host, another one each time, scattered over the table.
+    fn fresh(&mut self) -> Uuid {
+        loop {
+            // The step has no divisor in common with the size, so nobody comes twice.
+            let n = self.next * 7_919 % self.users + 1;
+            self.next += 1;
+            assert!(self.next < self.users, "the smallest size is used up");
+            if n % 5 != 0 {
+                return seeded_id(n);
+            }
+        }
+    }
+}
+
+/// The sizes take turns, so that the noise of the machine hits all of them.
+pub async fn rounds(server: &str, sizes: &[usize], rounds: usize, calls: usize) -> Costs {
+    let mut fields = Vec::new();
+    for users in sizes {
+        fields.push(Field::create(server, *users).await);
+    }
+    let mut costs = Costs::new();
+    for round in 0..=rounds {
+        fields.rotate_left(1);
+        for field in &mut fields {
+            for (operation, cost) in one_round(field, round, calls).await {
+                if round > 0 {
+                    costs
+                        .entry((operation, field.users))
+                        .or_default()
+                        .push(cost);
+                }
+            }
+        }
+    }
+    costs
+}
+
+async fn one_round(field: &mut Field, round: usize, calls: usize) -> Vec<(&'static str, f64)> {
+    let ids: Vec<_> = (0..calls).map(|_| field.fresh()).collect();
+    let many: Vec<_> = (0..BULK).map(|_| field.fresh()).collect();
+    let db = &field.db;
+    let address = |user_id: Uuid| -> Email { format!("{user_id}@example.com").parse().unwrap() };
+    let mut costs = Vec::new();
+    let mut costs_of = |operation, cost| costs.push((operation, cost));
+
+    costs_of(
+        OPERATIONS[0],
+        each(calls, async |n| {
+            let email: Email = format!("{round}-{n}@example.org").parse().unwrap();
+            sign_up(db, email).await.unwrap();
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[1],
+        each(calls, async |n| {
+            assert!(become_host(db, ids[n]).await.unwrap().is_new());
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[2],
+        each(calls, async |n| {
+            assert!(!become_host(db, ids[n]).await.unwrap().is_new());
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[3],
+        each(calls, async |n| {
+            assert!(Account::find(db, ids[n]).await.unwrap().unwrap().is_host());
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[4],
+        each(calls, async |n| {
+            let found = Account::find_by_email(db, &address(ids[n])).await.unwrap();
+            assert_eq!(found.unwrap().user.id, ids[n]);
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[5],
+        each(calls, async |n| {
+            let page = Accounts::all()
+                .after(ids[n])
+                .limit(100)
+                .fetch(db)
+                .await
+                .unwrap();
+            assert!(!page.accounts.is_empty());
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[6],
+        each(calls, async |n| {
+            let email: Email = format!("moved-{round}-{n}@example.org").parse().unwrap();
+            change_email(db, ids[n], email).await.unwrap();
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[7],
+        each(calls, async |n| {
+            assert!(stop_hosting(db, ids[n]).await.unwrap().is_some());
+        })
+        .await,
+    );
+    costs_of(
+        OPERATIONS[8],
+        each(calls, async |n| {
+            delete_user(db, ids[n]).await.unwrap();
+        })
+        .await,
+    );
+    let bulk = each(1, async |_| {
+        assert_eq!(become_hosts(db, &many).await.unwrap().new.len(), BULK);
+    });
+    costs_of(OPERATIONS[9], bulk.await / BULK as f64);
+    costs
+}
+
+/// Microseconds of one call.
+async fn each(calls: usize, call: impl AsyncFn(usize)) -> f64 {
+    let begun = Instant::now();
+    for n in 0..calls {
+        call(n).await;
+    }
+    begun.elapsed().as_secs_f64() * 1e6 / calls as f64
+}
