@@ -24,7 +24,7 @@ use crate::{
     guest, host,
     role::Role,
     statements::text::Text,
-    unit_of_work::{begin, finish, last_word_of},
+    unit_of_work::{begin, commits_by_itself, finish, last_word_of},
     user,
 };
 
@@ -223,16 +223,38 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
     role: &R::ActiveModel,
     user_id: Uuid,
 ) -> Result<Attempt<R::Model>, Error> {
-    let statement = Text::of::<R>("new or existing", DbBackend::Postgres)
-        .row::<R>(role)
-        .bind(user_id)
-        .bind(user_id)
-        .bind(user_id)
-        .or_build(|backend| backend.build(&new_or_existing::<R>(role, user_id)));
-    let rows = db
-        .query_all_raw(statement)
-        .await
-        .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
+    let statement = if commits_by_itself::<C>() {
+        Text::of::<R>("new or existing", DbBackend::Postgres)
+            .row::<R>(role)
+            .bind(user_id)
+            .bind(user_id)
+            .or_build(|backend| {
+                backend.build(&new_or_existing::<R>(role, user_id, Query::select()))
+            })
+    } else {
+        Text::of::<R>("new or existing in a transaction", DbBackend::Postgres)
+            .row::<R>(role)
+            .bind(user_id)
+            .bind(user_id)
+            .bind(user_id)
+            .or_build(|backend| {
+                // The lock that the foreign key would take, taken before the row is made: a user
+                // who does not exist gives no row, where a foreign key violation would end the
+                // transaction.
+                let mut the_user = only_user(user_id);
+                the_user.lock(LockType::KeyShare);
+                backend.build(&new_or_existing::<R>(role, user_id, the_user))
+            })
+    };
+    let rows = match db.query_all_raw(statement).await {
+        Ok(rows) => rows,
+        Err(clash)
+            if commits_by_itself::<C>() && Violation::of(&clash) == Some(Violation::Foreign) =>
+        {
+            return look_up::<R, C>(db, user_id, Sent::Revocable, Some(clash)).await;
+        }
+        Err(source) => return Err(Error::from_driver(source, last_word_of::<C>())),
+    };
     let Some(row) = rows.first() else {
         return look_up::<R, C>(db, user_id, Sent::Revocable, None).await;
     };
@@ -247,24 +269,24 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
     })
 }
 
-/// `WITH new_role AS (INSERT … SELECT … FROM users WHERE id = ? AND NOT EXISTS (SELECT … FROM hosts
-/// WHERE user_id = ?) FOR KEY SHARE ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE
-/// FROM new_role UNION ALL SELECT …, FALSE FROM hosts WHERE user_id = ?`
+/// `WITH new_role AS (INSERT … SELECT … FROM (users WHERE id = ?) WHERE NOT EXISTS (SELECT … FROM
+/// hosts WHERE user_id = ?) ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE FROM
+/// new_role UNION ALL SELECT …, FALSE FROM hosts WHERE user_id = ?`
 ///
 /// The unique index judges; NOT EXISTS only spares a user who has the role already the lock, the
-/// attempt and their WAL.
-fn new_or_existing<R: Role>(role: &R::ActiveModel, user_id: Uuid) -> WithQuery {
+/// attempt and their WAL. Outside a transaction the foreign key may judge, and `the_user` is empty.
+fn new_or_existing<R: Role>(
+    role: &R::ActiveModel,
+    user_id: Uuid,
+    mut the_user: SelectStatement,
+) -> WithQuery {
     let of_user = Expr::col((R::default(), R::user_id())).eq(user_id);
     let mut already = Query::select();
     already
         .column(R::user_id())
         .from(R::default().table_ref())
         .and_where(of_user.clone());
-    let mut the_user = only_user(user_id);
     the_user.and_where(Expr::exists(already).not());
-    // The lock that the foreign key would take, taken before the row is made: a user who is
-    // deleted meanwhile gives no row, where a foreign key violation would end the transaction.
-    the_user.lock(LockType::KeyShare);
     let mut new_role = insert_select::<R>(role, the_user);
     new_role.on_conflict(do_nothing_on(R::user_id()));
     new_role.returning(every_column::<R>());

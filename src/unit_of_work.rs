@@ -19,8 +19,7 @@ where
     C: ConnectionTrait + TransactionTrait,
 {
     let failed = |source| Error::from_driver(source, Sent::Revocable);
-    let is_connection = typeid::of::<C>() == TypeId::of::<DatabaseConnection>();
-    if db.get_database_backend() == DbBackend::Postgres && !is_connection {
+    if db.get_database_backend() == DbBackend::Postgres && !commits_by_itself::<C>() {
         // When a dead transaction refuses a SAVEPOINT, sqlx 0.9 rolls all of it back, and what the
         // caller sends next would commit statement by statement. It does no such thing when any
         // other statement is refused.
@@ -49,6 +48,12 @@ where
             _ => Err(error),
         },
     }
+}
+
+/// Whether each statement on `C` is for certain a transaction of its own, which an error cannot spoil
+/// for anybody.
+pub(crate) fn commits_by_itself<C: ConnectionTrait>() -> bool {
+    typeid::of::<C>() == TypeId::of::<DatabaseConnection>()
 }
 
 /// What losing the reply to a write, or to the end of a unit of work, would mean on `C`.

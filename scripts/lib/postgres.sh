@@ -57,7 +57,7 @@ launch_postgres() { # NAME [WORD_BEFORE_THE_COMMAND...]
             -c unix_socket_directories="$home" \
             -c dynamic_shared_memory_type=mmap \
             -c max_connections=300 \
-            -c shared_buffers=64MB \
+            -c shared_buffers="${GUESTHOUSE_TEST_SHARED_BUFFERS:-64MB}" \
             -c fsync=off \
             -c full_page_writes=off \
             -c wal_retrieve_retry_interval=100ms \

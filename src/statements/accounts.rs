@@ -1,7 +1,8 @@
 //! Reading users with guest and host: one SELECT with two LEFT JOINs.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, Order, QueryResult, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, Order, QueryResult,
+    Statement,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -54,17 +55,18 @@ pub(crate) async fn page(
     after: Option<Uuid>,
     limit: u64,
 ) -> Result<Vec<Row>, DbErr> {
-    let mut select = select(after);
+    let backend = db.get_database_backend();
+    let mut select = select(after.filter(|_| backend == DbBackend::Postgres));
     select
         .and_where_option(after.map(|after| user::Column::Id.gt(after)))
         .and_where_option(only)
         .order_by((user::Entity, user::Column::Id), Order::Asc)
         .limit(limit);
-    read(db, db.get_database_backend().build(&select)).await
+    read(db, backend.build(&select)).await
 }
 
-/// The joins begin where the users do. PostgreSQL does not conclude that by itself: it would read
-/// the guests and hosts of all users before `after`, to throw them away.
+/// The joins begin where the users do, if that is given. PostgreSQL does not conclude it by itself:
+/// it would read the guests and hosts of all users before `after`, to throw them away.
 fn select(after: Option<Uuid>) -> SelectStatement {
     let mut select = Query::select();
     select.from(user::Entity);

@@ -75,7 +75,6 @@ impl Peer for Sqlx {
             .bind(now)
             .bind(user_id)
             .bind(user_id)
-            .bind(user_id)
             .fetch_all(&self.pool)
             .await
             .unwrap();

@@ -85,8 +85,6 @@ impl Peer for Sqlx {
     async fn page(&self, _: usize, after: Uuid) -> (usize, usize) {
         let rows = sqlx::query(AssertSqlSafe(self.sql.page[0].as_str()))
             .bind(after)
-            .bind(after)
-            .bind(after)
             .bind(101_i64)
             .fetch_all(&self.pool)
             .await
