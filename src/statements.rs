@@ -227,23 +227,19 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
         Text::of::<R>("new or existing", DbBackend::Postgres)
             .row::<R>(role)
             .bind(user_id)
-            .bind(user_id)
             .or_build(|backend| {
-                backend.build(&new_or_existing::<R>(role, user_id, Query::select()))
+                let insert = insert_values::<R>(role);
+                backend.build(&new_or_existing::<R>(insert, user_id))
             })
     } else {
-        Text::of::<R>("new or existing in a transaction", DbBackend::Postgres)
+        Text::of::<R>("new or existing, of a locked user", DbBackend::Postgres)
             .row::<R>(role)
             .bind(user_id)
             .bind(user_id)
             .bind(user_id)
             .or_build(|backend| {
-                // The lock that the foreign key would take, taken before the row is made: a user
-                // who does not exist gives no row, where a foreign key violation would end the
-                // transaction.
-                let mut the_user = only_user(user_id);
-                the_user.lock(LockType::KeyShare);
-                backend.build(&new_or_existing::<R>(role, user_id, the_user))
+                let insert = insert_select::<R>(role, locked_user_without::<R>(user_id));
+                backend.build(&new_or_existing::<R>(insert, user_id))
             })
     };
     let rows = match db.query_all_raw(statement).await {
@@ -269,25 +265,9 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
     })
 }
 
-/// `WITH new_role AS (INSERT … SELECT … FROM (users WHERE id = ?) WHERE NOT EXISTS (SELECT … FROM
-/// hosts WHERE user_id = ?) ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE FROM
+/// `WITH new_role AS (INSERT … ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE FROM
 /// new_role UNION ALL SELECT …, FALSE FROM hosts WHERE user_id = ?`
-///
-/// The unique index judges; NOT EXISTS only spares a user who has the role already the lock, the
-/// attempt and their WAL. Outside a transaction the foreign key may judge, and `the_user` is empty.
-fn new_or_existing<R: Role>(
-    role: &R::ActiveModel,
-    user_id: Uuid,
-    mut the_user: SelectStatement,
-) -> WithQuery {
-    let of_user = Expr::col((R::default(), R::user_id())).eq(user_id);
-    let mut already = Query::select();
-    already
-        .column(R::user_id())
-        .from(R::default().table_ref())
-        .and_where(of_user.clone());
-    the_user.and_where(Expr::exists(already).not());
-    let mut new_role = insert_select::<R>(role, the_user);
+fn new_or_existing<R: Role>(mut new_role: InsertStatement, user_id: Uuid) -> WithQuery {
     new_role.on_conflict(do_nothing_on(R::user_id()));
     new_role.returning(every_column::<R>());
 
@@ -296,7 +276,7 @@ fn new_or_existing<R: Role>(
     existing
         .expr_as(Expr::cust("FALSE"), Alias::new(IS_NEW))
         .from(R::default().table_ref())
-        .and_where(of_user);
+        .and_where(Expr::col((R::default(), R::user_id())).eq(user_id));
 
     let mut either = Query::select();
     select_columns::<R>(&mut either, NEW_ROLE, "");
@@ -309,6 +289,25 @@ fn new_or_existing<R: Role>(
         .cte(cte(NEW_ROLE, new_role))
         .to_owned()
         .query(either)
+}
+
+/// `SELECT … FROM users WHERE id = ? AND NOT EXISTS (SELECT … FROM hosts WHERE user_id = ?) FOR KEY
+/// SHARE`
+///
+/// The lock is the one that the foreign key would take, taken before the row is made: a user who
+/// does not exist gives no row, where a foreign key violation would end the transaction. NOT EXISTS
+/// judges nothing; it spares a user who has the role already the lock.
+fn locked_user_without<R: Role>(user_id: Uuid) -> SelectStatement {
+    let mut already = Query::select();
+    already
+        .column(R::user_id())
+        .from(R::default().table_ref())
+        .and_where(Expr::col((R::default(), R::user_id())).eq(user_id));
+    let mut the_user = only_user(user_id);
+    the_user
+        .and_where(Expr::exists(already).not())
+        .lock(LockType::KeyShare);
+    the_user
 }
 
 async fn onboard_on_sqlite<R: Role, C: ConnectionTrait>(

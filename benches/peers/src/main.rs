@@ -5,19 +5,19 @@ mod growth;
 mod measure;
 mod memory;
 mod peer;
+mod pool;
 mod postgres;
 mod proxy;
 mod report;
 mod sqlite;
 mod statements;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::Parser;
 
 use database::Home;
-use measure::{Connect, Size, Workload, median};
-use postgres::Pool;
+use measure::Size;
 use report::Results;
 
 #[derive(Parser)]
@@ -25,7 +25,7 @@ struct Arguments {
     /// One round of few calls: shows that everything runs, and measures nothing.
     #[arg(long)]
     smoke: bool,
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Numbers of users of the growth table.
     #[arg(
@@ -87,8 +87,8 @@ async fn main() {
             measure::rounds(&server, &peers, connections, size).await,
         ));
     }
-    eprintln!("pool settings");
-    let settings = pool_settings(&server, size).await;
+    eprintln!("the pool");
+    let pool = pool::rounds(&server, &sql, size).await;
     eprintln!("SQLite");
     let sqlite = sqlite::rounds(size).await;
     eprintln!("growth");
@@ -101,44 +101,11 @@ async fn main() {
         size,
         trips,
         postgres,
-        settings,
+        pool,
         sqlite,
         sizes,
         growth,
         memory,
     };
     results.write(&docs);
-}
-
-/// `become_host` with each further setting, as a multiple of the default.
-async fn pool_settings(server: &str, size: Size) -> Vec<(&'static str, f64, f64)> {
-    let settings = [
-        ("SeaORM's default", Pool::Default),
-        ("and no ping when a connection is taken", Pool::WithoutPing),
-        (
-            "and all connections open from the beginning, for good",
-            Pool::AndKept,
-        ),
-    ];
-    let size = Size {
-        pages: 1,
-        bulk: 1,
-        ..size
-    };
-    let mut rates = Vec::new();
-    for connections in [1, 8] {
-        let peers = settings.map(|(name, pool)| {
-            let connect: Connect = Box::new(move |url, connections| {
-                Box::pin(async move { Arc::from(postgres::pooled(&url, connections, pool).await) })
-            });
-            (name, connect)
-        });
-        rates.push(measure::rounds(server, &peers, connections, size).await);
-    }
-    let rate = |n: usize, name| median(&rates[n][&(Workload::BecomeHost, name)]);
-    let times = |n, name| rate(n, name) / rate(n, settings[0].0);
-    settings
-        .iter()
-        .map(|(name, _)| (*name, times(0, *name), times(1, *name)))
-        .collect()
 }

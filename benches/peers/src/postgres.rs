@@ -9,6 +9,7 @@ mod toasty;
 
 pub use guesthouse::{Guesthouse, Pool, options};
 pub use seaorm::SeaOrm;
+pub use sqlx::{Sqlx, become_host_on};
 
 use crate::{peer::Peer, statements::Statements};
 
@@ -27,17 +28,14 @@ pub const PEERS: [&str; 7] = [
 pub async fn connect(name: &str, url: &str, connections: usize, sql: &Statements) -> Box<dyn Peer> {
     match name {
         "floor" => Box::new(floor::Floor::connect(url, connections).await),
-        "sqlx" => Box::new(sqlx::Sqlx::connect(url, connections, sql.clone()).await),
-        "guesthouse" => pooled(url, connections, Pool::AndKept).await,
-        "guesthouse, default pool" => pooled(url, connections, Pool::Default).await,
+        "sqlx" => Box::new(Sqlx::connect(url, connections, sql.clone()).await),
+        "guesthouse" => Box::new(Guesthouse::connect(url, connections, Pool::AndKept).await),
+        "guesthouse, default pool" => {
+            Box::new(Guesthouse::connect(url, connections, Pool::Default).await)
+        }
         "seaorm" => Box::new(seaorm::SeaOrm::connect(url, connections).await),
         "diesel" => Box::new(diesel::Diesel::connect(url, connections).await),
         "toasty" => Box::new(toasty::Toasty::connect(url, connections).await),
         other => panic!("{other}"),
     }
-}
-
-/// Guesthouse with these settings.
-pub async fn pooled(url: &str, connections: usize, pool: Pool) -> Box<dyn Peer> {
-    Box::new(guesthouse::Guesthouse::connect(url, connections, pool).await)
 }

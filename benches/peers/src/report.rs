@@ -14,7 +14,7 @@ pub struct Results {
     pub size: Size,
     pub trips: BTreeMap<(Workload, &'static str), f64>,
     pub postgres: Vec<(usize, Rates)>,
-    pub settings: Vec<(&'static str, f64, f64)>,
+    pub pool: Vec<(&'static str, f64, f64)>,
     pub sqlite: Rates,
     pub sizes: Vec<usize>,
     pub growth: Costs,
@@ -50,8 +50,8 @@ impl Results {
             self.table(&mut page, workload);
         }
         page += include_str!("report/pool.md");
-        page += "\n| setting | 1 connection | 8 connections |\n| --- | ---: | ---: |\n";
-        for (name, one, eight) in &self.settings {
+        page += "\n| `become_host`, times the first | 1 connection | 8 connections |\n| --- | ---: | ---: |\n";
+        for (name, one, eight) in &self.pool {
             writeln!(page, "| {name} | {one:.2} | {eight:.2} |").unwrap();
         }
         page += include_str!("report/sqlite.md");

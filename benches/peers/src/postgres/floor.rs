@@ -12,9 +12,7 @@ const SIGN_UP: &str = "WITH u AS (INSERT INTO users (id, email) VALUES ($1, $2)
     g AS (INSERT INTO guests (id, user_id) SELECT $3, id FROM u
     RETURNING id, user_id, created_at, updated_at)
     SELECT * FROM u, g";
-const BECOME_HOST: &str = "WITH n AS (INSERT INTO hosts (id, user_id)
-    SELECT $1, id FROM users WHERE id = $2
-    AND NOT EXISTS (SELECT FROM hosts WHERE user_id = $2) FOR KEY SHARE
+const BECOME_HOST: &str = "WITH n AS (INSERT INTO hosts (id, user_id) VALUES ($1, $2)
     ON CONFLICT (user_id) DO NOTHING RETURNING id, user_id, created_at, updated_at)
     SELECT id, user_id, created_at, updated_at, true FROM n UNION ALL
     SELECT id, user_id, created_at, updated_at, false FROM hosts WHERE user_id = $2";

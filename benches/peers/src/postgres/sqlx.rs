@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{SubsecRound, Utc};
-use sqlx::{AssertSqlSafe, Connection, PgPool, Row as _, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgExecutor, PgPool, Row as _, postgres::PgPoolOptions};
 use uuid::Uuid;
 
 use crate::{
@@ -33,6 +33,24 @@ impl Sqlx {
 
 fn now() -> Time {
     Utc::now().trunc_subsecs(6)
+}
+
+/// On a pool or on a connection; whether the host is new.
+pub async fn become_host_on<'c>(db: impl PgExecutor<'c>, sql: &str, user_id: Uuid) -> bool {
+    let now = now();
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(Uuid::now_v7())
+        .bind(user_id)
+        .bind(now)
+        .bind(now)
+        .bind(user_id)
+        .fetch_all(db)
+        .await
+        .unwrap();
+    let row = &rows[0];
+    let host: (Uuid, Uuid, Time, Time) = (row.get(0), row.get(1), row.get(2), row.get(3));
+    assert_eq!(host.1, user_id);
+    row.get(4)
 }
 
 #[async_trait]
@@ -67,21 +85,7 @@ impl Peer for Sqlx {
     }
 
     async fn become_host(&self, _: usize, user_id: Uuid) -> bool {
-        let now = now();
-        let rows = sqlx::query(AssertSqlSafe(self.sql.become_host[0].as_str()))
-            .bind(Uuid::now_v7())
-            .bind(user_id)
-            .bind(now)
-            .bind(now)
-            .bind(user_id)
-            .bind(user_id)
-            .fetch_all(&self.pool)
-            .await
-            .unwrap();
-        let row = &rows[0];
-        let host: (Uuid, Uuid, Time, Time) = (row.get(0), row.get(1), row.get(2), row.get(3));
-        assert_eq!(host.1, user_id);
-        row.get(4)
+        become_host_on(&self.pool, &self.sql.become_host[0], user_id).await
     }
 
     async fn page(&self, _: usize, after: Uuid) -> (usize, usize) {

@@ -109,10 +109,15 @@ impl Peer for Toasty {
 
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {
         let mut db = self.0.clone();
-        let creates: Vec<_> = user_ids
-            .iter()
-            .map(|user_id| Host::create().id(Uuid::now_v7()).user_id(*user_id))
-            .collect();
-        toasty::batch(creates).exec(&mut db).await.unwrap().len()
+        let mut new = 0;
+        // A statement each in any case, and ten thousand at once would take gigabytes.
+        for user_ids in user_ids.chunks(1_000) {
+            let creates: Vec<_> = user_ids
+                .iter()
+                .map(|user_id| Host::create().id(Uuid::now_v7()).user_id(*user_id))
+                .collect();
+            new += toasty::batch(creates).exec(&mut db).await.unwrap().len();
+        }
+        new
     }
 }

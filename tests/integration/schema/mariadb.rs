@@ -1,0 +1,204 @@
+//! What somebody may do by hand to a schema on MariaDB, and what is to be said of it.
+
+use super::changes::Changes;
+
+pub const CHANGES: Changes = Changes {
+    of_several_tables: &[
+        (
+            "SET foreign_key_checks = 0; DROP TABLE users; SET foreign_key_checks = 1",
+            &["table users is missing: nobody could sign up"],
+        ),
+        (
+            "DROP TABLE hosts, guests, users",
+            &[
+                "table users is missing: nobody could sign up",
+                "table guests is missing: nobody could sign up",
+                "table hosts is missing: nobody could become a host",
+            ],
+        ),
+        (
+            "RENAME TABLE users TO people; CREATE VIEW users AS SELECT * FROM people",
+            &[
+                "table users is missing: nobody could sign up",
+                "guests.user_id refers to people.id, not users.id: a guest could outlive its user",
+                "hosts.user_id refers to people.id, not users.id: a host could outlive its user",
+            ],
+        ),
+    ],
+    of_users: &[
+        (
+            "ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_bin NULL",
+            &["users.email may be null: a user could be without it"],
+        ),
+        (
+            "ALTER TABLE users MODIFY email varbinary(254) NOT NULL",
+            &["users.email is varbinary(254), not varchar: \
+               a user could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE users MODIFY email varchar(100) COLLATE utf8mb4_bin NOT NULL",
+            &["users.email holds only 100 characters: a longer email could not be stored"],
+        ),
+        (
+            "ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_general_ci NOT NULL",
+            &["users.email is compared by utf8mb4_general_ci: two users could be taken for one"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+                 ADD CHECK (email = lower(email) OR id IS NULL),
+                 MODIFY email varchar(254) COLLATE utf8mb4_bin NOT NULL
+                     COMMENT 'not CHECK (email = lower(email))'",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "ALTER TABLE users DROP INDEX users_email",
+            &["users.email is not unique: two users could share an address"],
+        ),
+        (
+            "ALTER TABLE users DROP INDEX users_email, ADD INDEX users_email (email)",
+            &["users.email is not unique: two users could share an address"],
+        ),
+        (
+            "ALTER TABLE users DROP INDEX users_email, ADD UNIQUE INDEX users_email (email(10))",
+            &[
+                "users.email is unique only by its beginning (index users_email): \
+               two users could be taken for one",
+            ],
+        ),
+        (
+            "ALTER TABLE users DROP INDEX users_email,
+                 ADD UNIQUE INDEX users_email (created_at, email)",
+            &[
+                "users.email is unique only together with created_at (index users_email): \
+               two users could share an address",
+            ],
+        ),
+    ],
+    of_roles: &[
+        (
+            "ALTER TABLE {table} MODIFY user_id binary(16) NULL",
+            &["{table}.user_id may be null: {row} could belong to nobody"],
+        ),
+        (
+            "ALTER TABLE {table} MODIFY created_at datetime(6) NULL",
+            &["{table}.created_at may be null: {row} could be without it"],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey,
+                 MODIFY user_id char(36) NOT NULL",
+            &[
+                "{table}.user_id is char(36), not binary(16): \
+                 {row} could not be read back as it was stored",
+                "{table}.user_id has no foreign key: {row} could outlive its user",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} MODIFY id uuid NOT NULL",
+            &["{table}.id is uuid, not binary(16): {row} could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE {table} MODIFY created_at datetime(3) NOT NULL DEFAULT utc_timestamp()",
+            &["{table}.created_at is datetime(3), not datetime(6): \
+               {row} could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE {table} MODIFY created_at timestamp NOT NULL DEFAULT utc_timestamp()",
+            &["{table}.created_at is timestamp, not datetime(6): \
+               {row} could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE {table} DROP PRIMARY KEY",
+            &["{table}.id is not the primary key: two {table} could share it"],
+        ),
+        (
+            "ALTER TABLE {table} DROP PRIMARY KEY, ADD PRIMARY KEY (id, user_id)",
+            &[
+                "{table}.id is the primary key only together with user_id: two {table} could share it",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey, DROP INDEX {table}_user_id",
+            &[
+                "{table}.user_id is not unique: a user could get two {table}",
+                "{table}.user_id has no foreign key: {row} could outlive its user",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} DROP INDEX {table}_user_id, ADD INDEX plain (user_id)",
+            &["{table}.user_id is not unique: a user could get two {table}"],
+        ),
+        (
+            "ALTER TABLE {table} DROP INDEX {table}_user_id,
+                 ADD UNIQUE INDEX {table}_user_id (user_id, created_at)",
+            &[
+                "{table}.user_id is unique only together with created_at (index {table}_user_id): \
+               a user could get two {table}",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} DROP INDEX {table}_user_id, ADD INDEX plain (user_id),
+                 ADD UNIQUE INDEX {table}_user_id (user_id(8))",
+            &[
+                "{table}.user_id is unique only by its beginning (index {table}_user_id): \
+               two {table} could be taken for one",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey",
+            &["{table}.user_id has no foreign key: {row} could outlive its user"],
+        ),
+        (
+            "CREATE TABLE IF NOT EXISTS people (id binary(16) PRIMARY KEY);
+             ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES people (id) ON DELETE RESTRICT",
+            &["{table}.user_id refers to people.id, not users.id: {row} could outlive its user"],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE NO ACTION",
+            &[
+                "{table}.user_id has a foreign key with ON DELETE NO ACTION: \
+               a user could be gone before {row} is looked for",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey,
+                 MODIFY user_id binary(16) NULL,
+                 ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE SET NULL",
+            &[
+                "{table}.user_id may be null: {row} could belong to nobody",
+                "{table}.user_id has a foreign key with ON DELETE SET NULL: \
+                 {row} could belong to nobody",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} ADD COLUMN nickname varchar(20) NOT NULL",
+            &["{table}.nickname may not be left out: nobody could {purpose}"],
+        ),
+    ],
+    additions: &[
+        "CREATE TABLE cleaners (id integer)",
+        "CREATE TABLE IF NOT EXISTS Hosts (id integer NOT NULL)",
+        "ALTER TABLE hosts ADD COLUMN nickname text",
+        "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
+        "ALTER TABLE hosts ADD COLUMN number integer NOT NULL AUTO_INCREMENT UNIQUE",
+        "ALTER TABLE hosts ADD COLUMN day date GENERATED ALWAYS AS (date(created_at)) STORED",
+        "ALTER TABLE hosts ADD UNIQUE INDEX one_host (user_id), DROP INDEX hosts_user_id",
+        "ALTER TABLE hosts ALTER INDEX hosts_user_id IGNORED",
+        "ALTER TABLE users MODIFY email varchar(500) COLLATE utf8mb4_nopad_bin NOT NULL",
+        "ALTER TABLE hosts MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
+        "ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey,
+             ADD CONSTRAINT `Of User` FOREIGN KEY (user_id) REFERENCES users (id)
+                 ON DELETE RESTRICT ON UPDATE CASCADE",
+    ],
+};

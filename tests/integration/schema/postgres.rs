@@ -1,0 +1,193 @@
+//! What somebody may do by hand to a schema on PostgreSQL, and what is to be said of it.
+
+use super::changes::Changes;
+
+pub const CHANGES: Changes = Changes {
+    of_several_tables: &[
+        (
+            "DROP TABLE users CASCADE",
+            &[
+                "table users is missing: nobody could sign up",
+                "guests.user_id has no foreign key: a guest could outlive its user",
+                "hosts.user_id has no foreign key: a host could outlive its user",
+            ],
+        ),
+        (
+            "DROP TABLE hosts, guests, users",
+            &[
+                "table users is missing: nobody could sign up",
+                "table guests is missing: nobody could sign up",
+                "table hosts is missing: nobody could become a host",
+            ],
+        ),
+        (
+            "ALTER TABLE users RENAME TO people; CREATE VIEW users AS SELECT * FROM people",
+            &[
+                "table users is missing: nobody could sign up",
+                "guests.user_id refers to people.id, not users.id: a guest could outlive its user",
+                "hosts.user_id refers to people.id, not users.id: a host could outlive its user",
+            ],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_pkey CASCADE",
+            &[
+                "users.id is not the primary key: two users could share it",
+                "guests.user_id has no foreign key: a guest could outlive its user",
+                "hosts.user_id has no foreign key: a host could outlive its user",
+            ],
+        ),
+    ],
+    of_users: &[
+        (
+            "ALTER TABLE users ALTER email DROP NOT NULL",
+            &["users.email may be null: a user could be without it"],
+        ),
+        (
+            "ALTER TABLE users ALTER email TYPE char(254)",
+            &["users.email is character(254), not character varying: \
+               a user could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE users ALTER email TYPE varchar(100)",
+            &["users.email holds only 100 characters: a longer email could not be stored"],
+        ),
+        (
+            "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+             ALTER TABLE users ALTER email TYPE varchar(254) COLLATE any_case",
+            &["users.email is compared by any_case: two users could be taken for one"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase;
+             ALTER TABLE users ADD CHECK (email = lower(email)) NOT VALID",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase;
+             ALTER TABLE users ADD CHECK (email = lower(email) OR id IS NULL)",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "DROP INDEX users_email;
+             CREATE UNIQUE INDEX users_email ON users (created_at, lower(email), email)",
+            &["users.email is unique only together with created_at and an expression \
+               (index users_email): two users could share an address"],
+        ),
+    ],
+    of_roles: &[
+        (
+            "ALTER TABLE {table} ALTER user_id DROP NOT NULL",
+            &["{table}.user_id may be null: {row} could belong to nobody"],
+        ),
+        (
+            "ALTER TABLE {table} ALTER created_at DROP NOT NULL",
+            &["{table}.created_at may be null: {row} could be without it"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey, ALTER user_id TYPE text",
+            &[
+                "{table}.user_id is text, not uuid: {row} could not be read back as it was stored",
+                "{table}.user_id has no foreign key: {row} could outlive its user",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} ALTER id DROP DEFAULT, ALTER id TYPE text",
+            &["{table}.id is text, not uuid: {row} could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE {table} ALTER created_at TYPE timestamp",
+            &["{table}.created_at is timestamp without time zone, not timestamp with time zone: \
+               {row} could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE {table} ALTER created_at TYPE timestamptz(3)",
+            &["{table}.created_at is timestamp(3) with time zone, not timestamp with time zone: \
+               {row} could not be read back as it was stored"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_pkey",
+            &["{table}.id is not the primary key: two {table} could share it"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_pkey, ADD PRIMARY KEY (id, user_id)",
+            &["{table}.id is the primary key only together with user_id: two {table} could share it"],
+        ),
+        (
+            "DROP INDEX {table}_user_id;
+             CREATE UNIQUE INDEX {table}_user_id ON {table} (user_id) WHERE created_at > '2026-01-01'",
+            &["{table}.user_id is unique only for some rows (index {table}_user_id is partial): \
+               a user could get two {table}"],
+        ),
+        (
+            "DROP INDEX {table}_user_id;
+             ALTER TABLE {table} ADD CONSTRAINT late UNIQUE (user_id) DEFERRABLE",
+            &["{table}.user_id is unique only at commit (index late is deferrable): \
+               a user could get two {table} until then"],
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = '{table}_user_id'::regclass",
+            &["{table}.user_id is not unique (index {table}_user_id is invalid): \
+               a user could get two {table}"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey",
+            &["{table}.user_id has no foreign key: {row} could outlive its user"],
+        ),
+        (
+            "CREATE TABLE IF NOT EXISTS people (id uuid PRIMARY KEY);
+             ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES people ON DELETE RESTRICT",
+            &["{table}.user_id refers to people.id, not users.id: {row} could outlive its user"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users",
+            &["{table}.user_id has a foreign key with ON DELETE NO ACTION: \
+               a user could be gone before {row} is looked for"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL",
+            &["{table}.user_id has a foreign key with ON DELETE SET NULL: \
+               {row} could belong to nobody"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET DEFAULT",
+            &["{table}.user_id has a foreign key with ON DELETE SET DEFAULT: \
+               {row} could pass to another user"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey,
+                 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT NOT VALID",
+            &["{table}.user_id has a foreign key that was never validated: \
+               {row} could belong to nobody"],
+        ),
+        (
+            "ALTER TABLE {table} ADD COLUMN nickname text NOT NULL",
+            &["{table}.nickname may not be left out: nobody could {purpose}"],
+        ),
+    ],
+    additions: &[
+        "CREATE TABLE cleaners (id integer)",
+        "ALTER TABLE hosts ADD COLUMN nickname text",
+        "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
+        "ALTER TABLE hosts ADD COLUMN number integer GENERATED ALWAYS AS IDENTITY",
+        "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON hosts (user_id DESC) INCLUDE (id)",
+        "DROP INDEX hosts_user_id; ALTER TABLE hosts ADD UNIQUE (user_id)",
+        "ALTER TABLE users ALTER email TYPE text",
+        "ALTER TABLE users ALTER email TYPE varchar(1000)",
+        "ALTER TABLE hosts ALTER created_at TYPE timestamptz(6)",
+        "ALTER TABLE hosts RENAME CONSTRAINT hosts_user_id_fkey TO of_user",
+        "CREATE SCHEMA other; CREATE TABLE other.hosts (id text)",
+    ],
+};

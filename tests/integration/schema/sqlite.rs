@@ -1,0 +1,158 @@
+//! What somebody may do by hand to a schema on SQLite, and what is to be said of it.
+
+use super::changes::Changes;
+
+pub const CHANGES: Changes = Changes {
+    of_several_tables: &[
+        (
+            "DROP TABLE users",
+            &["table users is missing: nobody could sign up"],
+        ),
+        (
+            "DROP TABLE hosts; DROP TABLE guests; DROP TABLE users",
+            &[
+                "table users is missing: nobody could sign up",
+                "table guests is missing: nobody could sign up",
+                "table hosts is missing: nobody could become a host",
+            ],
+        ),
+    ],
+    of_users: &[
+        (
+            r#""id" uuid_text NOT NULL => "id" uuid_text"#,
+            &["users.id may be null: a user could be without it"],
+        ),
+        (
+            r#""email" varchar(254) NOT NULL => "email" varchar(254)"#,
+            &["users.email may be null: a user could be without it"],
+        ),
+        (
+            r#""email" varchar(254) => "email" integer"#,
+            &[
+                "users.email is integer, not varchar: a user could not be read back as it was stored",
+            ],
+        ),
+        (
+            r#""email" varchar(254) => "email" varchar(254) COLLATE NOCASE"#,
+            &["users.email is compared by NOCASE: two users could be taken for one"],
+        ),
+        (
+            r#", CONSTRAINT "users_email_lowercase" CHECK (email = lower(email)) => "#,
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "CHECK (email = lower(email)) => CHECK (email = lower(email) OR id IS NULL)",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (created_at, email)",
+            &[
+                "users.email is unique only together with created_at (index users_email): \
+               two users could share an address",
+            ],
+        ),
+    ],
+    of_roles: &[
+        (
+            r#""user_id" uuid_text NOT NULL => "user_id" uuid_text"#,
+            &["{table}.user_id may be null: {row} could belong to nobody"],
+        ),
+        (
+            r#""created_at" timestamp_with_timezone_text NOT NULL => "created_at" text"#,
+            &["{table}.created_at may be null: {row} could be without it"],
+        ),
+        (
+            r#""user_id" uuid_text => "user_id" text"#,
+            &[
+                "{table}.user_id is text, not uuid_text: {row} could not be read back as it was stored",
+            ],
+        ),
+        (
+            r#""id" uuid_text => "id" integer"#,
+            &[
+                "{table}.id is integer, not uuid_text: {row} could not be read back as it was stored",
+            ],
+        ),
+        (
+            r#""created_at" timestamp_with_timezone_text => "created_at" "#,
+            &[
+                "{table}.created_at is without a type, not timestamp_with_timezone_text: \
+               {row} could not be read back as it was stored",
+            ],
+        ),
+        (
+            "(randomblob(16)) PRIMARY KEY => (randomblob(16))",
+            &["{table}.id is not the primary key: two {table} could share it"],
+        ),
+        (
+            "(randomblob(16)) PRIMARY KEY => (randomblob(16))
+             , FOREIGN KEY => , PRIMARY KEY (id, user_id), FOREIGN KEY",
+            &[
+                "{table}.id is the primary key only together with user_id: two {table} could share it",
+            ],
+        ),
+        (
+            "DROP INDEX {table}_user_id;
+             CREATE UNIQUE INDEX {table}_user_id ON {table} (user_id) WHERE created_at > '2026'",
+            &[
+                "{table}.user_id is unique only for some rows (index {table}_user_id is partial): \
+               a user could get two {table}",
+            ],
+        ),
+        (
+            r#", FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE RESTRICT => "#,
+            &["{table}.user_id has no foreign key: {row} could outlive its user"],
+        ),
+        (
+            r#"REFERENCES "users" => REFERENCES "people""#,
+            &["{table}.user_id refers to people.id, not users.id: {row} could outlive its user"],
+        ),
+        (
+            "ON DELETE RESTRICT => ",
+            &[
+                "{table}.user_id has a foreign key with ON DELETE NO ACTION: \
+               a user could be gone before {row} is looked for",
+            ],
+        ),
+        (
+            "ON DELETE RESTRICT => ON DELETE NO ACTION",
+            &[
+                "{table}.user_id has a foreign key with ON DELETE NO ACTION: \
+               a user could be gone before {row} is looked for",
+            ],
+        ),
+        (
+            "ON DELETE RESTRICT => ON DELETE CASCADE",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ON DELETE RESTRICT => ON DELETE SET NULL",
+            &[
+                "{table}.user_id has a foreign key with ON DELETE SET NULL: \
+               {row} could belong to nobody",
+            ],
+        ),
+        (
+            "ON DELETE RESTRICT => ON DELETE SET DEFAULT",
+            &[
+                "{table}.user_id has a foreign key with ON DELETE SET DEFAULT: \
+               {row} could pass to another user",
+            ],
+        ),
+        (
+            r#", FOREIGN KEY => , "nickname" text NOT NULL, FOREIGN KEY"#,
+            &["{table}.nickname may not be left out: nobody could {purpose}"],
+        ),
+    ],
+    additions: &[
+        "CREATE TABLE cleaners (id integer)",
+        "ALTER TABLE hosts ADD COLUMN nickname text",
+        "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
+        "ALTER TABLE hosts ADD COLUMN is_new integer NOT NULL AS (created_at > '2026') VIRTUAL",
+        "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON HOSTS (USER_ID DESC)",
+        r#""user_id" uuid_text NOT NULL => "user_id" blob NOT NULL UNIQUE"#,
+        r#"REFERENCES "users" ("id") => REFERENCES USERS"#,
+        r#""hosts" => HOSTS"#,
+    ],
+};
