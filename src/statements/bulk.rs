@@ -61,18 +61,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn of_users(&self) -> bool {
-        self.table != "users"
-    }
-
-    fn existing_user(&self) -> &'static str {
-        if self.of_users() {
-            "JOIN users ON users.id = input.unique_key"
-        } else {
-            ""
-        }
-    }
-
     pub(crate) fn hosts(models: &[host::Model]) -> Self {
         let row = |host: &host::Model| Row {
             id: host.id,
@@ -86,6 +74,11 @@ impl<'a> Rows<'a> {
             rows: models.iter().map(row).collect(),
         }
     }
+
+    /// Whether each row has a user, who may not exist.
+    fn of_users(&self) -> bool {
+        self.table != "users"
+    }
 }
 
 /// Inserts the rows whose key is free and, for guests and hosts, whose user exists; leaves out the
@@ -98,27 +91,11 @@ pub(crate) async fn insert<C: ConnectionTrait + TransactionTrait>(
     rows: &Rows<'_>,
 ) -> Result<HashSet<Uuid>, DbErr> {
     match unit.get_database_backend() {
-        DbBackend::MySql => {
-            // MariaDB returns the row that stands in the way in the place of the one that it did
-            // not insert; MySQL takes RETURNING for a comment.
-            let otherwise = format!(
-                "ON DUPLICATE KEY UPDATE {0}.id = {0}.id /*M!100500 RETURNING id */",
-                rows.table
-            );
-            let sql = insert_statement(unit, rows, rows.existing_user(), &otherwise);
-            let mut found = ids(unit, sql).await?;
-            if found.is_empty() {
-                return present(unit, rows).await;
-            }
-            let offered: HashSet<_> = rows.rows.iter().map(|row| row.id).collect();
-            found.retain(|id| offered.contains(id));
-            Ok(found)
-        }
         DbBackend::Postgres => insert_on_postgres(unit, rows).await,
+        DbBackend::MySql => insert_on_mysql(unit, rows).await,
         _ => {
-            let otherwise = format!("ON CONFLICT ({}) DO NOTHING RETURNING id", rows.key);
-            let sql = insert_statement(unit, rows, rows.existing_user(), &otherwise);
-            ids(unit, sql).await
+            let insert = insert_statement(unit, rows, existing_users(rows), &do_nothing(rows));
+            ids(unit, insert).await
         }
     }
 }
@@ -129,8 +106,7 @@ async fn insert_on_postgres<C: ConnectionTrait + TransactionTrait>(
     unit: &C,
     rows: &Rows<'_>,
 ) -> Result<HashSet<Uuid>, DbErr> {
-    let otherwise = format!("ON CONFLICT ({}) DO NOTHING RETURNING id", rows.key);
-    let all = insert_statement(unit, rows, "", &otherwise);
+    let all = insert_statement(unit, rows, "", &do_nothing(rows));
     if !rows.of_users() {
         return ids(unit, all).await;
     }
@@ -146,17 +122,46 @@ async fn insert_on_postgres<C: ConnectionTrait + TransactionTrait>(
             // whenever the planner finds that cheaper.
             let of_existing_users = "CROSS JOIN LATERAL (SELECT FROM users \
                  WHERE users.id = input.unique_key FOR KEY SHARE) AS the_user";
-            ids(
-                unit,
-                insert_statement(unit, rows, of_existing_users, &otherwise),
-            )
-            .await
+            let rest = insert_statement(unit, rows, of_existing_users, &do_nothing(rows));
+            ids(unit, rest).await
         }
         Err(other) => {
             savepoint.rollback().await?;
             Err(other)
         }
     }
+}
+
+async fn insert_on_mysql(
+    unit: &impl ConnectionTrait,
+    rows: &Rows<'_>,
+) -> Result<HashSet<Uuid>, DbErr> {
+    // MariaDB returns the row that stands in the way in the place of the one that it did not
+    // insert; MySQL takes RETURNING for a comment.
+    let otherwise = format!(
+        "ON DUPLICATE KEY UPDATE {0}.id = {0}.id /*M!100500 RETURNING id */",
+        rows.table
+    );
+    let insert = insert_statement(unit, rows, existing_users(rows), &otherwise);
+    let mut found = ids(unit, insert).await?;
+    if found.is_empty() {
+        return present(unit, rows).await;
+    }
+    let offered: HashSet<_> = rows.rows.iter().map(|row| row.id).collect();
+    found.retain(|id| offered.contains(id));
+    Ok(found)
+}
+
+fn existing_users(rows: &Rows<'_>) -> &'static str {
+    if rows.of_users() {
+        "JOIN users ON users.id = input.unique_key"
+    } else {
+        ""
+    }
+}
+
+fn do_nothing(rows: &Rows<'_>) -> String {
+    format!("ON CONFLICT ({}) DO NOTHING RETURNING id", rows.key)
 }
 
 fn insert_statement(
@@ -223,7 +228,7 @@ pub(crate) async fn hosts_of_users(
 
 /// The rows as a table `input (id, unique_key, created_at, updated_at)`, and its binds.
 fn input(backend: DbBackend, rows: &Rows<'_>) -> (&'static str, Vec<Value>) {
-    let by_user = rows.key == "user_id";
+    let by_user = rows.of_users();
     match backend {
         #[cfg(feature = "postgres")]
         DbBackend::Postgres => (
