@@ -162,8 +162,8 @@ async fn sign_up_in_chunks<C: ConnectionTrait + TransactionTrait>(
 /// # Transactions
 ///
 /// One statement for every 5,000 ids (MySQL: two), whatever the database's limit of binds, and one
-/// more if some of them are hosts already or unknown (PostgreSQL: two more if any is unknown), in a
-/// transaction of their own or in a savepoint of the caller's. None for no id.
+/// more if some of them are hosts already or unknown (PostgreSQL: two more), in a transaction of
+/// their own or in a savepoint of the caller's. None for no id.
 ///
 /// # Concurrency
 ///

@@ -85,7 +85,7 @@ impl<'a> Rows<'a> {
 /// others, and tells which it inserted, by id.
 ///
 /// The rows come in the order of their keys, so that two callers with the same keys do not wait for
-/// each other crosswise. One statement; on MySQL, and on PostgreSQL if a user does not exist, two.
+/// each other crosswise. One statement; on MySQL, and on PostgreSQL if a row of a user is refused, two.
 pub(crate) async fn insert<C: ConnectionTrait + TransactionTrait>(
     unit: &C,
     rows: &Rows<'_>,
@@ -100,34 +100,42 @@ pub(crate) async fn insert<C: ConnectionTrait + TransactionTrait>(
     }
 }
 
-/// Lets the foreign key judge first: it looks every user up anyway. Only if it refuses one are they
-/// looked up, and locked as the foreign key would, before the rows are made.
 async fn insert_on_postgres<C: ConnectionTrait + TransactionTrait>(
     unit: &C,
     rows: &Rows<'_>,
 ) -> Result<HashSet<Uuid>, DbErr> {
-    let all = insert_statement(unit, rows, "", &do_nothing(rows));
     if !rows.of_users() {
-        return ids(unit, all).await;
+        return ids(unit, insert_statement(unit, rows, "", &do_nothing(rows))).await;
     }
+    if insert_all(unit, rows).await? {
+        return Ok(rows.rows.iter().map(|row| row.id).collect());
+    }
+    // LATERAL: by the primary key, row by row. A join would read the whole table of users whenever
+    // the planner finds that cheaper.
+    let of_existing_users = "CROSS JOIN LATERAL (SELECT FROM users \
+         WHERE users.id = input.unique_key FOR KEY SHARE) AS the_user";
+    let insert = insert_statement(unit, rows, of_existing_users, &do_nothing(rows));
+    ids(unit, insert).await
+}
+
+/// Inserts the rows as if nothing stood in their way, and lets the unique index and the foreign key
+/// judge, which look anyway. Whether they took all of them; if not, they took none.
+async fn insert_all<C: ConnectionTrait + TransactionTrait>(
+    unit: &C,
+    rows: &Rows<'_>,
+) -> Result<bool, DbErr> {
     let savepoint = unit.begin().await?;
-    match ids(&savepoint, all).await {
-        Ok(inserted) => {
-            savepoint.commit().await?;
-            Ok(inserted)
-        }
-        Err(refused) if Violation::of(&refused) == Some(Violation::Foreign) => {
+    match savepoint
+        .execute_raw(insert_statement(unit, rows, "", ""))
+        .await
+    {
+        Ok(_) => savepoint.commit().await.map(|()| true),
+        Err(refused) => {
             savepoint.rollback().await?;
-            // LATERAL: by the primary key, row by row. A join would read the whole table of users
-            // whenever the planner finds that cheaper.
-            let of_existing_users = "CROSS JOIN LATERAL (SELECT FROM users \
-                 WHERE users.id = input.unique_key FOR KEY SHARE) AS the_user";
-            let rest = insert_statement(unit, rows, of_existing_users, &do_nothing(rows));
-            ids(unit, rest).await
-        }
-        Err(other) => {
-            savepoint.rollback().await?;
-            Err(other)
+            match Violation::of(&refused) {
+                Some(_) => Ok(false),
+                None => Err(refused),
+            }
         }
     }
 }

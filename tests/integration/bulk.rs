@@ -93,6 +93,9 @@ on_each_backend! {
         // The one that is unknown takes a second statement in its chunk, on PostgreSQL a third.
         assert_eq!(statements.take().len(), if db.backend == On::Postgres { 5 } else { 4 });
         assert_eq!((hosts.new.len(), hosts.existing.len(), hosts.unknown.len()), (12_000, 0, 1));
+        // So do those that are hosts already.
+        assert_eq!(become_hosts(&pool, &ids[..10]).await.unwrap().existing.len(), 10);
+        assert_eq!(statements.take().len(), if db.backend == On::Postgres { 3 } else { 2 });
         let rows = db.rows().await;
         assert_eq!((rows.users.len(), rows.guests.len()), (12_000, 12_000));
         let mut made = hosts.new;
