@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use guesthouse::become_host;
 use sea_orm::{Database, DatabaseConnection, TransactionTrait};
+use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
-
-use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     database::Home,
@@ -34,7 +33,7 @@ const WAYS: [&str; 6] = [
     "and no ping when a connection is taken",
     "and all connections open from the beginning, for good",
     "and a hundred calls to a transaction",
-    "sqlx's pool with the last of these settings, same SQL",
+    "sqlx's pool with the settings of the third row, same SQL",
     "sqlx without a pool, a connection for each caller, same SQL",
 ];
 

@@ -214,7 +214,7 @@ impl Results {
                     format!("{x:.0},{y:.0}")
                 })
                 .collect();
-            let (y, hue) = (60 + 22 * row, 36 * row);
+            let (y, hue) = (60 + 22 * row, 30 * row);
             writeln!(
                 lines,
                 r#"<polyline points="{}" fill="none" stroke="hsl({hue}, 60%, 50%)" stroke-width="2"/>

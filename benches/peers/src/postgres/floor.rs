@@ -16,10 +16,9 @@ const BECOME_HOST: &str = "WITH n AS (INSERT INTO hosts (id, user_id) VALUES ($1
     ON CONFLICT (user_id) DO NOTHING RETURNING id, user_id, created_at, updated_at)
     SELECT id, user_id, created_at, updated_at, true FROM n UNION ALL
     SELECT id, user_id, created_at, updated_at, false FROM hosts WHERE user_id = $2";
-/// Fails as a whole if a user does not exist.
+/// Fails as a whole if a user does not exist or is a host.
 const BECOME_HOSTS: &str = "INSERT INTO hosts (id, user_id)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[])
-    ON CONFLICT (user_id) DO NOTHING RETURNING id, user_id, created_at, updated_at";
+    SELECT * FROM unnest($1::uuid[], $2::uuid[])";
 
 struct Connection {
     client: Client,
@@ -100,10 +99,7 @@ impl Peer for Floor {
             ..
         } = &self.0[caller];
         let ids: Vec<_> = user_ids.iter().map(|_| Uuid::now_v7()).collect();
-        client
-            .query(become_hosts, &[&ids, &user_ids])
-            .await
-            .unwrap()
-            .len()
+        let made = client.execute(become_hosts, &[&ids, &user_ids]).await;
+        made.unwrap().try_into().unwrap()
     }
 }

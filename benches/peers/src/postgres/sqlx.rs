@@ -124,22 +124,18 @@ impl Peer for Sqlx {
             .zip(now.chunks(5_000))
         {
             let mut savepoint = txn.begin().await.unwrap();
-            let rows = sqlx::query(AssertSqlSafe(self.sql.become_hosts[0].as_str()))
+            let made = sqlx::query(AssertSqlSafe(self.sql.become_hosts[0].as_str()))
                 .bind(ids)
                 .bind(users)
                 .bind(now)
                 .bind(now)
-                .fetch_all(&mut *savepoint)
+                .execute(&mut *savepoint)
                 .await
                 .unwrap();
             savepoint.commit().await.unwrap();
-            new += rows
-                .iter()
-                .map(|row| row.get(0))
-                .collect::<Vec<Uuid>>()
-                .len();
+            new += made.rows_affected();
         }
         txn.commit().await.unwrap();
-        new
+        new.try_into().unwrap()
     }
 }
