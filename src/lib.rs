@@ -3,10 +3,15 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("guesthouse needs a database: enable feature `sqlite`, `postgres` or `mysql`");
 
-/// The examples in the guide run as tests.
+/// The examples in the guides run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/scaling.md")]
-struct ScalingGuide;
+mod guides {
+    #[doc = include_str!("../docs/scaling.md")]
+    struct Scaling;
+
+    #[doc = include_str!("../docs/benchmarks.md")]
+    struct Benchmarks;
+}
 
 mod account;
 mod accounts;

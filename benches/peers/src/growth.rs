@@ -24,12 +24,12 @@ pub const OPERATIONS: [&str; 12] = [
     "change_email",
     "stop_hosting",
     "delete_user",
-    "sign_up_all, each of 1,000",
+    "sign_up_all, each of 500",
     "become_hosts, each of these",
-    "become_hosts, each of 1,000 scattered",
+    "become_hosts, each of 500 scattered",
 ];
 
-const BULK: usize = 1_000;
+const BULK: usize = 500;
 
 /// Microseconds of each operation, one figure a round.
 pub type Costs = BTreeMap<(&'static str, usize), Vec<f64>>;

@@ -25,8 +25,9 @@ struct Arguments {
     /// One round of few calls: shows that everything runs, and measures nothing.
     #[arg(long)]
     smoke: bool,
-    #[arg(long, default_value_t = 9)]
-    rounds: usize,
+    /// More would use up the smallest number of users of the growth table.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u8).range(1..=11))]
+    rounds: u8,
     /// Numbers of users of the growth table.
     #[arg(
         long,
@@ -55,7 +56,7 @@ async fn main() {
         server,
     } = Arguments::parse();
     let mut size = Size {
-        rounds,
+        rounds: rounds.into(),
         calls: 800,
         pages: 300,
         bulk: 10_000,
