@@ -14,7 +14,8 @@ use sea_orm::{
     Statement, TransactionTrait,
     sea_query::{
         Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, LockType, OnConflict,
-        Query, ReturningClause, SelectStatement, UnionType, WithClause, WithQuery,
+        Query, ReturningClause, SelectStatement, SubQueryStatement, UnionType, WithClause,
+        WithQuery,
     },
 };
 use uuid::Uuid;
@@ -28,10 +29,11 @@ use crate::{
     user,
 };
 
-/// Names of the rows that a PostgreSQL statement has just inserted.
+/// Names of the rows that a PostgreSQL statement has just inserted, and of what was there before.
 const NEW_USER: &str = "new_user";
 const NEW_GUEST: &str = "new_guest";
 const NEW_ROLE: &str = "new_role";
+const EXISTING: &str = "existing";
 
 /// Prefixes under which one row carries two models, as SeaORM's own joins have them.
 const FIRST: &str = "A_";
@@ -225,21 +227,18 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
 ) -> Result<Attempt<R::Model>, Error> {
     let statement = if commits_by_itself::<C>() {
         Text::of::<R>("new or existing", DbBackend::Postgres)
-            .row::<R>(role)
             .bind(user_id)
+            .row::<R>(role)
             .or_build(|backend| {
-                let insert = insert_values::<R>(role);
-                backend.build(&new_or_existing::<R>(insert, user_id))
+                backend.build(&new_or_existing::<R>(role, user_id, Query::select()))
             })
     } else {
         Text::of::<R>("new or existing, of a locked user", DbBackend::Postgres)
+            .bind(user_id)
             .row::<R>(role)
             .bind(user_id)
-            .bind(user_id)
-            .bind(user_id)
             .or_build(|backend| {
-                let insert = insert_select::<R>(role, locked_user_without::<R>(user_id));
-                backend.build(&new_or_existing::<R>(insert, user_id))
+                backend.build(&new_or_existing::<R>(role, user_id, locked_user(user_id)))
             })
     };
     let rows = match db.query_all_raw(statement).await {
@@ -265,48 +264,56 @@ async fn onboard_on_postgres<R: Role, C: ConnectionTrait>(
     })
 }
 
-/// `WITH new_role AS (INSERT … ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE FROM
-/// new_role UNION ALL SELECT …, FALSE FROM hosts WHERE user_id = ?`
-fn new_or_existing<R: Role>(mut new_role: InsertStatement, user_id: Uuid) -> WithQuery {
-    new_role.on_conflict(do_nothing_on(R::user_id()));
-    new_role.returning(every_column::<R>());
-
+/// `WITH existing AS (SELECT … FROM hosts WHERE user_id = ?), new_role AS (INSERT … SELECT … WHERE
+/// NOT EXISTS (SELECT … FROM existing) ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE
+/// FROM new_role UNION ALL SELECT …, FALSE FROM existing`
+///
+/// NOT EXISTS judges nothing; it spares a user who has the role already an attempt that the unique
+/// index refuses.
+fn new_or_existing<R: Role>(
+    role: &R::ActiveModel,
+    user_id: Uuid,
+    mut source: SelectStatement,
+) -> WithQuery {
     let mut existing = Query::select();
-    select_columns::<R>(&mut existing, R::default().table_name(), "");
     existing
-        .expr_as(Expr::cust("FALSE"), Alias::new(IS_NEW))
+        .columns(R::Column::iter())
         .from(R::default().table_ref())
         .and_where(Expr::col((R::default(), R::user_id())).eq(user_id));
 
-    let mut either = Query::select();
-    select_columns::<R>(&mut either, NEW_ROLE, "");
-    either
-        .expr_as(Expr::cust("TRUE"), Alias::new(IS_NEW))
-        .from(Alias::new(NEW_ROLE))
-        .union(UnionType::All, existing);
+    let mut already = Query::select();
+    already.column(R::user_id()).from(Alias::new(EXISTING));
+    source.and_where(Expr::exists(already).not());
+    let mut new_role = insert_select::<R>(role, source);
+    new_role.on_conflict(do_nothing_on(R::user_id()));
+    new_role.returning(every_column::<R>());
 
+    let mut either = rows_of::<R>(NEW_ROLE, "TRUE");
+    either.union(UnionType::All, rows_of::<R>(EXISTING, "FALSE"));
     WithClause::new()
+        .cte(cte(EXISTING, existing))
         .cte(cte(NEW_ROLE, new_role))
         .to_owned()
         .query(either)
 }
 
-/// `SELECT … FROM users WHERE id = ? AND NOT EXISTS (SELECT … FROM hosts WHERE user_id = ?) FOR KEY
-/// SHARE`
+/// What a part of the statement has found or made, and which of both.
+fn rows_of<R: Role>(table: &'static str, is_new: &'static str) -> SelectStatement {
+    let mut select = Query::select();
+    select_columns::<R>(&mut select, table, "");
+    select
+        .expr_as(Expr::cust(is_new), Alias::new(IS_NEW))
+        .from(Alias::new(table));
+    select
+}
+
+/// `SELECT … FROM users WHERE id = ? FOR KEY SHARE`
 ///
 /// The lock is the one that the foreign key would take, taken before the row is made: a user who
-/// does not exist gives no row, where a foreign key violation would end the transaction. NOT EXISTS
-/// judges nothing; it spares a user who has the role already the lock.
-fn locked_user_without<R: Role>(user_id: Uuid) -> SelectStatement {
-    let mut already = Query::select();
-    already
-        .column(R::user_id())
-        .from(R::default().table_ref())
-        .and_where(Expr::col((R::default(), R::user_id())).eq(user_id));
+/// does not exist gives no row, where a foreign key violation would end the transaction.
+fn locked_user(user_id: Uuid) -> SelectStatement {
     let mut the_user = only_user(user_id);
-    the_user
-        .and_where(Expr::exists(already).not())
-        .lock(LockType::KeyShare);
+    the_user.lock(LockType::KeyShare);
     the_user
 }
 
@@ -549,10 +556,10 @@ fn select_by_primary_key<E: EntityTrait>(row: &E::ActiveModel) -> sea_orm::Selec
         })
 }
 
-fn cte(name: &str, insert: InsertStatement) -> CommonTableExpression {
+fn cte(name: &str, query: impl Into<SubQueryStatement>) -> CommonTableExpression {
     CommonTableExpression::new()
         .table_name(Alias::new(name))
-        .query(insert)
+        .query(query)
         .to_owned()
 }
 

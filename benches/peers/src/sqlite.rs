@@ -3,8 +3,6 @@
 mod floor;
 mod sqlx;
 
-use std::sync::Arc;
-
 use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tempfile::TempDir;
@@ -65,28 +63,21 @@ async fn open(url: &str) -> DatabaseConnection {
     db
 }
 
-/// Round by round, each beginning with another peer.
+/// Round by round, each beginning with another peer. Each opens its file anew in every round: which
+/// of them has its threads and its memory where is chance, and would be chance for all rounds.
 pub async fn rounds(size: Size) -> Rates {
+    let heard = File::create().await;
+    let sql = Statements::heard(&heard.url).await;
     let mut contestants = Vec::new();
     for name in PEERS {
-        let file = File::create().await;
-        let peer: Arc<dyn Peer> = match name {
-            "floor" => Arc::new(floor::Floor::open(&file.path)),
-            "sqlx" => {
-                let heard = File::create().await;
-                Arc::new(sqlx::Sqlx::open(&file.url, Statements::heard(&heard.url).await).await)
-            }
-            "guesthouse" => Arc::new(postgres::Guesthouse(open(&file.url).await)),
-            "seaorm" => Arc::new(postgres::SeaOrm(open(&file.url).await)),
-            other => panic!("{other}"),
-        };
-        contestants.push((name, peer, file));
+        contestants.push((name, File::create().await));
     }
     let mut rates = Rates::new();
     for round in 0..=size.rounds {
         contestants.rotate_left(1);
-        for (name, peer, file) in &contestants {
-            for (workload, rate) in one_round(peer, file, round, size).await {
+        for (name, file) in &contestants {
+            let peer = connect(name, file, &sql).await;
+            for (workload, rate) in one_round(&*peer, file, round, size).await {
                 if round > 0 {
                     rates.entry((workload, *name)).or_default().push(rate);
                 }
@@ -96,12 +87,17 @@ pub async fn rounds(size: Size) -> Rates {
     rates
 }
 
-async fn one_round(
-    peer: &Arc<dyn Peer>,
-    file: &File,
-    round: usize,
-    size: Size,
-) -> Vec<(Workload, f64)> {
+async fn connect(name: &str, file: &File, sql: &Statements) -> Box<dyn Peer> {
+    match name {
+        "floor" => Box::new(floor::Floor::open(&file.path)),
+        "sqlx" => Box::new(sqlx::Sqlx::open(&file.url, sql.clone()).await),
+        "guesthouse" => Box::new(postgres::Guesthouse(open(&file.url).await)),
+        "seaorm" => Box::new(postgres::SeaOrm(open(&file.url).await)),
+        other => panic!("{other}"),
+    }
+}
+
+async fn one_round(peer: &dyn Peer, file: &File, round: usize, size: Size) -> Vec<(Workload, f64)> {
     // Users who are no hosts yet: those between the seeded hosts, other ones each round.
     let others: Vec<_> = (0..SEEDED)
         .filter(|n| n % 5 != 0)

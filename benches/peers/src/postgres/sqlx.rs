@@ -39,11 +39,11 @@ fn now() -> Time {
 pub async fn become_host_on<'c>(db: impl PgExecutor<'c>, sql: &str, user_id: Uuid) -> bool {
     let now = now();
     let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(user_id)
         .bind(Uuid::now_v7())
         .bind(user_id)
         .bind(now)
         .bind(now)
-        .bind(user_id)
         .fetch_all(db)
         .await
         .unwrap();
