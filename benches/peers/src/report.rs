@@ -92,14 +92,14 @@ impl Results {
     }
 
     fn sqlite_table(&self, page: &mut String) {
-        *page += "\n| | ";
+        *page += "\n| ";
         let workloads = &WORKLOADS[..4];
         for workload in workloads {
-            write!(page, "{} | to Guesthouse | ", title(*workload)).unwrap();
+            write!(page, "| {} | to Guesthouse ", title(*workload)).unwrap();
         }
         writeln!(
             page,
-            "\n| --- {}|",
+            "|\n| --- {}|",
             "| ---: | ---: ".repeat(workloads.len())
         )
         .unwrap();
@@ -115,11 +115,11 @@ impl Results {
     }
 
     fn growth_table(&self, page: &mut String) {
-        *page += "\n| µs, and times the first | ";
+        *page += "\n| µs, and times the first ";
         for users in &self.sizes {
-            write!(page, "{} users | ", thousands(*users as f64)).unwrap();
+            write!(page, "| {} users ", thousands(*users as f64)).unwrap();
         }
-        writeln!(page, "\n| --- {}|", "| ---: ".repeat(self.sizes.len())).unwrap();
+        writeln!(page, "|\n| --- {}|", "| ---: ".repeat(self.sizes.len())).unwrap();
         for operation in OPERATIONS {
             write!(page, "| {operation} ").unwrap();
             for users in &self.sizes {
