@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     database::{Home, SEEDED, seeded_id},
-    peer::{PAGE, Peer},
+    peer::{BulkPeer, PAGE},
     postgres,
     proxy::Counter,
     statements::Statements,
@@ -47,7 +47,7 @@ pub type Rates = BTreeMap<(Workload, &'static str), Vec<f64>>;
 
 struct Contestant {
     name: &'static str,
-    peer: Arc<dyn Peer>,
+    peer: Arc<dyn BulkPeer>,
     home: Home,
 }
 
@@ -84,7 +84,7 @@ pub async fn rounds(
 }
 
 /// Connects a peer to a database.
-pub type Connect = Box<dyn Fn(String, usize) -> BoxFuture<Arc<dyn Peer>>>;
+pub type Connect = Box<dyn Fn(String, usize) -> BoxFuture<Arc<dyn BulkPeer>>>;
 pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
 
 /// All peers of the comparison.
@@ -182,9 +182,9 @@ fn rate(operations: usize, time: Duration) -> f64 {
 }
 
 /// So many callers, each in a task of its own; the time until the last is done.
-async fn all_at_once<F, Fut>(peer: &Arc<dyn Peer>, callers: usize, work: F) -> Duration
+async fn all_at_once<F, Fut>(peer: &Arc<dyn BulkPeer>, callers: usize, work: F) -> Duration
 where
-    F: Fn(Arc<dyn Peer>, usize) -> Fut,
+    F: Fn(Arc<dyn BulkPeer>, usize) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let begun = Instant::now();

@@ -82,7 +82,7 @@ async fn list(db: &DatabaseConnection, users: usize) {
 async fn make_hosts(db: &DatabaseConnection, users: usize, a_call: usize) {
     let mut new = 0;
     for first in (1..=users).step_by(a_call) {
-        let ids: Vec<Uuid> = (first..first + a_call).map(seeded_id).collect();
+        let ids: Vec<Uuid> = (first..=users).take(a_call).map(seeded_id).collect();
         new += become_hosts(db, &ids).await.unwrap().new.len();
     }
     // Every fifth was one already.

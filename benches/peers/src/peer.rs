@@ -14,7 +14,11 @@ pub trait Peer: Send + Sync {
 
     /// Reads the 100 accounts after this id, with guest and host; how many, and how many are hosts.
     async fn page(&self, caller: usize, after: Uuid) -> (usize, usize);
+}
 
+/// A peer that is measured with many rows at once too, which only those on PostgreSQL are.
+#[async_trait]
+pub trait BulkPeer: Peer {
     /// Makes all of them hosts; how many are new.
     async fn become_hosts(&self, caller: usize, user_ids: &[Uuid]) -> usize;
 }

@@ -11,7 +11,7 @@ pub use guesthouse::{Guesthouse, Pool, options};
 pub use seaorm::SeaOrm;
 pub use sqlx::{Sqlx, become_host_on};
 
-use crate::{peer::Peer, statements::Statements};
+use crate::{peer::BulkPeer, statements::Statements};
 
 /// Everyone, in the order of the tables.
 pub const PEERS: [&str; 7] = [
@@ -25,7 +25,12 @@ pub const PEERS: [&str; 7] = [
 ];
 
 /// Connects a peer by its name.
-pub async fn connect(name: &str, url: &str, connections: usize, sql: &Statements) -> Box<dyn Peer> {
+pub async fn connect(
+    name: &str,
+    url: &str,
+    connections: usize,
+    sql: &Statements,
+) -> Box<dyn BulkPeer> {
     match name {
         "floor" => Box::new(floor::Floor::connect(url, connections).await),
         "sqlx" => Box::new(Sqlx::connect(url, connections, sql.clone()).await),

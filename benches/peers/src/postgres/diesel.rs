@@ -9,7 +9,7 @@ use diesel_async::{
 };
 use uuid::Uuid;
 
-use crate::peer::{PAGE, Peer, Time};
+use crate::peer::{BulkPeer, PAGE, Peer, Time};
 
 diesel::table! {
     users (id) {
@@ -153,7 +153,10 @@ impl Peer for Diesel {
             rows.iter().filter(|(_, _, host)| host.is_some()).count(),
         )
     }
+}
 
+#[async_trait]
+impl BulkPeer for Diesel {
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {
         let rows: Vec<_> = user_ids
             .iter()

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
-use crate::peer::{PAGE_SQL, Peer, Row, counts};
+use crate::peer::{BulkPeer, PAGE_SQL, Peer, Row, counts};
 
 const SIGN_UP: &str = "WITH u AS (INSERT INTO users (id, email) VALUES ($1, $2)
     ON CONFLICT (email) DO NOTHING RETURNING id, email, created_at, updated_at),
@@ -91,7 +91,10 @@ impl Peer for Floor {
             .collect();
         counts(&rows)
     }
+}
 
+#[async_trait]
+impl BulkPeer for Floor {
     async fn become_hosts(&self, caller: usize, user_ids: &[Uuid]) -> usize {
         let Connection {
             client,

@@ -5,7 +5,7 @@ use guesthouse::{Accounts, become_host, become_hosts, sign_up};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use uuid::Uuid;
 
-use crate::peer::{PAGE, Peer};
+use crate::peer::{BulkPeer, PAGE, Peer};
 
 pub struct Guesthouse(pub DatabaseConnection);
 
@@ -70,7 +70,10 @@ impl Peer for Guesthouse {
         let hosts = page.accounts.iter().filter(|account| account.is_host());
         (page.accounts.len(), hosts.count())
     }
+}
 
+#[async_trait]
+impl BulkPeer for Guesthouse {
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {
         become_hosts(&self.0, user_ids).await.unwrap().new.len()
     }

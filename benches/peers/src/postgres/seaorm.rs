@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::guesthouse::{Pool, options};
-use crate::peer::{PAGE, Peer};
+use crate::peer::{BulkPeer, PAGE, Peer};
 
 pub struct SeaOrm(pub DatabaseConnection);
 
@@ -69,7 +69,10 @@ impl Peer for SeaOrm {
             rows.iter().filter(|(_, _, host)| host.is_some()).count(),
         )
     }
+}
 
+#[async_trait]
+impl BulkPeer for SeaOrm {
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {
         let txn = self.0.begin().await.unwrap();
         for chunk in user_ids.chunks(10_000) {

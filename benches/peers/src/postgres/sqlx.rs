@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, PgExecutor, PgPool, Row as _, postgres::Pg
 use uuid::Uuid;
 
 use crate::{
-    peer::{Peer, Row, Time, counts},
+    peer::{BulkPeer, Peer, Row, Time, counts},
     statements::Statements,
 };
 
@@ -112,7 +112,10 @@ impl Peer for Sqlx {
         rows.truncate(100);
         counts(&rows)
     }
+}
 
+#[async_trait]
+impl BulkPeer for Sqlx {
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {
         let ids: Vec<_> = user_ids.iter().map(|_| Uuid::now_v7()).collect();
         let now = vec![now(); ids.len()];

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use toasty::{Db, Deferred};
 use uuid::Uuid;
 
-use crate::peer::{PAGE, Peer};
+use crate::peer::{BulkPeer, PAGE, Peer};
 
 #[derive(Debug, toasty::Model)]
 #[table = "users"]
@@ -106,7 +106,10 @@ impl Peer for Toasty {
         let hosts = users.iter().filter(|user| user.host.get().is_some());
         (users.len(), hosts.count())
     }
+}
 
+#[async_trait]
+impl BulkPeer for Toasty {
     async fn become_hosts(&self, _: usize, user_ids: &[Uuid]) -> usize {
         let mut db = self.0.clone();
         let mut new = 0;

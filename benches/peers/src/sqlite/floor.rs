@@ -95,8 +95,4 @@ impl Peer for Floor {
         }
         (accounts, hosts)
     }
-
-    async fn become_hosts(&self, _: usize, _: &[Uuid]) -> usize {
-        unimplemented!("measured on PostgreSQL only")
-    }
 }

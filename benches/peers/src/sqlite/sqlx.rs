@@ -104,8 +104,4 @@ impl Peer for Sqlx {
         rows.truncate(100);
         counts(&rows)
     }
-
-    async fn become_hosts(&self, _: usize, _: &[Uuid]) -> usize {
-        unimplemented!("measured on PostgreSQL only")
-    }
 }
