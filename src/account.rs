@@ -1,30 +1,40 @@
 //! A user with its guest and, if there is one, its host: reading, changing, deleting.
 
+use std::fmt;
+
 use sea_orm::{
-    ActiveModelTrait,
+    ActiveModelBehavior,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, TransactionTrait,
+    ConnectionTrait, DbErr, TransactionTrait,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
 use crate::{
     email::Email,
-    error::{Error, Sent, Violation},
+    error::{Error, Violation},
     guest, host,
-    statements::accounts::{self, Row},
-    unit_of_work::{begin, finish},
+    sign_up::looks_first,
+    statements::{
+        accounts::{self, Look, Row, in_the_way},
+        alive::is_over,
+        change_email::update,
+        delete_user::{delete, is_kept},
+        evidence::{is_key_of, leaves_rows_out},
+    },
     user,
 };
 
-/// How often [`delete_user`] tries before a row of another table is what keeps the user.
+/// How often a call is tried when what stood in its way is gone.
 const ATTEMPTS: usize = 3;
 
 /// A user with its guest and host.
 ///
 /// `guest` is `None` only for users that were not made by [`sign_up`](crate::sign_up); `host` until
 /// [`become_host`](crate::become_host).
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `Debug` leaves the address out, as that of [`Email`] does.
+#[derive(Clone, PartialEq)]
 pub struct Account {
     /// The user.
     pub user: user::Model,
@@ -32,6 +42,16 @@ pub struct Account {
     pub guest: Option<guest::Model>,
     /// Its host, if it has become one.
     pub host: Option<host::Model>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("user_id", &self.user.id)
+            .field("guest", &self.guest)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<Row> for Account {
@@ -112,7 +132,7 @@ impl Account {
 }
 
 fn found(row: Result<Option<Row>, DbErr>) -> Result<Option<Account>, Error> {
-    let row = row.map_err(|source| Error::from_driver(source, Sent::Revocable))?;
+    let row = row.map_err(|source| Error::of_read(source))?;
     Span::current().record("found", row.is_some());
     Ok(row.map(Account::from))
 }
@@ -158,19 +178,66 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
     user_id: Uuid,
     email: Email,
 ) -> Result<user::Model, Error> {
+    let email = String::from(email);
     let change = user::ActiveModel {
         id: Unchanged(user_id),
-        email: Set(email.into()),
+        email: Set(email.clone()),
         ..Default::default()
     };
-    let unit = begin(db).await?;
-    let outcome = change.update(&unit).await.map_err(|source| match source {
-        DbErr::RecordNotUpdated => Error::UserNotFound { user_id },
-        // The address is all that the statement changes of what is unique.
-        source if Violation::of(&source) == Some(Violation::Unique) => Error::EmailTaken,
-        source => Error::from_driver(source, Sent::Revocable),
-    });
-    finish::<C, _>(unit, outcome).await
+    let change = change.before_save(db, false).await.map_err(Error::of_read)?;
+    let key = user_id.into();
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
+    if looks_first(db) {
+        refused(db, user_id, &email, Look::Plain).await?;
+    }
+    let mut last_clash = None;
+    for _ in 0..ATTEMPTS {
+        last_clash = match update::<user::Entity, C>(db, &key, &change).await {
+            Ok(Some(user)) => return saved(db, user).await,
+            Ok(None) => None,
+            Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => Some(clash),
+            Err(source) => return Err(Error::of_write::<C>(source)),
+        };
+        refused(db, user_id, &email, Look::Locking).await?;
+    }
+    let explained = match &last_clash {
+        Some(clash) => is_key_of::<user::Entity>(db, clash, user::Column::Email)
+            .await
+            .map(|of_email| !of_email),
+        None => leaves_rows_out::<user::Entity>(db, &[user::Column::Id, user::Column::Email]).await,
+    };
+    Err(match (explained, last_clash) {
+        (Ok(false), _) => Error::came_and_went(),
+        (Ok(true), Some(source)) => Error::of_read(source),
+        (Ok(true), None) => Error::left_out("users"),
+        (Err(source), _) => Error::of_read(source),
+    })
+}
+
+async fn saved(db: &impl ConnectionTrait, user: user::Model) -> Result<user::Model, Error> {
+    user::ActiveModel::after_save(user, db, false)
+        .await
+        .map_err(Error::of_read)
+}
+
+/// The refusal for which there is a row, or the lack of the user's own.
+async fn refused(
+    db: &impl ConnectionTrait,
+    user_id: Uuid,
+    email: &str,
+    look: Look,
+) -> Result<(), Error> {
+    let found = in_the_way(db, Some(user_id), email, look).await;
+    let found = found.map_err(Error::of_read)?;
+    if found.iter().any(|(user, ..)| user.id != user_id) {
+        return Err(Error::EmailTaken);
+    }
+    match found.is_empty() {
+        true => Err(Error::UserNotFound { user_id }),
+        false => Ok(()),
+    }
 }
 
 /// Deletes the user and its guest, together or not at all. Hosts and rows of other tables stay,
@@ -221,48 +288,36 @@ pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
 ) -> Result<(), Error> {
-    let mut attempts = 1;
-    loop {
-        let unit = begin(db).await?;
-        let outcome = delete_with_guest(&unit, user_id).await;
-        match finish::<C, _>(unit, outcome).await {
-            // The delete is refused and undone; which table keeps the user is only for the message.
-            Err(Error::StillReferenced { .. }) if has_host(db, user_id).await? => {
-                return Err(Error::StillHost { user_id });
-            }
-            // By another table, or by the guest of a user who was deleted and came back between
-            // the two statements: another attempt can see that one.
-            Err(Error::StillReferenced { .. }) if attempts < ATTEMPTS => attempts += 1,
-            outcome => return outcome,
+    let key = user_id.into();
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
+    if looks_first(db) {
+        let found = accounts::by_id(db, user_id).await.map_err(Error::of_read)?;
+        if found.is_none() {
+            return Err(Error::UserNotFound { user_id });
         }
     }
-}
-
-async fn delete_with_guest(unit: &impl ConnectionTrait, user_id: Uuid) -> Result<(), Error> {
-    let refused = |source| match Violation::of(&source) {
-        Some(Violation::Foreign) => Error::StillReferenced { source },
-        _ => Error::from_driver(source, Sent::Revocable),
-    };
-    guest::Entity::delete_many()
-        .filter(guest::Column::UserId.eq(user_id))
-        .exec(unit)
-        .await
-        .map_err(refused)?;
-    let deleted = user::Entity::delete_by_id(user_id)
-        .exec(unit)
-        .await
-        .map_err(refused)?;
-    match deleted.rows_affected {
-        0 => Err(Error::UserNotFound { user_id }),
-        _ => Ok(()),
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match delete::<user::Entity, C>(db, &key).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(Error::UserNotFound { user_id }),
+            Err(kept) if is_kept(&kept) => last = Some(Error::Database { source: kept }),
+            Err(source) => match Error::of_delete::<C>(source) {
+                // By another table, or by the guest of a user who was deleted and came back
+                // between the two deletes: another attempt can see that one.
+                referenced @ Error::StillReferenced { .. } => last = Some(referenced),
+                error => return Err(error),
+            },
+        }
+        // The delete is undone; which table keeps the user is only for the message.
+        match accounts::by_id(db, user_id).await {
+            Ok(Some((_, _, Some(_)))) => return Err(Error::StillHost { user_id }),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(Error::UserNotFound { user_id }),
+            Err(source) => return Err(last.unwrap_or_else(|| Error::of_read(source))),
+        }
     }
-}
-
-async fn has_host(db: &impl ConnectionTrait, user_id: Uuid) -> Result<bool, Error> {
-    let host = host::Entity::find()
-        .filter(host::Column::UserId.eq(user_id))
-        .one(db)
-        .await;
-    host.map(|host| host.is_some())
-        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+    Err(last.unwrap_or_else(Error::came_and_went))
 }

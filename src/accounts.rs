@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     account::Account,
-    error::{Error, Sent},
+    error::Error,
     guest, host,
     statements::accounts,
     user,
@@ -146,7 +146,7 @@ impl Accounts {
         // One row more than asked for tells whether a next page exists.
         let rows = accounts::page(db, only, self.after, u64::from(self.limit) + 1)
             .await
-            .map_err(|source| Error::from_driver(source, Sent::Revocable))?;
+            .map_err(Error::of_read)?;
 
         let mut accounts: Vec<Account> = rows.into_iter().map(Account::from).collect();
         let more = accounts.len() > self.limit as usize;
@@ -185,7 +185,7 @@ impl Accounts {
                     .await
             }
         }
-        .map_err(|source| Error::from_driver(source, Sent::Revocable))
+        .map_err(Error::of_read)
     }
 }
 

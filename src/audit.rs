@@ -10,15 +10,17 @@ use uuid::Uuid;
 
 use crate::{
     bulk::new_guests,
-    error::{Error, Sent},
+    error::{Error, Violation},
     guest,
-    statements::bulk::{self, Rows},
-    unit_of_work::last_word_of,
+    statements::{alive::is_over, onboard_all, rows::Rows},
     user,
 };
 
 /// Users of one batch.
 const BATCH: u64 = 1_000;
+
+/// How often a batch is tried when what stood in its way is gone.
+const ATTEMPTS: usize = 3;
 
 /// How many there are of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
          (SELECT count(*) FROM users LEFT JOIN guests ON guests.user_id = users.id \
          WHERE guests.id IS NULL) AS users_without_guest",
     );
-    let failed = |source| Error::from_driver(source, Sent::Revocable);
+    let failed = Error::of_read;
     let row = db.query_one_raw(statement).await.map_err(failed)?;
     let row = row.ok_or(Error::Database {
         source: DbErr::RecordNotFound("counts".into()),
@@ -126,10 +128,13 @@ pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, Error> {
-    let read = |source| Error::from_driver(source, Sent::Revocable);
+    let read = Error::of_read;
     let mut total = 0;
     let mut after = None;
     loop {
+        if is_over(db).await.map_err(read)? {
+            return Err(Error::over());
+        }
         let users = users_without_guest(db, after).await.map_err(read)?;
         let Some(last) = users.last() else {
             return Ok(total);
@@ -137,12 +142,27 @@ pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
         after = Some(*last);
 
         let guests = new_guests(db, users.into_iter()).await.map_err(read)?;
-        let given = bulk::insert(db, &Rows::guests(&guests))
-            .await
-            .map_err(|source| Error::from_driver(source, last_word_of::<C>()))?;
+        let given = give(db, guests).await?;
         total += given.len() as u64;
         progress(total);
     }
+}
+
+/// Inserts the guests of users who have none yet, and of these alone: a user who got one meanwhile is
+/// left out.
+async fn give<C: ConnectionTrait>(
+    db: &C,
+    guests: Vec<guest::Model>,
+) -> Result<Vec<guest::Model>, Error> {
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match onboard_all::insert(db, &Rows::guests(&guests)).await {
+            Ok(given) => return Ok(given),
+            Err(clash) if Violation::of(&clash).is_some() => last = Some(clash),
+            Err(source) => return Err(Error::of_write::<C>(source)),
+        }
+    }
+    Err(last.map_or_else(Error::came_and_went, Error::of_read))
 }
 
 async fn users_without_guest(

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbErr, TransactionTrait, TryIntoModel,
+    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, TransactionTrait,
+    TryIntoModel,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
@@ -11,17 +12,20 @@ use uuid::Uuid;
 use crate::{
     account::Account,
     email::Email,
-    error::{Error, Sent},
+    error::{Error, Violation},
     guest, host,
-    statements::bulk::{self, Rows},
-    unit_of_work::{begin, finish},
+    scope::Scope,
+    statements::{
+        alive::is_over,
+        evidence::{is_key_of, leaves_rows_out},
+        onboard_all::{self, hosts_of_users},
+        rows::Rows,
+        sign_up_all,
+    },
     user,
 };
 
-/// Rows of one statement. More would save little and hold more in memory at once.
-const CHUNK: usize = 5_000;
-
-/// How often [`become_hosts`] looks again at users whose host came and went meanwhile.
+/// How often a call is tried when what stood in its way is gone.
 const ATTEMPTS: usize = 3;
 
 /// What [`sign_up_all`] did.
@@ -103,9 +107,13 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     let mut sorted: Vec<&str> = positions.keys().copied().collect();
     sorted.sort_unstable();
 
-    let unit = begin(db).await?;
-    let outcome = sign_up_in_chunks(&unit, &sorted).await.map_err(classify);
-    let mut created = finish::<C, _>(unit, outcome).await?;
+    let mut users = Vec::with_capacity(sorted.len());
+    for email in sorted {
+        users.push(new_user(db, email).await.map_err(Error::of_read)?);
+    }
+    let guests = new_guests(db, users.iter().map(|user| user.id)).await;
+    let guests = guests.map_err(Error::of_read)?;
+    let mut created = sign_up_rows(db, &users, &guests).await?;
 
     let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
     created.sort_by_cached_key(position);
@@ -121,31 +129,67 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     Ok(SignUps { created, taken })
 }
 
-/// The accounts made.
-async fn sign_up_in_chunks<C: ConnectionTrait + TransactionTrait>(
-    unit: &C,
-    emails: &[&str],
-) -> Result<Vec<Account>, DbErr> {
-    let mut accounts = Vec::new();
-    for chunk in emails.chunks(CHUNK) {
-        let mut users = Vec::with_capacity(chunk.len());
-        for email in chunk {
-            users.push(new_user(unit, email).await?);
+/// The accounts made. An address that is neither free nor another user's is tried again.
+async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    users: &[user::Model],
+    guests: &[guest::Model],
+) -> Result<Vec<Account>, Error> {
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
+    let mut last_clash = None;
+    for _ in 0..ATTEMPTS {
+        let made = sign_up_all::insert(db, &Rows::users(users), &Rows::guests(guests)).await;
+        match made {
+            Ok(made) => return saved(db, made).await,
+            Err(error) if sign_up_all::is_unexplained(&error) => last_clash = None,
+            Err(clash) if is_own_clash(db, &clash).await.map_err(Error::of_read)? => {
+                last_clash = Some(clash);
+            }
+            Err(source) => return Err(Error::of_write::<C>(source)),
         }
-        let made = bulk::insert(unit, &Rows::users(&users)).await?;
-        users.retain(|user| made.contains(&user.id));
+        // PostgreSQL has ended the transaction with the statement.
+        if Scope::of::<C>() == Scope::Transaction
+            && db.get_database_backend() == DbBackend::Postgres
+        {
+            return Err(Error::came_and_went());
+        }
+    }
+    if last_clash.is_some() {
+        return Err(Error::came_and_went());
+    }
+    let keys = [user::Column::Email];
+    Err(match leaves_rows_out::<user::Entity>(db, &keys).await {
+        Ok(true) => Error::left_out("users"),
+        Ok(false) => Error::came_and_went(),
+        Err(source) => Error::of_read(source),
+    })
+}
 
-        let guests = new_guests(unit, users.iter().map(|user| user.id)).await?;
-        if !guests.is_empty() {
-            bulk::insert(unit, &Rows::guests(&guests)).await?;
+/// Whether a caller took one of the addresses while the statement ran.
+async fn is_own_clash(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
+    match Violation::of(clash) {
+        Some(Violation::Unique) => {
+            is_key_of::<user::Entity>(db, clash, user::Column::Email).await
         }
-        for (user, guest) in users.into_iter().zip(guests) {
-            accounts.push(Account {
-                user,
-                guest: Some(guest),
-                host: None,
-            });
-        }
+        _ => Ok(false),
+    }
+}
+
+async fn saved(
+    db: &impl ConnectionTrait,
+    made: Vec<(user::Model, guest::Model)>,
+) -> Result<Vec<Account>, Error> {
+    let mut accounts = Vec::with_capacity(made.len());
+    for (user, guest) in made {
+        let user = user::ActiveModel::after_save(user, db, true).await;
+        let guest = guest::ActiveModel::after_save(guest, db, true).await;
+        accounts.push(Account {
+            user: user.map_err(Error::of_read)?,
+            guest: Some(guest.map_err(Error::of_read)?),
+            host: None,
+        });
     }
     Ok(accounts)
 }
@@ -208,9 +252,7 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
         return Ok(Onboardings::default());
     }
 
-    let unit = begin(db).await?;
-    let outcome = onboard_in_chunks(&unit, &sorted).await;
-    let mut found = finish::<C, _>(unit, outcome).await?;
+    let mut found = make_hosts(db, sorted).await?;
 
     let mut onboardings = Onboardings::default();
     for user_id in user_ids {
@@ -230,65 +272,93 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
 }
 
 /// Each id with its host and whether that is new, or `None` for an id that no user has.
-async fn onboard_in_chunks<C: ConnectionTrait + TransactionTrait>(
-    unit: &C,
-    user_ids: &[Uuid],
+async fn make_hosts<C: ConnectionTrait>(
+    db: &C,
+    user_ids: Vec<Uuid>,
 ) -> Result<HashMap<Uuid, Option<(host::Model, bool)>>, Error> {
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
     let mut found = HashMap::with_capacity(user_ids.len());
-    for chunk in user_ids.chunks(CHUNK) {
-        let mut waiting = chunk.to_vec();
-        for _ in 0..ATTEMPTS {
-            waiting = onboard_chunk(unit, waiting, &mut found)
-                .await
-                .map_err(classify)?;
-            if waiting.is_empty() {
-                break;
-            }
-        }
-        if !waiting.is_empty() {
-            return Err(Error::Contention {
-                source: DbErr::Custom("hosts were removed as often as they were found".into()),
-            });
+    let mut waiting = user_ids;
+    let mut last_clash = None;
+    for attempt in 0..ATTEMPTS {
+        (waiting, last_clash) = onboard_once(db, waiting, &mut found, attempt > 0).await?;
+        if waiting.is_empty() {
+            return Ok(found);
         }
     }
-    Ok(found)
+    if last_clash.is_some() {
+        return Err(Error::came_and_went());
+    }
+    Err(match leaves_rows_out::<host::Entity>(db, &[]).await {
+        Ok(true) => Error::left_out("hosts"),
+        Ok(false) => Error::came_and_went(),
+        Err(source) => Error::of_read(source),
+    })
 }
 
-/// Answers the ids that can be answered now and gives back the others: users without a host whose
-/// host was not inserted, because one stood in the way that is gone again.
-async fn onboard_chunk<C: ConnectionTrait + TransactionTrait>(
-    unit: &C,
+/// Answers the ids that can be answered now and returns the others: users without a host whose host
+/// was not inserted, because one stood in the way that is gone again.
+async fn onboard_once<C: ConnectionTrait>(
+    db: &C,
     user_ids: Vec<Uuid>,
     found: &mut HashMap<Uuid, Option<(host::Model, bool)>>,
-) -> Result<Vec<Uuid>, DbErr> {
+    locking: bool,
+) -> Result<(Vec<Uuid>, Option<DbErr>), Error> {
     let mut offered = Vec::with_capacity(user_ids.len());
     for user_id in &user_ids {
-        offered.push(new_host(unit, *user_id).await?);
+        offered.push(new_host(db, *user_id).await.map_err(Error::of_read)?);
     }
-    let made = bulk::insert(unit, &Rows::hosts(&offered)).await?;
-    let (new, refused): (Vec<_>, Vec<_>) = offered
-        .into_iter()
-        .partition(|host| made.contains(&host.id));
-    for host in new {
+    let inserted = onboard_all::insert::<host::Model, C>(db, &Rows::hosts(&offered)).await;
+    let (inserted, clash) = match inserted {
+        Ok(inserted) => (inserted, None),
+        Err(clash) if is_own_role_clash(db, &clash).await.map_err(Error::of_read)? => {
+            (Vec::new(), Some(clash))
+        }
+        // The user was deleted while the host was being made, which has ended the transaction.
+        Err(source) if Violation::of(&source) == Some(Violation::Foreign) => {
+            return Err(Error::Contention { source });
+        }
+        Err(source) => return Err(Error::of_write::<C>(source)),
+    };
+    for host in inserted {
+        let host = host::ActiveModel::after_save(host, db, true).await;
+        let host = host.map_err(Error::of_read)?;
         found.insert(host.user_id, Some((host, true)));
     }
-    if refused.is_empty() {
-        return Ok(Vec::new());
+    offered.retain(|host| !found.contains_key(&host.user_id));
+    if offered.is_empty() {
+        return Ok((Vec::new(), None));
     }
 
-    for user_id in refused.iter().map(|host| host.user_id) {
+    let looked_up = hosts_of_users(db, &Rows::hosts(&offered), locking).await;
+    for user_id in offered.iter().map(|host| host.user_id) {
         found.insert(user_id, None);
     }
     let mut without_host = Vec::new();
-    for (user_id, host) in bulk::hosts_of_users(unit, &Rows::hosts(&refused)).await? {
+    for (user_id, host) in looked_up.map_err(Error::of_read)? {
         match host {
             Some(host) => {
                 found.insert(user_id, Some((host, false)));
             }
-            None => without_host.push(user_id),
+            None => {
+                found.remove(&user_id);
+                without_host.push(user_id);
+            }
         }
     }
-    Ok(without_host)
+    Ok((without_host, clash))
+}
+
+/// Whether a caller made one of the users a host while the statement ran.
+async fn is_own_role_clash(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
+    match Violation::of(clash) {
+        Some(Violation::Unique) => {
+            is_key_of::<host::Entity>(db, clash, host::Column::UserId).await
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn new_user(db: &impl ConnectionTrait, email: &str) -> Result<user::Model, DbErr> {
@@ -321,8 +391,4 @@ async fn new_host(db: &impl ConnectionTrait, user_id: Uuid) -> Result<host::Mode
         ..Default::default()
     };
     host.before_save(db, true).await?.try_into_model()
-}
-
-fn classify(source: DbErr) -> Error {
-    Error::from_driver(source, Sent::Revocable)
 }

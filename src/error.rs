@@ -2,17 +2,21 @@
 
 mod code;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use code::Class;
-pub(crate) use code::{Violation, code};
+
+use crate::scope::Scope;
+pub(crate) use code::{
+    Violation, code, database_error, is_lost, is_of_statement, is_stale_statement,
+};
 
 /// Why an operation did not do what it was asked.
 ///
-/// The first five are answers, not failures: the database said no, nothing was written, and a
+/// The first six are answers, not failures: the database said no, nothing was written, and a
 /// caller's transaction can go on and commit. The others are failures of the database or of the
 /// way to it.
 ///
@@ -35,6 +39,11 @@ pub enum Error {
         /// The id that was asked for.
         user_id: Uuid,
     },
+    /// No row of the owner's table has the key that a role names.
+    OwnerNotFound {
+        /// The owner's table.
+        table: &'static str,
+    },
     /// The user cannot be deleted while hosting.
     StillHost {
         /// The user who is a host.
@@ -45,9 +54,9 @@ pub enum Error {
         /// The foreign key violation.
         source: DbErr,
     },
-    /// The database gave way to another caller: serialization failure, deadlock, lock timeout or
-    /// busy. What was attempted is rolled back for certain; the whole transaction can be tried
-    /// again.
+    /// Other work on the database was in the way: serialization failure, deadlock, lock timeout,
+    /// busy, a table that was altered meanwhile. This call wrote nothing, for certain. After a
+    /// deadlock the whole transaction is gone, so it is the whole transaction that can be run again.
     Contention {
         /// What the database said.
         source: DbErr,
@@ -58,8 +67,9 @@ pub enum Error {
         /// What the driver said.
         source: DbErr,
     },
-    /// The caller's transaction was dead already, by an earlier error that the caller passed over
-    /// (PostgreSQL's 25P02).
+    /// The caller's transaction was over before this call, by an earlier error that the caller passed
+    /// over. On PostgreSQL every statement is refused then (25P02); MariaDB/MySQL and SQLite would
+    /// let each one commit by itself, so this library looks and refuses. Roll the transaction back.
     Aborted {
         /// What the database said.
         source: DbErr,
@@ -77,6 +87,21 @@ impl Error {
         matches!(self, Self::Contention { .. })
     }
 
+    /// The database's own code: PostgreSQL's SQLSTATE, the error number of MariaDB/MySQL, SQLite's
+    /// extended result code. `None` for an answer, and for a failure on the way to the database.
+    pub fn code(&self) -> Option<Cow<'_, str>> {
+        self.driver().and_then(code)
+    }
+
+    /// For [`Error::StillReferenced`], the table whose row refers to the one that was to be deleted.
+    /// SQLite does not name it.
+    pub fn referring_table(&self) -> Option<&str> {
+        match self {
+            Self::StillReferenced { source } => code::referring_table(source),
+            _ => None,
+        }
+    }
+
     /// Whether the database answered with a no that spoils nothing.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
@@ -84,18 +109,64 @@ impl Error {
             Self::EmailTaken
                 | Self::UserIdTaken { .. }
                 | Self::UserNotFound { .. }
+                | Self::OwnerNotFound { .. }
                 | Self::StillHost { .. }
                 | Self::StillReferenced { .. }
         )
     }
 
-    /// Gives a driver's error its place in the domain.
-    pub(crate) fn from_driver(source: DbErr, sent: Sent) -> Self {
-        match (Class::of(&source), sent) {
-            (Class::Contention, _) => Self::Contention { source },
-            (Class::Aborted, _) => Self::Aborted { source },
-            (Class::Lost, Sent::Final) => Self::OutcomeUnknown { source },
-            (Class::Lost | Class::Other, _) => Self::Database { source },
+    /// The place in the domain of an error that a driver raised, or a statement that was to write on
+    /// a connection of this type.
+    ///
+    /// Inside the caller's transaction nothing is final: losing the connection rolls it back. Any
+    /// other connection counts as one that commits by itself: a wrong "unknown" costs a second look,
+    /// a wrong "not done" costs the row.
+    pub(crate) fn of_write<C: ConnectionTrait>(source: DbErr) -> Self {
+        match Class::of(&source) {
+            Class::Lost if Scope::of::<C>() != Scope::Transaction => {
+                Self::OutcomeUnknown { source }
+            }
+            _ => Self::of_read(source),
+        }
+    }
+
+    /// The same for a read, or where nothing was at stake.
+    pub(crate) fn of_read(source: DbErr) -> Self {
+        match Class::of(&source) {
+            Class::Contention => Self::Contention { source },
+            Class::Aborted => Self::Aborted { source },
+            Class::Lost | Class::Other => Self::Database { source },
+        }
+    }
+
+    /// Whether a key refused it: of a row that refers to the one that was to be deleted.
+    pub(crate) fn of_delete<C: ConnectionTrait>(source: DbErr) -> Self {
+        match Violation::of(&source) {
+            Some(Violation::Foreign) => Self::StillReferenced { source },
+            _ => Self::of_write::<C>(source),
+        }
+    }
+
+    /// The database has ended the caller's transaction.
+    pub(crate) fn over() -> Self {
+        Self::Aborted {
+            source: DbErr::Custom("the database has ended the transaction".into()),
+        }
+    }
+
+    /// What stood in the way was gone as often as it was looked for.
+    pub(crate) fn came_and_went() -> Self {
+        Self::Contention {
+            source: DbErr::Custom("what stood in the way was gone again each time".into()),
+        }
+    }
+
+    /// A row was neither written nor found, each time, and the table has something that does so.
+    pub(crate) fn left_out(table: &str) -> Self {
+        Self::Database {
+            source: DbErr::Custom(format!(
+                "a trigger, a rule or another key of {table} leaves the row out"
+            )),
         }
     }
 
@@ -104,6 +175,7 @@ impl Error {
             Self::EmailTaken
             | Self::UserIdTaken { .. }
             | Self::UserNotFound { .. }
+            | Self::OwnerNotFound { .. }
             | Self::StillHost { .. } => None,
             Self::StillReferenced { source }
             | Self::Contention { source }
@@ -114,16 +186,6 @@ impl Error {
     }
 }
 
-/// What the lost reply would have answered, which decides what its loss means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// A read, or a statement inside a transaction that is still open: losing the connection rolls
-    /// it back.
-    Revocable,
-    /// A write outside any transaction, or a `COMMIT`: it may have been done.
-    Final,
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -132,18 +194,20 @@ impl fmt::Display for Error {
                 write!(f, "user {user_id} has another e-mail address")
             }
             Self::UserNotFound { user_id } => write!(f, "there is no user {user_id}"),
+            Self::OwnerNotFound { table } => write!(f, "there is no such row in {table}"),
             Self::StillHost { user_id } => write!(f, "user {user_id} is still a host"),
-            Self::StillReferenced { .. } => {
-                f.write_str("rows of another table still refer to this one")
-            }
+            Self::StillReferenced { .. } => match self.referring_table() {
+                Some(table) => write!(f, "{table} still refers to the row"),
+                None => f.write_str("another table still refers to the row"),
+            },
             Self::Contention { .. } => {
-                f.write_str("another caller was first; the transaction was rolled back")
+                f.write_str("nothing was written; run the whole transaction again")
             }
             Self::OutcomeUnknown { .. } => {
                 f.write_str("the connection was lost before the outcome was known")
             }
-            Self::Aborted { .. } => f.write_str("the transaction had already failed; roll it back"),
-            Self::Database { .. } => f.write_str("the database could not do it"),
+            Self::Aborted { .. } => f.write_str("the transaction was over before; roll it back"),
+            Self::Database { .. } => f.write_str("database error"),
         }?;
         match self.driver().and_then(code) {
             Some(code) => write!(f, " (code {code})"),
@@ -158,6 +222,7 @@ impl fmt::Debug for Error {
             Self::EmailTaken => "EmailTaken",
             Self::UserIdTaken { .. } => "UserIdTaken",
             Self::UserNotFound { .. } => "UserNotFound",
+            Self::OwnerNotFound { .. } => "OwnerNotFound",
             Self::StillHost { .. } => "StillHost",
             Self::StillReferenced { .. } => "StillReferenced",
             Self::Contention { .. } => "Contention",
@@ -171,6 +236,9 @@ impl fmt::Debug for Error {
         | Self::StillHost { user_id } = self
         {
             debug.field("user_id", user_id);
+        }
+        if let Self::OwnerNotFound { table } = self {
+            debug.field("table", table);
         }
         if let Some(code) = self.driver().and_then(code) {
             debug.field("code", &code);

@@ -24,9 +24,10 @@ mod onboarding;
 pub mod retry;
 mod role;
 mod schema;
+mod scope;
 mod sign_up;
 mod statements;
-mod unit_of_work;
+
 mod view;
 
 pub use account::{Account, change_email, delete_user};
@@ -41,7 +42,7 @@ pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
 pub use onboarding::{Onboarding, become_host, onboard, stop_hosting};
 pub use retry::{retry, transaction};
-pub use role::Role;
+pub use role::{OwnerId, Role, SignUp};
 pub use schema::{Difference, SchemaError, verify_schema};
 pub use sign_up::{sign_up, sign_up_with_id};
 pub use view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView};

@@ -1,18 +1,25 @@
 //! Giving a user a role, once; becoming a host and ceasing to be one.
 
+use std::any::TypeId;
+
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, IdenStatic,
-    TransactionTrait, Value,
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityName,
+    IdenStatic, Related, TransactionTrait, Value,
 };
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, Sent, Violation},
+    error::{Error, Violation},
     host,
     role::Role,
-    statements::{self, Attempt},
-    unit_of_work::{begin, finish},
+    statements::{
+        alive::is_over,
+        evidence::{is_key_of, leaves_rows_out},
+        offboard::{Deleted, delete_role},
+        onboard::{Attempt, onboard_once},
+    },
+    user,
 };
 
 /// How often [`onboard`] looks again when the row that stood in its way is gone.
@@ -109,46 +116,98 @@ impl<M> Onboarding<M> {
 pub async fn onboard<R: Role>(
     db: &impl ConnectionTrait,
     role: R::ActiveModel,
-) -> Result<Onboarding<R::Model>, Error> {
-    let role = role
-        .before_save(db, true)
-        .await
-        .map_err(|source| Error::Database { source })?;
-    let user_id = user_id_of::<R>(&role)?;
+) -> Result<Onboarding<R::Model>, Error>
+where
+    R: Related<R::Owner>,
+{
+    onboard_on::<R, _>(db, role).await
+}
+
+async fn onboard_on<R: Role, C: ConnectionTrait>(
+    db: &C,
+    role: R::ActiveModel,
+) -> Result<Onboarding<R::Model>, Error>
+where
+    R: Related<R::Owner>,
+{
+    let role = role.before_save(db, true).await.map_err(Error::of_read)?;
+    let owner = owner_of::<R>(&role)?;
     let span = Span::current();
-    span.record("user_id", display(user_id));
+    if let Value::Uuid(Some(user_id)) = owner {
+        span.record("user_id", display(user_id));
+    }
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
-        match statements::onboard_once::<R, _>(db, &role, user_id).await? {
+        let attempt = onboard_once::<R, C>(db, &role, &owner).await;
+        match attempt.map_err(Error::of_write::<C>)? {
             Attempt::New(model) => {
                 span.record("outcome", "new");
                 return R::ActiveModel::after_save(model, db, true)
                     .await
                     .map(Onboarding::New)
-                    .map_err(|source| Error::Database { source });
+                    .map_err(Error::of_read);
             }
             Attempt::Existing(model) => {
                 span.record("outcome", "existing");
                 return Ok(Onboarding::Existing(model));
             }
-            Attempt::UserNotFound => return Err(Error::UserNotFound { user_id }),
+            Attempt::OwnerNotFound => return Err(owner_not_found::<R>(&owner)),
+            Attempt::Gone { source } => return Err(Error::Contention { source }),
             Attempt::Neither { clash } => last_clash = clash,
         }
     }
-    Err(match last_clash {
-        Some(source) => Error::Database { source },
-        None => Error::Contention {
-            source: DbErr::Custom("the row was removed as often as it was found".into()),
-        },
-    })
+    Err(unexplained::<R>(db, last_clash).await)
 }
 
-fn user_id_of<R: Role>(role: &R::ActiveModel) -> Result<Uuid, Error> {
-    match role.get(R::user_id()).into_value() {
-        Some(Value::Uuid(Some(user_id))) => Ok(user_id),
-        _ => Err(Error::Database {
-            source: DbErr::AttrNotSet(R::user_id().as_str().to_owned()),
-        }),
+/// A row that was not inserted, though nothing was found in the way, as often as it was tried.
+async fn unexplained<R: Role>(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error
+where
+    R: Related<R::Owner>,
+{
+    let explained = match &clash {
+        Some(clash) => match Violation::of(clash) {
+            // The owner is there when it is looked for, and was not when it was referred to.
+            Some(Violation::Foreign) => Ok(false),
+            Some(Violation::Unique) => is_key_of::<R>(db, clash, R::owner_id())
+                .await
+                .map(|of_owner| !of_owner),
+            None => Ok(true),
+        },
+        None => leaves_rows_out::<R>(db, &[]).await,
+    };
+    match (explained, clash) {
+        (Ok(false), _) => Error::came_and_went(),
+        (Ok(true), Some(source)) => Error::of_read(source),
+        (Ok(true), None) => Error::left_out(R::default().table_name()),
+        (Err(source), _) => Error::of_read(source),
+    }
+}
+
+fn owner_of<R: Role>(role: &R::ActiveModel) -> Result<Value, Error>
+where
+    R: Related<R::Owner>,
+{
+    let owner = role.get(R::owner_id()).into_value();
+    owner
+        .filter(|owner| *owner != owner.as_null())
+        .ok_or_else(|| Error::Database {
+            source: DbErr::AttrNotSet(R::owner_id().as_str().to_owned()),
+        })
+}
+
+fn owner_not_found<R: Role>(owner: &Value) -> Error
+where
+    R: Related<R::Owner>,
+{
+    let table = R::Owner::default().table_name();
+    match owner {
+        Value::Uuid(Some(user_id)) if TypeId::of::<R::Owner>() == TypeId::of::<user::Entity>() => {
+            Error::UserNotFound { user_id: *user_id }
+        }
+        _ => Error::OwnerNotFound { table },
     }
 }
 
@@ -236,15 +295,32 @@ pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
 ) -> Result<Option<host::Model>, Error> {
-    let unit = begin(db).await?;
-    let outcome =
-        statements::delete_host(&unit, user_id)
-            .await
-            .map_err(|source| match Violation::of(&source) {
-                Some(Violation::Foreign) => Error::StillReferenced { source },
-                _ => Error::from_driver(source, Sent::Revocable),
-            });
-    let host = finish::<C, _>(unit, outcome).await?;
+    let host = offboard::<host::Entity, C>(db, &user_id.into()).await?;
     Span::current().record("found", host.is_some());
     Ok(host)
+}
+
+async fn offboard<R: Role, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Option<R::Model>, Error>
+where
+    R: Related<R::Owner>,
+{
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
+    for _ in 0..ATTEMPTS {
+        let deleted = delete_role::<R, C>(db, owner).await;
+        match deleted.map_err(Error::of_delete::<C>)? {
+            Deleted::Row(model) => return Ok(Some(model)),
+            Deleted::Nothing => return Ok(None),
+            Deleted::Changed => {}
+        }
+    }
+    Err(match leaves_rows_out::<R>(db, &[R::owner_id()]).await {
+        Ok(true) => Error::left_out(R::default().table_name()),
+        Ok(false) => Error::came_and_went(),
+        Err(source) => Error::of_read(source),
+    })
 }

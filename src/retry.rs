@@ -4,14 +4,11 @@ use std::{future::Future, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
-use crate::{
-    error::{Error, Sent},
-    unit_of_work::finish,
-};
+use crate::{error::Error, statements::alive::is_over};
 
 /// The first attempt and at most seven more, after pauses of 5 ms doubling to half a second, each
 /// lengthened by a random share so that the losers of one race do not meet again.
@@ -115,14 +112,17 @@ pub async fn transaction<T>(
 ) -> Result<T, Error> {
     let attempt = || async {
         let txn = begin_to_write(db).await?;
-        let mut outcome = work(&txn).await;
-        if outcome.is_ok() && db.get_database_backend() == DbBackend::Postgres {
-            let alive = txn.execute_unprepared("SELECT 1").await;
-            if let Err(source) = alive {
-                outcome = Err(Error::from_driver(source, Sent::Revocable));
+        match work(&txn).await {
+            Ok(done) => commit(txn).await.map(|()| done),
+            Err(error) => {
+                // The database may have ended the transaction already: that error stays.
+                let undone = txn.rollback().await;
+                match undone {
+                    Err(source) if error.is_refusal() => Err(Error::of_read(source)),
+                    _ => Err(error),
+                }
             }
         }
-        finish::<DatabaseConnection, T>(txn, outcome).await
     };
     attempt
         .retry(policy())
@@ -131,11 +131,40 @@ pub async fn transaction<T>(
         .await
 }
 
+/// Begins in a task of its own, which comes to its end and rolls back by itself if the caller goes:
+/// sqlx counts a transaction only after the server has answered, and would give the connection back
+/// to the pool inside one.
 async fn begin_to_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
-    db.begin_with_options(TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    })
-    .await
-    .map_err(|source| Error::from_driver(source, Sent::Revocable))
+    let db = db.clone();
+    let beginning = tokio::spawn(async move {
+        db.begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        })
+        .await
+    });
+    let begun = beginning.await.unwrap_or_else(|stopped| {
+        Err(DbErr::Custom(format!("the runtime is shutting down: {stopped}")))
+    });
+    begun.map_err(Error::of_read)
+}
+
+/// Commits what is still there. PostgreSQL answers the COMMIT of a transaction that an overlooked
+/// error has ended with success, and keeps nothing; so does MariaDB/MySQL.
+async fn commit(txn: DatabaseTransaction) -> Result<(), Error> {
+    let over = match txn.get_database_backend() {
+        DbBackend::Postgres => txn.execute_unprepared("SELECT 1").await.map(|_| false),
+        _ => is_over(&txn).await,
+    };
+    match over {
+        Ok(false) => {}
+        Ok(true) => {
+            // What the rollback ends is over, so its own answer is of no interest.
+            let _ = txn.rollback().await;
+            return Err(Error::over());
+        }
+        Err(source) => return Err(Error::of_read(source)),
+    }
+    // The connection commits by itself once the transaction is at its end.
+    txn.commit().await.map_err(Error::of_write::<DatabaseConnection>)
 }

@@ -1,19 +1,27 @@
 //! Making a user with its guest, once or repeatably.
 
-use sea_orm::{ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbErr, TransactionTrait};
+use sea_orm::{
+    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, TransactionTrait,
+};
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
 
 use crate::{
     account::Account,
     email::Email,
-    error::{Error, Sent},
+    error::{Error, Violation},
     guest,
-    statements::{self, MayClash},
+    scope::Scope,
+    statements::{
+        accounts::{Look, Row, in_the_way},
+        alive::is_over,
+        evidence::{is_key_of, leaves_rows_out},
+        sign_up::{MayClash, insert_both},
+    },
     user,
 };
 
-/// How often [`sign_up_with_id`] tries again when the account that stood in its way is gone.
+/// How often an insert is tried when what stood in its way is gone.
 const ATTEMPTS: usize = 3;
 
 /// Makes a user and its guest, together or not at all. It never makes a host.
@@ -68,7 +76,9 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
         email: Set(email.into()),
         ..Default::default()
     };
-    let account = insert_with_guest(db, user, MayClash::Email).await?;
+    let (user, guest) = complete(db, user).await?;
+    let refuse = |_| Err(Error::EmailTaken);
+    let account = insert_or(db, &user, &guest, MayClash::Email, refuse).await?;
     Span::current().record("user_id", display(account.user.id));
     Ok(account)
 }
@@ -146,49 +156,117 @@ pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
     user_id: Uuid,
     email: Email,
 ) -> Result<Account, Error> {
-    for _ in 0..ATTEMPTS {
-        let user = user::ActiveModel {
-            id: Set(user_id),
-            email: Set(email.as_ref().to_owned()),
-            ..Default::default()
-        };
-        match insert_with_guest(db, user, MayClash::EmailOrId).await {
-            Err(Error::EmailTaken) => {}
-            answer => return answer,
-        }
-        let found = statements::accounts::in_the_way(db, user_id, email.as_ref())
-            .await
-            .map_err(|source| Error::from_driver(source, Sent::Revocable))?;
-        if found.is_empty() {
-            continue;
-        }
-        return match found.into_iter().find(|(user, ..)| user.id == user_id) {
+    let user = user::ActiveModel {
+        id: Set(user_id),
+        email: Set(email.as_ref().to_owned()),
+        ..Default::default()
+    };
+    let (user, guest) = complete(db, user).await?;
+    let account = insert_or(db, &user, &guest, MayClash::EmailOrId, |found| {
+        match found.into_iter().find(|(user, ..)| user.id == user_id) {
             Some(row) if row.0.email == email.as_ref() => Ok(row.into()),
             Some(_) => Err(Error::UserIdTaken { user_id }),
             None => Err(Error::EmailTaken),
-        };
-    }
-    Err(Error::Contention {
-        source: DbErr::Custom("the account was removed as often as it was found".into()),
-    })
+        }
+    });
+    account.await
 }
 
-async fn insert_with_guest<C: ConnectionTrait + TransactionTrait>(
-    db: &C,
+/// The rows as they will be inserted. The guest is that of the user.
+async fn complete(
+    db: &impl ConnectionTrait,
     user: user::ActiveModel,
-    keys: MayClash,
-) -> Result<Account, Error> {
-    let hook = |source| Error::Database { source };
-    let user = user.before_save(db, true).await.map_err(hook)?;
+) -> Result<(user::ActiveModel, guest::ActiveModel), Error> {
+    let user = user.before_save(db, true).await.map_err(Error::of_read)?;
     let guest = guest::ActiveModel {
         user_id: user.id.clone(),
         ..Default::default()
     };
-    let guest = guest.before_save(db, true).await.map_err(hook)?;
-    let (user, guest) = statements::insert_user_with_guest(db, &user, &guest, keys).await?;
+    let guest = guest.before_save(db, true).await.map_err(Error::of_read)?;
+    Ok((user, guest))
+}
+
+/// Inserts both rows, or answers with what stands in their way.
+///
+/// On MariaDB/MySQL in a transaction it looks first, since a refused insert would lock more than the
+/// row that refuses it until that transaction ends.
+async fn insert_or<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    user: &user::ActiveModel,
+    guest: &guest::ActiveModel,
+    keys: MayClash,
+    refuse: impl Fn(Vec<Row>) -> Result<Account, Error>,
+) -> Result<Account, Error> {
+    let (Set(id), Set(email)) = (&user.id, &user.email) else {
+        return Err(Error::of_read(DbErr::AttrNotSet("id".into())));
+    };
+    let id = (keys == MayClash::EmailOrId).then_some(*id);
+    if is_over(db).await.map_err(Error::of_read)? {
+        return Err(Error::over());
+    }
+    if looks_first(db) {
+        let found = in_the_way(db, id, email, Look::Plain).await;
+        let found = found.map_err(Error::of_read)?;
+        if !found.is_empty() {
+            return refuse(found);
+        }
+    }
+    let mut last_clash = None;
+    for _ in 0..ATTEMPTS {
+        match insert_both::<user::Entity, _>(db, user, guest, keys).await {
+            Ok(Some((user, guest))) => return saved(db, user, guest).await,
+            Ok(None) => {}
+            Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => {
+                last_clash = Some(clash);
+            }
+            Err(source) => return Err(Error::of_write::<C>(source)),
+        }
+        let found = in_the_way(db, id, email, Look::Locking).await;
+        match (found, last_clash.take()) {
+            (Ok(found), _) if !found.is_empty() => return refuse(found),
+            (Ok(_), clash) => last_clash = clash,
+            // On PostgreSQL the clash was on a key that is no answer, and ended the transaction.
+            (Err(_), Some(clash)) => return Err(Error::of_read(clash)),
+            (Err(source), None) => return Err(Error::of_read(source)),
+        }
+    }
+    Err(unexplained(db, last_clash).await)
+}
+
+/// A user that was not inserted, though nothing was found in the way, as often as it was tried.
+async fn unexplained(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error {
+    let own_keys = [user::Column::Email, user::Column::Id];
+    let explained = match &clash {
+        Some(clash) => {
+            let of_email = is_key_of::<user::Entity>(db, clash, user::Column::Email).await;
+            let of_id = is_key_of::<user::Entity>(db, clash, user::Column::Id).await;
+            of_email.and_then(|of_email| of_id.map(|of_id| !of_email && !of_id))
+        }
+        None => leaves_rows_out::<user::Entity>(db, &own_keys).await,
+    };
+    match (explained, clash) {
+        (Ok(false), _) => Error::came_and_went(),
+        (Ok(true), Some(source)) => Error::of_read(source),
+        (Ok(true), None) => Error::left_out("users"),
+        (Err(source), _) => Error::of_read(source),
+    }
+}
+
+async fn saved(
+    db: &impl ConnectionTrait,
+    user: user::Model,
+    guest: guest::Model,
+) -> Result<Account, Error> {
+    let user = user::ActiveModel::after_save(user, db, true).await;
+    let guest = guest::ActiveModel::after_save(guest, db, true).await;
     Ok(Account {
-        user,
-        guest: Some(guest),
+        user: user.map_err(Error::of_read)?,
+        guest: Some(guest.map_err(Error::of_read)?),
         host: None,
     })
+}
+
+/// Whether a look comes before the insert: see [`insert_or`].
+pub(crate) fn looks_first<C: ConnectionTrait>(db: &C) -> bool {
+    db.get_database_backend() == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
 }

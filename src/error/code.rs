@@ -9,10 +9,10 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 pub(super) enum Class {
     /// It is rolled back for certain, and would go through another time.
     Contention,
-    /// The transaction had failed before.
+    /// The transaction was over before.
     #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "only PostgreSQL has it")
+        not(any(feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "SQLite does not report it")
     )]
     Aborted,
     /// There was no answer: it may have been done.
@@ -24,6 +24,7 @@ pub(super) enum Class {
 impl Class {
     pub(super) fn of(error: &DbErr) -> Self {
         let class = match driver_error(error) {
+            Some(sqlx::Error::Database(_)) if is_stale_statement(error) => Self::Contention,
             Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),
             // The reply did not come, or made no sense.
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => {
@@ -56,6 +57,10 @@ impl<'a> Code<'a> {
             return Self::MySql(error.number());
         }
         #[cfg(feature = "postgres")]
+        if let Some(refusal) = error.try_downcast_ref::<crate::statements::Refusal>() {
+            return Self::Postgres(refusal.code());
+        }
+        #[cfg(feature = "postgres")]
         if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
             return Self::Postgres(error.code());
         }
@@ -67,23 +72,28 @@ impl<'a> Code<'a> {
             // https://mariadb.com/kb/en/mariadb-error-codes/ and
             // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html: 1205 lock
             // wait timeout, 1213 deadlock or Galera certification, 1020 record changed since last
-            // read, 1047 node not ready, 3101 rolled back by group replication, 3572 NOWAIT.
+            // read, 1047 node not ready, 1412 table altered since the snapshot, 3101 rolled back by
+            // group replication, 3572 NOWAIT.
             #[cfg(feature = "mysql")]
-            Self::MySql(1020 | 1047 | 1205 | 1213 | 3101 | 3572) => Class::Contention,
+            Self::MySql(1020 | 1047 | 1205 | 1213 | 1412 | 3101 | 3572) => Class::Contention,
             // 1180 error during COMMIT, which is what a node says that loses its quorum, present
             // or not; 1053, 1927, 2006, 2013 and 4031 end the connection; 1317 and 1969 break off
             // a statement, and nothing says that they cannot do so while it commits.
             #[cfg(feature = "mysql")]
             Self::MySql(1053 | 1180 | 1317 | 1927 | 1969 | 2006 | 2013 | 4031) => Class::Lost,
+            // See `statements/block/mariadb.rs`.
+            #[cfg(feature = "mysql")]
+            Self::MySql(45_025) => Class::Aborted,
             #[cfg(feature = "mysql")]
             Self::MySql(_) => Class::Other,
 
             // https://www.postgresql.org/docs/current/errcodes-appendix.html: 40001 serialization
-            // failure, 40P01 deadlock, 55P03 lock not available, 57014 query cancelled, 57P03
-            // cannot connect now, 25P02 in failed transaction; 57P01, 57P02 and class 08 end the
-            // connection, 40003 says itself that completion is unknown.
+            // failure, 40P01 deadlock, 55P03 lock not available, 57P03 cannot connect now, 25P02 in
+            // failed transaction; 57P01, 57P02 and class 08 end the connection, 40003 says itself
+            // that completion is unknown. 57014, a statement that was cancelled or ran out of time,
+            // is none of these: another attempt would take as long.
             #[cfg(feature = "postgres")]
-            Self::Postgres("40001" | "40P01" | "55P03" | "57014" | "57P03") => Class::Contention,
+            Self::Postgres("40001" | "40P01" | "55P03" | "57P03") => Class::Contention,
             #[cfg(feature = "postgres")]
             Self::Postgres("25P02") => Class::Aborted,
             #[cfg(feature = "postgres")]
@@ -160,7 +170,55 @@ pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     }
 }
 
-fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
+/// Whether the prepared statement is not what the driver believes, so that nothing was executed: a
+/// table was altered, or the server or a pooler between has forgotten the statement.
+pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
+    let Some(error) = database_error(error) else {
+        return false;
+    };
+    match Code::of(error) {
+        // 1243 unknown prepared statement, 1615 it needs to be prepared again.
+        #[cfg(feature = "mysql")]
+        Code::MySql(1243 | 1615) => true,
+        // 0A000 is raised for all that is not supported; 26000 is a name that does not exist, 42P05
+        // one that does.
+        #[cfg(feature = "postgres")]
+        Code::Postgres("26000" | "42P05") => true,
+        #[cfg(feature = "postgres")]
+        Code::Postgres("0A000") => error.message().starts_with("cached plan"),
+        _ => false,
+    }
+}
+
+/// Whether there was no answer, so that a write may have been done.
+pub(crate) fn is_lost(error: &DbErr) -> bool {
+    Class::of(error) == Class::Lost
+}
+
+/// Whether the database refused this statement and nothing else: it was not done, and the
+/// connection goes on.
+pub(crate) fn is_of_statement(error: &DbErr) -> bool {
+    database_error(error).is_some() && Class::of(error) == Class::Other
+}
+
+/// The table whose row refers to the one that was to be deleted. SQLite does not name it.
+pub(super) fn referring_table(error: &DbErr) -> Option<&str> {
+    let error = database_error(error)?;
+    match Code::of(error) {
+        // `… a foreign key constraint fails (`database`.`table`, CONSTRAINT …`
+        #[cfg(feature = "mysql")]
+        Code::MySql(_) => {
+            let (_, named) = error.message().split_once("constraint fails (")?;
+            let (table, _) = named.split_once(", CONSTRAINT")?;
+            table.rsplit('`').nth(1)
+        }
+        #[cfg(feature = "postgres")]
+        Code::Postgres(_) => error.table(),
+        Code::Sqlite(_) => None,
+    }
+}
+
+pub(crate) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     driver_error(error)?.as_database_error()
 }
 

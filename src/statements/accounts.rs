@@ -7,7 +7,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{see_what_was_clashed_with, text::Text};
+use super::{
+    parts::{check_range, see_what_was_clashed_with},
+    rows::AtPosition,
+    send::query,
+    text::Text,
+};
 use crate::{guest, host, user};
 
 /// What a row of the SELECT holds.
@@ -33,18 +38,33 @@ pub(crate) async fn by_email(db: &impl ConnectionTrait, email: &str) -> Result<O
     Ok(read(db, statement).await?.pop())
 }
 
+/// How a look for what stands in the way sees other transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Plain,
+    /// Under REPEATABLE READ on MariaDB/MySQL also what was just clashed with; it locks the gap in
+    /// which nothing is found.
+    Locking,
+}
+
 /// Those, two at most, that have this id or this address.
 pub(crate) async fn in_the_way(
     db: &impl ConnectionTrait,
-    user_id: Uuid,
+    user_id: Option<Uuid>,
     email: &str,
+    look: Look,
 ) -> Result<Vec<Row>, DbErr> {
-    let either = user::Column::Id
-        .eq(user_id)
-        .or(user::Column::Email.eq(email));
+    let mut either = user::Column::Email.eq(email);
+    if let Some(user_id) = user_id {
+        either = either.or(user::Column::Id.eq(user_id));
+    }
     let mut select = select(None);
-    let mut statement = db.get_database_backend().build(select.and_where(either));
-    see_what_was_clashed_with(&mut statement);
+    // A limit of its own overrides `sql_select_limit` of MariaDB/MySQL.
+    select.and_where(either).limit(4);
+    let mut statement = db.get_database_backend().build(&select);
+    if look == Look::Locking {
+        see_what_was_clashed_with(&mut statement);
+    }
     read(db, statement).await
 }
 
@@ -95,35 +115,27 @@ fn columns<E: EntityTrait>(select: &mut SelectStatement) {
 }
 
 async fn read(db: &impl ConnectionTrait, select: Statement) -> Result<Vec<Row>, DbErr> {
-    let rows = db.query_all_raw(select).await?;
-    rows.iter().map(read_row).collect()
+    let rows = query(db, select).await?;
+    let accounts: Vec<Row> = rows.iter().map(read_row).collect::<Result<_, _>>()?;
+    match accounts.windows(2).any(|pair| pair[0].0.id == pair[1].0.id) {
+        true => Err(DbErr::Custom(
+            "hosts.user_id or guests.user_id is not unique: a user has several rows".into(),
+        )),
+        false => Ok(accounts),
+    }
 }
 
 /// Takes the columns by position: SeaORM's own reading looks each one up by a name that it puts
 /// together first, which for a page takes as long as the database does.
 fn read_row(row: &QueryResult) -> Result<Row, DbErr> {
-    let user = user::Model {
-        id: row.try_get_by_index(0)?,
-        email: row.try_get_by_index(1)?,
-        created_at: row.try_get_by_index(2)?,
-        updated_at: row.try_get_by_index(3)?,
-    };
-    let guest = match row.try_get_by_index(4)? {
-        Some(id) => Some(guest::Model {
-            id,
-            user_id: row.try_get_by_index(5)?,
-            created_at: row.try_get_by_index(6)?,
-            updated_at: row.try_get_by_index(7)?,
-        }),
+    check_range(row)?;
+    let user = user::Model::at(row, 0)?;
+    let guest = match row.try_get_by_index::<Option<Uuid>>(4)? {
+        Some(_) => Some(guest::Model::at(row, 4)?),
         None => None,
     };
-    let host = match row.try_get_by_index(8)? {
-        Some(id) => Some(host::Model {
-            id,
-            user_id: row.try_get_by_index(9)?,
-            created_at: row.try_get_by_index(10)?,
-            updated_at: row.try_get_by_index(11)?,
-        }),
+    let host = match row.try_get_by_index::<Option<Uuid>>(8)? {
+        Some(_) => Some(host::Model::at(row, 8)?),
         None => None,
     };
     Ok((user, guest, host))

@@ -1,8 +1,8 @@
 //! Texts of statements, built once each.
 //!
 //! SeaORM builds the text of a statement anew for every call, which takes longer than all else that
-//! happens in the process. The text depends only on the entity, the backend and which columns of
-//! the row are set, so it is kept, and a call binds its values to it.
+//! happens in the process. The text depends only on the entities and the names of their tables, the
+//! backend and which columns of the rows are set, so it is kept, and a call binds its values to it.
 
 use std::{
     any::TypeId,
@@ -21,9 +21,28 @@ static TEXTS: LazyLock<RwLock<HashMap<Key, String>>> = LazyLock::new(RwLock::def
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     name: &'static str,
-    entity: TypeId,
     backend: Discriminant<DbBackend>,
+    tables: Vec<Table>,
     set_columns: Vec<bool>,
+}
+
+/// A table under the name that its entity has now: an entity may answer differently for each tenant.
+#[derive(PartialEq, Eq, Hash)]
+struct Table {
+    entity: TypeId,
+    schema: Option<String>,
+    name: &'static str,
+}
+
+impl Table {
+    fn of<E: EntityTrait>() -> Self {
+        let entity = E::default();
+        Self {
+            entity: TypeId::of::<E>(),
+            schema: entity.schema_name().map(str::to_owned),
+            name: entity.table_name(),
+        }
+    }
 }
 
 /// A statement whose text is, or will be, known.
@@ -39,13 +58,19 @@ impl Text {
         Self {
             key: Key {
                 name,
-                entity: TypeId::of::<E>(),
                 backend: discriminant(&backend),
+                tables: vec![Table::of::<E>()],
                 set_columns: Vec::new(),
             },
             backend,
             values: Vec::new(),
         }
+    }
+
+    /// Another table that the statement names.
+    pub(super) fn and<E: EntityTrait>(mut self) -> Self {
+        self.key.tables.push(Table::of::<E>());
+        self
     }
 
     /// Binds the columns of the row that are set, in the entity's order.
@@ -64,7 +89,8 @@ impl Text {
         self
     }
 
-    /// The statement; `build` is called for the first of its kind only.
+    /// The statement; `build` is called for the first of its kind only, and always in a debug
+    /// build, which compares.
     pub(super) fn or_build(self, build: impl FnOnce(DbBackend) -> Statement) -> Statement {
         let Self {
             key,
@@ -76,13 +102,17 @@ impl Text {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&key)
             .cloned();
-        let sql = known.unwrap_or_else(|| {
-            let built = build(backend);
-            debug_assert_eq!(built.values.as_ref().map(|built| &built.0), Some(&values));
-            let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
-            texts.insert(key, built.sql.clone());
-            built.sql
-        });
+        let sql = match known {
+            Some(sql) if cfg!(not(debug_assertions)) => sql,
+            known => {
+                let built = build(backend);
+                debug_assert_eq!(built.values.as_ref().map(|built| &built.0), Some(&values));
+                debug_assert!(known.is_none_or(|known| known == built.sql), "{}", key.name);
+                let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
+                texts.insert(key, built.sql.clone());
+                built.sql
+            }
+        };
         Statement {
             sql,
             values: Some(Values(values)),

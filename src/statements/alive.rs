@@ -1,0 +1,44 @@
+//! Whether the caller's transaction is still there.
+//!
+//! PostgreSQL refuses every statement of a transaction that has failed. MariaDB/MySQL end one at a
+//! deadlock, SQLite at `RAISE(ROLLBACK)` or a full disk, and from then on each statement commits by
+//! itself.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+
+use crate::{error::code, scope::Scope};
+
+/// Whether the database has ended the transaction of the caller.
+pub(crate) async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    if Scope::of::<C>() != Scope::Transaction {
+        return Ok(false);
+    }
+    match db.get_database_backend() {
+        DbBackend::MySql => has_no_savepoints(db).await,
+        DbBackend::Sqlite => can_begin(db).await,
+        _ => Ok(false),
+    }
+}
+
+/// Outside a transaction a savepoint is not kept, and there is none to release.
+async fn has_no_savepoints(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let probe = "SAVEPOINT guesthouse_alive; RELEASE SAVEPOINT guesthouse_alive";
+    match db.execute_unprepared(probe).await {
+        Ok(_) => Ok(false),
+        // https://mariadb.com/kb/en/mariadb-error-codes/: SAVEPOINT does not exist.
+        Err(error) if code(&error).as_deref() == Some("1305") => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Within a transaction BEGIN is an error that changes nothing.
+async fn can_begin(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    match db.execute_unprepared("BEGIN").await {
+        Ok(_) => {
+            db.execute_unprepared("ROLLBACK").await?;
+            Ok(true)
+        }
+        Err(error) if code(&error).as_deref() == Some("1") => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,57 @@
+//! [Compound statements](https://mariadb.com/kb/en/begin-end/), which MariaDB prepares since
+//! 10.6.2. MySQL takes the whole of one for a comment.
+
+use sea_orm::{DbErr, EntityTrait, IdenStatic, Iterable};
+
+use crate::{error::code, scope::Scope};
+
+/// True in the transaction of the caller, or where there is none to be in. MySQL, which does not
+/// report it, takes it for a comment.
+pub(in crate::statements) fn still_in_transaction(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Transaction => " /*M! AND @@in_transaction = 1 */",
+        Scope::Autocommit | Scope::Unknown => "",
+    }
+}
+
+/// The steps, all or none of them.
+pub(in crate::statements) fn block(scope: Scope, steps: &str) -> String {
+    let (begin, end, undo) = match scope {
+        Scope::Autocommit => ("START TRANSACTION;", "COMMIT;", "ROLLBACK;"),
+        Scope::Transaction => (
+            "IF @@in_transaction = 0 THEN SIGNAL SQLSTATE '25000' SET MYSQL_ERRNO = 45025, \
+             MESSAGE_TEXT = 'the transaction is over'; END IF; SAVEPOINT guesthouse;",
+            "RELEASE SAVEPOINT guesthouse;",
+            UNDO_TO_SAVEPOINT,
+        ),
+        Scope::Unknown => (
+            "SET @guesthouse_outer = @@in_transaction; \
+             IF @guesthouse_outer THEN SAVEPOINT guesthouse; ELSE START TRANSACTION; END IF;",
+            "IF @guesthouse_outer THEN RELEASE SAVEPOINT guesthouse; ELSE COMMIT; END IF;",
+            "IF @guesthouse_outer THEN BEGIN DECLARE CONTINUE HANDLER FOR 1305 BEGIN END; \
+             ROLLBACK TO SAVEPOINT guesthouse; RELEASE SAVEPOINT guesthouse; END; \
+             ELSE ROLLBACK; END IF;",
+        ),
+    };
+    format!(
+        "/*M!100602 BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN {undo} RESIGNAL; \
+         END; {begin} {steps} {end} END */"
+    )
+}
+
+/// A deadlock has ended the transaction and its savepoints with it, which must not hide the deadlock.
+const UNDO_TO_SAVEPOINT: &str = "BEGIN DECLARE CONTINUE HANDLER FOR 1305 BEGIN END; \
+     ROLLBACK TO SAVEPOINT guesthouse; RELEASE SAVEPOINT guesthouse; END;";
+
+/// The columns of an entity, for RETURNING.
+pub(in crate::statements) fn columns<E: EntityTrait>() -> String {
+    let columns: Vec<_> = E::Column::iter()
+        .map(|column| format!("`{}`", column.as_str()))
+        .collect();
+    columns.join(", ")
+}
+
+/// Whether the server is one to which a block is a comment, or no syntax.
+pub(in crate::statements) fn is_no_block(error: &DbErr) -> bool {
+    matches!(code(error).as_deref(), Some("1064" | "1065"))
+}

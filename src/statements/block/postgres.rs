@@ -1,0 +1,186 @@
+//! [An anonymous block](https://www.postgresql.org/docs/current/sql-do.html) that catches the
+//! refusal of a key, where an error would end the caller's transaction.
+//!
+//! It takes no parameters and returns no rows: values and answer travel in
+//! [settings](https://www.postgresql.org/docs/current/functions-admin.html) that are local to the
+//! transaction.
+
+use std::{
+    borrow::Cow,
+    error::Error as StdError,
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, Value,
+    sqlx::{self, error::ErrorKind},
+};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::statements::send::query;
+
+/// Calls of two tasks on one transaction have settings of their own; so many names there are.
+const SLOTS: usize = 64;
+
+static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
+
+/// The answer that a block leaves in its setting.
+#[derive(Deserialize)]
+struct Answer {
+    call: Uuid,
+    rows: u64,
+    refusal: Option<Refusal>,
+}
+
+/// Runs `steps`, which name the values `v0`, `v1`, … and set `changed`, and returns that: how many
+/// rows were changed. If a key refuses a step, none of them is done, and the error is that of the key.
+///
+/// Each value is the text form of a value of the type that stands beside it, such as
+/// `users.id%TYPE`.
+pub(in crate::statements) async fn run<C: ConnectionTrait>(
+    db: &C,
+    values: &[(String, String)],
+    steps: &str,
+) -> Result<u64, DbErr> {
+    let call = Uuid::now_v7();
+    let slot = NEXT_SLOT.fetch_add(1, Ordering::Relaxed) % SLOTS;
+    let texts: Vec<_> = values.iter().map(|(_, text)| text).collect();
+    let given = json!({ "call": call, "values": texts }).to_string();
+    let give = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        format!("SELECT set_config('guesthouse.call_{slot}', $1, true)"),
+        [given.into()],
+    );
+    query(db, give).await?;
+    let types: Vec<_> = values.iter().map(|(kind, _)| kind.as_str()).collect();
+    db.execute_unprepared(&block(slot, &types, steps)).await?;
+
+    let take = format!("SELECT current_setting('guesthouse.answer_{slot}', true)");
+    let rows = query(db, Statement::from_string(DbBackend::Postgres, take)).await?;
+    let answer: Option<String> = match rows.first() {
+        Some(row) => row.try_get_by_index(0)?,
+        None => None,
+    };
+    let answer: Option<Answer> = answer.and_then(|text| serde_json::from_str(&text).ok());
+    match answer {
+        Some(answer) if answer.call == call => match answer.refusal {
+            None => Ok(answer.rows),
+            Some(refusal) => Err(refusal.into()),
+        },
+        _ => Err(DbErr::Custom("the answer of the block is missing".into())),
+    }
+}
+
+/// The text form of a value, as PostgreSQL reads it.
+pub(in crate::statements) fn text(value: &Value) -> Result<String, DbErr> {
+    match value {
+        Value::Uuid(Some(uuid)) => Ok(uuid.to_string()),
+        Value::String(Some(text)) => Ok(text.to_string()),
+        Value::ChronoDateTimeWithTimeZone(Some(time)) => Ok(time.to_rfc3339()),
+        Value::TinyInt(Some(number)) => Ok(number.to_string()),
+        Value::SmallInt(Some(number)) => Ok(number.to_string()),
+        Value::Int(Some(number)) => Ok(number.to_string()),
+        Value::BigInt(Some(number)) => Ok(number.to_string()),
+        _ => Err(DbErr::Type("a key of this type has no text form".into())),
+    }
+}
+
+fn block(slot: usize, types: &[&str], steps: &str) -> String {
+    let values: Vec<_> = types
+        .iter()
+        .enumerate()
+        .map(|(n, kind)| format!("v{n} {kind} := given->'values'->>{n};"))
+        .collect();
+    format!(
+        "DO $guesthouse$ \
+         DECLARE given jsonb := nullif(current_setting('guesthouse.call_{slot}', true), '')::jsonb; \
+         {} changed bigint := 0; refusal jsonb; \
+         sqlstate_ text; constraint_ text; table_ text; message_ text; \
+         BEGIN \
+         IF given IS NULL THEN RETURN; END IF; \
+         PERFORM set_config('guesthouse.call_{slot}', '', true); \
+         BEGIN {steps} \
+         EXCEPTION WHEN unique_violation OR foreign_key_violation OR restrict_violation THEN \
+         GET STACKED DIAGNOSTICS sqlstate_ = RETURNED_SQLSTATE, constraint_ = CONSTRAINT_NAME, \
+         table_ = TABLE_NAME, message_ = MESSAGE_TEXT; \
+         refusal := jsonb_build_object('code', sqlstate_, 'constraint', constraint_, \
+         'table', table_, 'message', message_); \
+         END; \
+         PERFORM set_config('guesthouse.answer_{slot}', jsonb_build_object('call', given->'call', \
+         'rows', changed, 'refusal', refusal)::text, true); \
+         END $guesthouse$",
+        values.join(" ")
+    )
+}
+
+/// A key's refusal, as the block caught it. It stands for the error that the statement would have
+/// raised, and carries as much of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    code: String,
+    constraint: String,
+    table: String,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl From<Refusal> for DbErr {
+    fn from(refusal: Refusal) -> Self {
+        Self::Query(RuntimeErr::SqlxError(
+            sqlx::Error::Database(Box::new(refusal)).into(),
+        ))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Refusal {}
+
+impl sqlx::error::DatabaseError for Refusal {
+    fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some(self.code.as_str().into())
+    }
+
+    fn constraint(&self) -> Option<&str> {
+        Some(&self.constraint)
+    }
+
+    fn table(&self) -> Option<&str> {
+        Some(&self.table)
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self.code.as_str() {
+            "23505" => ErrorKind::UniqueViolation,
+            _ => ErrorKind::ForeignKeyViolation,
+        }
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+}

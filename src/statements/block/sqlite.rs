@@ -1,0 +1,36 @@
+//! A trigger in place of an insert into a view: its steps are one statement. View and trigger are
+//! temporary, seen by this connection alone, and gone when the call ends.
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
+
+use crate::statements::send::query;
+
+/// One name for all: a connection runs one command at a time, and a block is one command.
+const DROP: &str = "DROP VIEW IF EXISTS temp.guesthouse_block";
+
+/// Runs `steps`, which name the values `NEW.v0`, `NEW.v1`, …, and then `answer`, which has binds of
+/// its own after them.
+pub(in crate::statements) fn block(values: usize, steps: &str, answer: &str) -> String {
+    let columns: Vec<_> = (0..values).map(|n| format!("NULL AS v{n}")).collect();
+    let binds = vec!["?"; values].join(", ");
+    format!(
+        "{DROP}; CREATE TEMP VIEW guesthouse_block AS SELECT {}; \
+         CREATE TEMP TRIGGER guesthouse_steps INSTEAD OF INSERT ON guesthouse_block \
+         BEGIN {steps} END; \
+         INSERT INTO guesthouse_block VALUES ({binds}); {answer}; {DROP}",
+        columns.join(", ")
+    )
+}
+
+/// Sends a block. A refused one leaves its view behind, which has to go: a migration that alters
+/// the tables would trip over it.
+pub(in crate::statements) async fn run<C: ConnectionTrait>(
+    db: &C,
+    block: Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let outcome = query(db, block).await;
+    if outcome.is_err() {
+        db.execute_unprepared(DROP).await?;
+    }
+    outcome
+}

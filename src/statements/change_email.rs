@@ -1,0 +1,134 @@
+//! Giving a user another e-mail address.
+
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IdenStatic, Iterable,
+    Related, Value,
+    sea_query::{Expr, ExprTrait, Query, UpdateStatement},
+};
+
+use super::{
+    block::mariadb::still_in_transaction,
+    parts::{owner_key, quoted, read, returning, select_columns, table_name},
+    send::{execute, query},
+    text::Text,
+};
+use crate::{role::SignUp, scope::Scope};
+
+/// Updates the columns that are set in the user with this key and returns the user as it is stored;
+/// `None` if no row was changed. A clash that the database reports is an error.
+///
+/// PostgreSQL and SQLite: one statement; in a transaction on PostgreSQL the three of a block and a
+/// SELECT. MariaDB/MySQL: two.
+pub(crate) async fn update<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+    change: &U::ActiveModel,
+) -> Result<Option<U::Model>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    match db.get_database_backend() {
+        #[cfg(feature = "postgres")]
+        DbBackend::Postgres if Scope::on_postgres(db).await? == Scope::Transaction => {
+            in_a_block_on_postgres::<U, C>(db, key, change).await
+        }
+        DbBackend::MySql => on_mysql::<U, C>(db, key, change).await,
+        backend => {
+            let mut update = update_statement::<U>(key, change);
+            update.returning(returning::<U>());
+            let rows = query(db, backend.build(&update)).await?;
+            rows.first().map(|row| read::<U>(row, "")).transpose()
+        }
+    }
+}
+
+fn update_statement<U: SignUp>(key: &Value, change: &U::ActiveModel) -> UpdateStatement
+where
+    U::Guest: Related<U>,
+{
+    let mut update = Query::update();
+    update
+        .table(U::default().table_ref())
+        .values(set_values::<U>(change).map(|(column, value)| (column, Expr::val(value))))
+        .and_where(Expr::col(owner_key::<U::Guest>()).eq(key.clone()));
+    update
+}
+
+fn set_values<U: SignUp>(change: &U::ActiveModel) -> impl Iterator<Item = (U::Column, Value)>
+where
+    U::Guest: Related<U>,
+{
+    U::Column::iter().filter_map(|column| {
+        let value = change.get(column);
+        value.is_set().then(|| value.into_value()).flatten().map(|value| (column, value))
+    })
+}
+
+#[cfg(feature = "postgres")]
+async fn in_a_block_on_postgres<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+    change: &U::ActiveModel,
+) -> Result<Option<U::Model>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    use super::block::postgres;
+
+    let backend = DbBackend::Postgres;
+    let table = table_name::<U>(backend);
+    let key_column = quoted(backend, &owner_key::<U::Guest>().to_string());
+    let mut values = vec![(format!("{table}.{key_column}%TYPE"), postgres::text(key)?)];
+    let mut assignments = Vec::new();
+    for (column, value) in set_values::<U>(change) {
+        let column = quoted(backend, column.as_str());
+        assignments.push(format!("{column} = v{}", values.len()));
+        values.push((format!("{table}.{column}%TYPE"), postgres::text(&value)?));
+    }
+    let steps = format!(
+        "UPDATE {table} SET {} WHERE {key_column} = v0; GET DIAGNOSTICS changed = ROW_COUNT;",
+        assignments.join(", ")
+    );
+    match postgres::run(db, &values, &steps).await? {
+        0 => Ok(None),
+        _ => stored::<U, C>(db, key).await,
+    }
+}
+
+async fn on_mysql<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+    change: &U::ActiveModel,
+) -> Result<Option<U::Model>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let mut update = DbBackend::MySql.build(&update_statement::<U>(key, change));
+    update.sql.push_str(still_in_transaction(Scope::of::<C>()));
+    // sqlx has the server count the rows that were found, changed or not.
+    match execute(db, update).await?.rows_affected() {
+        0 => Ok(None),
+        _ => stored::<U, C>(db, key).await,
+    }
+}
+
+async fn stored<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+) -> Result<Option<U::Model>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let statement = Text::of::<U>("user", db.get_database_backend())
+        .bind(key.clone())
+        .or_build(|backend| {
+            let mut select = Query::select();
+            select_columns::<U>(&mut select, U::default().table_name(), "");
+            select
+                .from(U::default().table_ref())
+                .and_where(Expr::col((U::default(), owner_key::<U::Guest>())).eq(key.clone()));
+            backend.build(&select)
+        });
+    let rows = query(db, statement).await?;
+    rows.first().map(|row| read::<U>(row, "")).transpose()
+}

@@ -1,0 +1,187 @@
+//! Taking a role from its owner.
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, Value,
+    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
+};
+
+use super::{
+    block::mariadb::still_in_transaction,
+    parts::{quoted, read, returning, returning_on_mariadb, select_columns, table_name},
+    send::{execute, look, query},
+    text::Text,
+};
+use crate::{role::Role, scope::Scope};
+
+const RETURNS: &str = "guesthouse_returns";
+
+/// Deletes the role's row of the owner and returns what was deleted; `None` if there is none.
+///
+/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; in a transaction on
+/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB/MySQL: a SELECT, and a DELETE if there is a row.
+pub(crate) async fn delete_role<R: Role, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Deleted<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    match db.get_database_backend() {
+        #[cfg(feature = "postgres")]
+        DbBackend::Postgres if Scope::on_postgres(db).await? == Scope::Transaction => {
+            in_a_block_on_postgres::<R, C>(db, owner).await
+        }
+        DbBackend::MySql => on_mysql::<R, C>(db, owner).await,
+        backend => {
+            let statement = Text::of::<R>("delete role", backend)
+                .bind(owner.clone())
+                .or_build(|backend| {
+                    let mut delete = Query::delete();
+                    delete
+                        .from_table(R::default().table_ref())
+                        .and_where(Expr::col(R::owner_id()).eq(owner.clone()))
+                        .returning(returning::<R>());
+                    backend.build(&delete)
+                });
+            let rows = query(db, statement).await?;
+            Ok(match rows.first() {
+                Some(row) => Deleted::Row(read::<R>(row, "")?),
+                None if has_role::<R, C>(db, owner).await? => Deleted::Changed,
+                None => Deleted::Nothing,
+            })
+        }
+    }
+}
+
+/// Whether there is a row after all, which was made meanwhile or which something keeps.
+async fn has_role<R: Role, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<bool, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    let statement = Text::of::<R>("role of owner", db.get_database_backend())
+        .bind(owner.clone())
+        .or_build(|backend| backend.build(&role_of::<R>(owner)));
+    Ok(!look(db, statement).await?.is_empty())
+}
+
+/// What an attempt came to.
+pub(crate) enum Deleted<M> {
+    Row(M),
+    /// There is no such row.
+    Nothing,
+    /// The row was changed or deleted after it had been read, or is there although it was to be
+    /// deleted.
+    Changed,
+}
+
+/// The block returns no row, so the row is read before, and deleted as it was read.
+#[cfg(feature = "postgres")]
+async fn in_a_block_on_postgres<R: Role, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Deleted<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    use super::block::postgres;
+
+    const VERSION: &str = "guesthouse_version";
+
+    let statement = Text::of::<R>("role with its version", DbBackend::Postgres)
+        .bind(owner.clone())
+        .or_build(|backend| {
+            let mut select = role_of::<R>(owner);
+            let version = Expr::cust(format!("\"{}\".xmin::text", R::default().table_name()));
+            backend.build(select.expr_as(version, Alias::new(VERSION)))
+        });
+    let rows = look(db, statement).await?;
+    let Some(row) = rows.first() else {
+        return Ok(Deleted::Nothing);
+    };
+    let model = read::<R>(row, "")?;
+    let version: String = row.try_get("", VERSION)?;
+
+    let backend = DbBackend::Postgres;
+    let table = table_name::<R>(backend);
+    let column = quoted(backend, R::owner_id().as_str());
+    let deleted = postgres::run(
+        db,
+        &[
+            (format!("{table}.{column}%TYPE"), postgres::text(owner)?),
+            ("text".to_owned(), version),
+        ],
+        &format!("DELETE FROM {table} WHERE {column} = v0 AND xmin::text = v1; \
+             GET DIAGNOSTICS changed = ROW_COUNT;"),
+    )
+    .await?;
+    Ok(match deleted {
+        0 => Deleted::Changed,
+        _ => Deleted::Row(model),
+    })
+}
+
+/// A plain SELECT comes first: where there is nothing to delete, the DELETE would lock the gap, and
+/// MySQL does not return what it deletes.
+async fn on_mysql<R: Role, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Deleted<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    let statement = Text::of::<R>("role", DbBackend::MySql)
+        .bind(owner.clone())
+        .or_build(|backend| {
+            let mut select = role_of::<R>(owner);
+            let returns = Expr::cust("0 /*M!100005 + 1 */");
+            backend.build(select.expr_as(returns, Alias::new(RETURNS)))
+        });
+    let rows = look(db, statement).await?;
+    let Some(row) = rows.first() else {
+        return Ok(Deleted::Nothing);
+    };
+    let model = read::<R>(row, "")?;
+    let returns: i32 = row.try_get("", RETURNS)?;
+
+    let scope = Scope::of::<C>();
+    let name = match scope {
+        Scope::Transaction => "delete role, in a transaction",
+        Scope::Autocommit | Scope::Unknown => "delete role",
+    };
+    let delete: Statement = Text::of::<R>(name, DbBackend::MySql)
+        .bind(owner.clone())
+        .or_build(|backend| {
+            let mut delete = Query::delete();
+            delete
+                .from_table(R::default().table_ref())
+                .and_where(Expr::col(R::owner_id()).eq(owner.clone()));
+            let mut statement = backend.build(&delete);
+            statement.sql.push_str(still_in_transaction(scope));
+            statement.sql.push_str(&returning_on_mariadb::<R>());
+            statement
+        });
+    if returns == 0 {
+        let deleted = execute(db, delete).await?;
+        return Ok(match deleted.rows_affected() {
+            0 => Deleted::Changed,
+            _ => Deleted::Row(model),
+        });
+    }
+    let rows = query(db, delete).await?;
+    Ok(match rows.first() {
+        Some(row) => Deleted::Row(read::<R>(row, "")?),
+        None => Deleted::Changed,
+    })
+}
+
+fn role_of<R: Role>(owner: &Value) -> SelectStatement
+where
+    R: Related<R::Owner>,
+{
+    let mut select = Query::select();
+    select_columns::<R>(&mut select, R::default().table_name(), "");
+    select
+        .from(R::default().table_ref())
+        .and_where(Expr::col((R::default(), R::owner_id())).eq(owner.clone()));
+    select
+}

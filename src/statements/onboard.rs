@@ -1,0 +1,338 @@
+//! Giving an owner a role, once.
+
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable,
+    ModelTrait, PrimaryKeyToColumn, Related, Value,
+    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UnionType, WithClause, WithQuery},
+};
+
+use super::{
+    block::mariadb::still_in_transaction,
+    parts::{
+        cte, do_nothing_on, every_column, insert_select, owner_key, read, returning,
+        returning_on_mariadb, see_what_was_clashed_with, select_columns,
+    },
+    send::{look, query},
+    text::Text,
+};
+use crate::{
+    error::{Violation, is_of_statement},
+    role::Role,
+    scope::Scope,
+};
+
+const NEW_ROLE: &str = "new_role";
+const EXISTING: &str = "existing";
+const IS_NEW: &str = "guesthouse_is_new";
+const IS_THERE: &str = "guesthouse_is_there";
+
+/// What one attempt at giving an owner a role came to.
+pub(crate) enum Attempt<M> {
+    New(M),
+    Existing(M),
+    OwnerNotFound,
+    /// The owner exists and has no such row, yet none was inserted: the row that stood in the way
+    /// is gone again, it clashed on another key, or something left it out.
+    Neither {
+        clash: Option<DbErr>,
+    },
+    /// The owner was deleted while the row was being made, which has ended the transaction.
+    Gone {
+        source: DbErr,
+    },
+}
+
+/// Tries once to give the owner the role.
+///
+/// PostgreSQL: one statement, new or existing. SQLite and MariaDB: one statement when new, and a
+/// SELECT when nothing was inserted. MySQL, which has no RETURNING, needs that SELECT always.
+/// MariaDB/MySQL in a transaction: a SELECT before.
+pub(crate) async fn onboard_once<R: Role, C: ConnectionTrait>(
+    db: &C,
+    role: &R::ActiveModel,
+    owner: &Value,
+) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    match db.get_database_backend() {
+        DbBackend::Postgres => on_postgres::<R, C>(db, role, owner).await,
+        DbBackend::MySql => on_mysql::<R, C>(db, role, owner).await,
+        _ => on_sqlite::<R, C>(db, role, owner).await,
+    }
+}
+
+/// Outside a transaction the foreign key decides whether the owner exists, as it looks anyway. In
+/// one its refusal would end the transaction, so the statement looks for the owner itself.
+async fn on_postgres<R: Role, C: ConnectionTrait>(
+    db: &C,
+    role: &R::ActiveModel,
+    owner: &Value,
+) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    let autocommit = Scope::of::<C>() == Scope::Autocommit;
+    let statement = if autocommit {
+        Text::of::<R>("new or existing", DbBackend::Postgres)
+            .bind(owner.clone())
+            .row::<R>(role)
+            .or_build(|backend| {
+                backend.build(&new_or_existing::<R>(role, owner, Query::select()))
+            })
+    } else {
+        Text::of::<R>("new or existing, of an owner", DbBackend::Postgres)
+            .and::<R::Owner>()
+            .bind(owner.clone())
+            .row::<R>(role)
+            .bind(owner.clone())
+            .or_build(|backend| {
+                backend.build(&new_or_existing::<R>(role, owner, only_owner::<R>(owner)))
+            })
+    };
+    let rows = match query(db, statement).await {
+        Ok(rows) => rows,
+        Err(clash) if autocommit && is_of_statement(&clash) => {
+            return look_up::<R, C>(db, owner, Some(clash), Look::Plain).await;
+        }
+        Err(source) if Violation::of(&source) == Some(Violation::Foreign) => {
+            return Ok(Attempt::Gone { source });
+        }
+        Err(source) => return Err(source),
+    };
+    let Some(row) = rows.first() else {
+        return look_up::<R, C>(db, owner, None, Look::Plain).await;
+    };
+    if rows.len() > 1 {
+        return Err(several::<R>());
+    }
+    let model = read::<R>(row, "")?;
+    Ok(if row.try_get("", IS_NEW)? {
+        Attempt::New(model)
+    } else {
+        Attempt::Existing(model)
+    })
+}
+
+/// `WITH existing AS (SELECT … FROM hosts WHERE user_id = ?), new_role AS (INSERT … SELECT … WHERE
+/// NOT EXISTS (SELECT … FROM existing) ON CONFLICT (user_id) DO NOTHING RETURNING …) SELECT …, TRUE
+/// FROM new_role UNION ALL SELECT …, FALSE FROM existing`
+///
+/// NOT EXISTS decides nothing; it spares an owner who has the role already an attempt that the
+/// unique index refuses.
+fn new_or_existing<R: Role>(
+    role: &R::ActiveModel,
+    owner: &Value,
+    mut source: SelectStatement,
+) -> WithQuery
+where
+    R: Related<R::Owner>,
+{
+    let mut existing = Query::select();
+    existing
+        .columns(R::Column::iter())
+        .from(R::default().table_ref())
+        .and_where(Expr::col((R::default(), R::owner_id())).eq(owner.clone()));
+
+    let mut already = Query::select();
+    already.column(R::owner_id()).from(Alias::new(EXISTING));
+    source.and_where(Expr::exists(already).not());
+    let mut new_role = insert_select::<R>(role, source);
+    new_role.on_conflict(do_nothing_on(R::owner_id()));
+    new_role.returning(every_column::<R>());
+
+    let mut either = rows_of::<R>(NEW_ROLE, "TRUE");
+    either.union(UnionType::All, rows_of::<R>(EXISTING, "FALSE"));
+    WithClause::new()
+        .cte(cte(EXISTING, existing))
+        .cte(cte(NEW_ROLE, new_role))
+        .to_owned()
+        .query(either)
+}
+
+/// What a part of the statement has found or made, and which of both.
+fn rows_of<R: Role>(table: &'static str, is_new: &'static str) -> SelectStatement
+where
+    R: Related<R::Owner>,
+{
+    let mut select = Query::select();
+    select_columns::<R>(&mut select, table, "");
+    select
+        .expr_as(Expr::cust(is_new), Alias::new(IS_NEW))
+        .from(Alias::new(table));
+    select
+}
+
+async fn on_sqlite<R: Role, C: ConnectionTrait>(
+    db: &C,
+    role: &R::ActiveModel,
+    owner: &Value,
+) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    let statement = Text::of::<R>("new role", DbBackend::Sqlite)
+        .and::<R::Owner>()
+        .row::<R>(role)
+        .bind(owner.clone())
+        .or_build(|backend| {
+            let mut insert = insert_select::<R>(role, only_owner::<R>(owner));
+            insert.on_conflict(do_nothing_on(R::owner_id()));
+            insert.returning(returning::<R>());
+            backend.build(&insert)
+        });
+    match query(db, statement).await {
+        Ok(rows) => match rows.first() {
+            Some(row) => read::<R>(row, "").map(Attempt::New),
+            None => look_up::<R, C>(db, owner, None, Look::Plain).await,
+        },
+        Err(clash) if is_of_statement(&clash) => {
+            look_up::<R, C>(db, owner, Some(clash), Look::Plain).await
+        }
+        Err(source) => Err(source),
+    }
+}
+
+/// In a transaction a plain SELECT comes first: under REPEATABLE READ the insert would lock the gap
+/// in which an owner who does not exist is missing, and hold up all who are new.
+async fn on_mysql<R: Role, C: ConnectionTrait>(
+    db: &C,
+    role: &R::ActiveModel,
+    owner: &Value,
+) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    let scope = Scope::of::<C>();
+    if scope != Scope::Autocommit {
+        match look_up::<R, C>(db, owner, None, Look::Plain).await? {
+            Attempt::Neither { .. } => {}
+            found => return Ok(found),
+        }
+    }
+    let name = match scope {
+        Scope::Transaction => "new role, in a transaction",
+        Scope::Autocommit | Scope::Unknown => "new role",
+    };
+    let statement = Text::of::<R>(name, DbBackend::MySql)
+        .and::<R::Owner>()
+        .row::<R>(role)
+        .bind(owner.clone())
+        .or_build(|backend| {
+            let insert = insert_select::<R>(role, only_owner::<R>(owner));
+            let mut statement = backend.build(&insert);
+            statement.sql.push_str(still_in_transaction(scope));
+            statement.sql.push_str(&returning_on_mariadb::<R>());
+            statement
+        });
+    match query(db, statement).await {
+        Ok(rows) => match rows.first() {
+            Some(row) => read::<R>(row, "").map(Attempt::New),
+            // MariaDB found no owner; MySQL may have inserted the row without returning it.
+            None => match look_up::<R, C>(db, owner, None, Look::Locking).await? {
+                Attempt::Existing(model) if is_row::<R>(&model, role) => Ok(Attempt::New(model)),
+                other => Ok(other),
+            },
+        },
+        Err(clash) if is_of_statement(&clash) => {
+            look_up::<R, C>(db, owner, Some(clash), Look::Locking).await
+        }
+        Err(source) => Err(source),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Plain,
+    /// See [`see_what_was_clashed_with`].
+    Locking,
+}
+
+/// One SELECT that distinguishes an owner with the role from one without and from none.
+async fn look_up<R: Role, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+    clash: Option<DbErr>,
+    how: Look,
+) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    let name = match how {
+        Look::Plain => "owner with role",
+        Look::Locking => "owner with role, clashed with",
+    };
+    let statement = Text::of::<R>(name, db.get_database_backend())
+        .and::<R::Owner>()
+        .bind(owner.clone())
+        .or_build(|backend| {
+            let mut statement = backend.build(&owner_with_role::<R>(owner));
+            if how == Look::Locking {
+                see_what_was_clashed_with(&mut statement);
+            }
+            statement
+        });
+    let rows = look(db, statement).await?;
+    let Some(row) = rows.first() else {
+        return Ok(Attempt::OwnerNotFound);
+    };
+    if rows.len() > 1 {
+        return Err(several::<R>());
+    }
+    match row.try_get::<i32>("", IS_THERE)? {
+        0 => Ok(Attempt::Neither { clash }),
+        _ => read::<R>(row, "").map(Attempt::Existing),
+    }
+}
+
+fn owner_with_role<R: Role>(owner: &Value) -> SelectStatement
+where
+    R: Related<R::Owner>,
+{
+    let key = owner_key::<R>();
+    let the_owner = Expr::col((R::Owner::default(), key.clone()));
+    let its_role = Expr::col((R::default(), R::owner_id()));
+    let is_there = Expr::case(its_role.clone().is_not_null(), Expr::cust("1"));
+    let mut select = Query::select();
+    select_columns::<R>(&mut select, R::default().table_name(), "");
+    select
+        .expr_as(is_there.finally(Expr::cust("0")), Alias::new(IS_THERE))
+        .from(R::Owner::default().table_ref())
+        .left_join(
+            R::default().table_ref(),
+            its_role.equals((R::Owner::default(), key)),
+        )
+        .and_where(the_owner.eq(owner.clone()));
+    select
+}
+
+fn only_owner<R: Role>(owner: &Value) -> SelectStatement
+where
+    R: Related<R::Owner>,
+{
+    let mut select = Query::select();
+    select
+        .from(R::Owner::default().table_ref())
+        .and_where(Expr::col((R::Owner::default(), owner_key::<R>())).eq(owner.clone()));
+    select
+}
+
+/// The unique index, on which the promise rests, is gone.
+fn several<R: Role>() -> DbErr {
+    let (table, column) = (R::default().table_name(), R::owner_id().as_str().to_owned());
+    DbErr::Custom(format!("{table}.{column} is not unique: an owner has several rows"))
+}
+
+/// Whether the stored row is the one that was sent: by its primary key, or by all that was sent if
+/// the database makes the key.
+fn is_row<E: EntityTrait>(stored: &E::Model, sent: &E::ActiveModel) -> bool {
+    let same = |column| {
+        let value = sent.get(column).into_value();
+        value.map(|value| value == stored.get(column))
+    };
+    let mut key = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    if key.clone().all(|column| same(column).is_some()) {
+        return key.all(|column| same(column) == Some(true));
+    }
+    E::Column::iter().all(|column| same(column) != Some(false))
+}

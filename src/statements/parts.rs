@@ -1,0 +1,185 @@
+//! Parts that the statements share.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic,
+    Iterable, PrimaryKeyToColumn, QueryResult, Related, Statement,
+    sea_query::{
+        Alias, CommonTableExpression, DynIden, Expr, InsertStatement, OnConflict, Query,
+        ReturningClause, SelectStatement, SubQueryStatement,
+    },
+};
+
+use super::block::mariadb::columns;
+use crate::role::Role;
+
+/// The primary key of the role's owner.
+pub(super) fn owner_key<R: Role>() -> DynIden
+where
+    R: Related<R::Owner>,
+{
+    #[expect(clippy::expect_used, reason = "every entity has a primary key")]
+    <R::Owner as EntityTrait>::PrimaryKey::iter()
+        .next()
+        .map(|key| DynIden::from(key.into_column().as_str()))
+        .expect("a primary key")
+}
+
+/// The quoted name of the entity's table, for SQL that is put together as text.
+pub(super) fn table_name<E: EntityTrait>(backend: DbBackend) -> String {
+    let entity = E::default();
+    let name = quoted(backend, entity.table_name());
+    match entity.schema_name() {
+        Some(schema) => format!("{}.{name}", quoted(backend, schema)),
+        None => name,
+    }
+}
+
+/// The quoted name of a column or a table.
+pub(super) fn quoted(backend: DbBackend, name: &str) -> String {
+    let quote = match backend {
+        DbBackend::MySql => '`',
+        _ => '"',
+    };
+    format!("{quote}{name}{quote}")
+}
+
+/// `INSERT INTO table (columns) VALUES (values)`, of the columns that are set.
+pub(super) fn insert_values<E: EntityTrait>(row: &E::ActiveModel) -> InsertStatement {
+    let (columns, values) = set_columns::<E>(row);
+    let mut insert = Query::insert();
+    insert
+        .into_table(E::default().table_ref())
+        .columns(columns)
+        .values_panic(values);
+    insert
+}
+
+/// `INSERT INTO table (columns) SELECT values FROM …`: one row if the source has one, else none.
+pub(super) fn insert_select<E: EntityTrait>(
+    row: &E::ActiveModel,
+    mut source: SelectStatement,
+) -> InsertStatement {
+    let (columns, values) = set_columns::<E>(row);
+    source.exprs(values);
+    let mut insert = Query::insert();
+    insert.into_table(E::default().table_ref()).columns(columns);
+    #[expect(clippy::expect_used, reason = "both lists come from the same columns")]
+    insert
+        .select_from(source)
+        .expect("as many values as columns");
+    insert
+}
+
+fn set_columns<E: EntityTrait>(row: &E::ActiveModel) -> (Vec<E::Column>, Vec<Expr>) {
+    E::Column::iter()
+        .filter_map(|column| {
+            let value = row.get(column).into_value()?;
+            Some((column, column.save_as(Expr::val(value))))
+        })
+        .unzip()
+}
+
+pub(super) fn do_nothing_on(column: impl ColumnTrait) -> OnConflict {
+    OnConflict::column(column).do_nothing().to_owned()
+}
+
+/// The columns as a statement around this one reads them.
+pub(super) fn every_column<E: EntityTrait>() -> ReturningClause {
+    Query::returning().columns(E::Column::iter())
+}
+
+/// The columns as a model is read from them: enums come as text.
+pub(super) fn returning<E: EntityTrait>() -> ReturningClause {
+    Query::returning().exprs(E::Column::iter().map(|column| column.select_as(Expr::col(column))))
+}
+
+/// ` /*M!100500 RETURNING … */`, which MySQL takes for a comment and answers with no row
+/// ([executable comments](https://mariadb.com/kb/en/comment-syntax/)).
+pub(super) fn returning_on_mariadb<E: EntityTrait>() -> String {
+    format!(" /*M!100500 RETURNING {} */", columns::<E>())
+}
+
+pub(super) fn select_columns<E: EntityTrait>(
+    select: &mut SelectStatement,
+    table: &str,
+    prefix: &str,
+) {
+    for column in E::Column::iter() {
+        select.expr_as(
+            column.select_as(Expr::col((Alias::new(table), column))),
+            Alias::new(format!("{prefix}{}", column.as_str())),
+        );
+    }
+}
+
+pub(super) fn cte(name: &str, query: impl Into<SubQueryStatement>) -> CommonTableExpression {
+    CommonTableExpression::new()
+        .table_name(Alias::new(name))
+        .query(query)
+        .to_owned()
+}
+
+/// Under REPEATABLE READ on MariaDB/MySQL a plain read does not see the row that was just clashed
+/// with, and FOR UPDATE deadlocks callers who all look at the same row. MariaDB has no FOR SHARE.
+pub(super) fn see_what_was_clashed_with(select: &mut Statement) {
+    if select.db_backend == DbBackend::MySql {
+        select.sql.push_str(" LOCK IN SHARE MODE");
+    }
+}
+
+/// The model in a row. A row that this build cannot decode is an error; SeaORM's
+/// `from_query_result_optional` takes it for none.
+pub(super) fn read<E: EntityTrait>(row: &QueryResult, prefix: &str) -> Result<E::Model, DbErr> {
+    check_range(row)?;
+    E::Model::from_query_result(row, prefix)
+}
+
+/// sqlx panics where a timestamp of PostgreSQL is infinite or beyond what chrono holds.
+pub(super) fn check_range(row: &QueryResult) -> Result<(), DbErr> {
+    #[cfg(feature = "postgres")]
+    if let Some(row) = row.try_as_pg_row() {
+        return postgres::check_range(row);
+    }
+    let _ = row;
+    Ok(())
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use sea_orm::{
+        DbErr,
+        sqlx::{Column, Row, TypeInfo, ValueRef, postgres::PgRow},
+    };
+
+    /// Years 0001 to 9999 in microseconds and days since 2000-01-01, which is how PostgreSQL sends
+    /// timestamps and dates.
+    const DAYS: std::ops::RangeInclusive<i64> = -730_119..=2_921_939;
+    const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
+
+    pub(super) fn check_range(row: &PgRow) -> Result<(), DbErr> {
+        for (index, column) in row.columns().iter().enumerate() {
+            let in_range = match column.type_info().name() {
+                "TIMESTAMPTZ" | "TIMESTAMP" => big_endian::<8>(row, index)
+                    .map(i64::from_be_bytes)
+                    .is_none_or(|time| DAYS.contains(&time.div_euclid(MICROSECONDS_A_DAY))),
+                "DATE" => big_endian::<4>(row, index)
+                    .map(i32::from_be_bytes)
+                    .is_none_or(|day| DAYS.contains(&i64::from(day))),
+                _ => true,
+            };
+            if !in_range {
+                let column = column.name();
+                return Err(DbErr::Type(format!("{column} is beyond the year 9999")));
+            }
+        }
+        Ok(())
+    }
+
+    fn big_endian<const BYTES: usize>(row: &PgRow, index: usize) -> Option<[u8; BYTES]> {
+        let value = row.try_get_raw(index).ok()?;
+        if value.is_null() {
+            return None;
+        }
+        value.as_bytes().ok()?.try_into().ok()
+    }
+}

@@ -1,0 +1,93 @@
+//! Sending a statement and reading its answer to the end.
+//!
+//! A write that returns rows is never read with `query_one`: on SQLite that one stops at the first
+//! row, and an error that comes after it, such as the failed commit of that very statement, would
+//! be lost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+
+use crate::{
+    error::{is_lost, is_stale_statement},
+    scope::Scope,
+};
+
+/// How often a server has forgotten or outdated a prepared statement. Texts carry the number from
+/// then on, so that every connection prepares them anew.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// The rows of a statement.
+///
+/// A prepared statement that the server no longer accepts was not executed. Outside a transaction
+/// it is prepared anew and sent again, once; in a transaction the error is
+/// [`Error::Contention`](crate::Error::Contention), as the next transaction prepares it anew.
+pub(super) async fn query<C: ConnectionTrait>(
+    db: &C,
+    statement: Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let again = resends::<C>(db).then(|| statement.clone());
+    let first = db.query_all_raw(current(statement)).await;
+    match (outdated(&first), again) {
+        (true, Some(statement)) => db.query_all_raw(current(statement)).await,
+        _ => first,
+    }
+}
+
+/// As [`query`], for a SELECT: losing its answer leaves nothing unknown.
+pub(super) async fn look<C: ConnectionTrait>(
+    db: &C,
+    statement: Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
+    query(db, statement).await.map_err(|error| match error {
+        DbErr::Query(lost) if is_lost(&DbErr::Query(lost.clone())) => DbErr::Conn(lost),
+        error => error,
+    })
+}
+
+/// As [`query`], for a statement that is too large to be copied for a second time that rarely comes.
+pub(super) async fn query_large<C: ConnectionTrait>(
+    db: &C,
+    statement: impl Fn() -> Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let first = db.query_all_raw(current(statement())).await;
+    if outdated(&first) && resends::<C>(db) {
+        return db.query_all_raw(current(statement())).await;
+    }
+    first
+}
+
+/// As [`query`], for a statement without rows.
+pub(super) async fn execute<C: ConnectionTrait>(
+    db: &C,
+    statement: Statement,
+) -> Result<ExecResult, DbErr> {
+    let again = resends::<C>(db).then(|| statement.clone());
+    let first = db.execute_raw(current(statement)).await;
+    match (outdated(&first), again) {
+        (true, Some(statement)) => db.execute_raw(current(statement)).await,
+        _ => first,
+    }
+}
+
+/// Whether a statement can be sent a second time. SQLite prepares anew by itself.
+fn resends<C: ConnectionTrait>(db: &C) -> bool {
+    Scope::of::<C>() == Scope::Autocommit && db.get_database_backend() != DbBackend::Sqlite
+}
+
+/// Whether the prepared statement is not what the driver believes. If so, every text becomes new.
+fn outdated<T>(outcome: &Result<T, DbErr>) -> bool {
+    let stale = outcome.as_ref().is_err_and(is_stale_statement);
+    if stale {
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+    stale
+}
+
+fn current(mut statement: Statement) -> Statement {
+    let generation = GENERATION.load(Ordering::Relaxed);
+    if generation > 0 && statement.db_backend != DbBackend::Sqlite {
+        statement.sql.push_str(&format!(" /* {generation} */"));
+    }
+    statement
+}
