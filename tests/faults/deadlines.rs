@@ -28,8 +28,8 @@ use claims::Claims;
 const CONNECTIONS: u32 = 4;
 const CALLERS: usize = 8;
 const CALLS_OF_EACH: usize = 2_500;
-const CALLS_OF_A_TWIN: usize = 800;
-const ROUNDS_OF_THE_TWIN: usize = 10;
+const CALLS_OF_A_TWIN: usize = 400;
+const ROUNDS_OF_THE_TWIN: usize = 12;
 const A_SECOND: Duration = Duration::from_secs(1);
 
 pub async fn on_sqlite() {

@@ -16,11 +16,12 @@ use guesthouse::{
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, TransactionTrait,
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
     claims::{Change, Claims, Person, Row},
-    give_up::{Ended, GiveUp},
+    give_up::{Ended, GiveUp, WATCHDOG},
     twin,
 };
 use crate::ledger::name_of;
@@ -131,9 +132,9 @@ impl Caller {
     /// Calls in the caller's transaction, some of which are dropped. It is committed, unless one of
     /// them failed.
     async fn own_transaction(&mut self) {
-        let txn = match self.db.begin().await {
-            Ok(txn) => txn,
-            Err(error) => return self.claims.violated(format!("begin: {error}")),
+        let txn = match timeout(WATCHDOG, self.db.begin()).await {
+            Ok(Ok(txn)) => txn,
+            other => return self.claims.violated(format!("BEGIN: {other:?}")),
         };
         let mut answers = Vec::new();
         let mut dropped = false;
@@ -148,22 +149,33 @@ impl Caller {
             if let Some(error) = error {
                 self.excuse(&error, dropped);
                 // Whatever comes of it, nothing is committed.
-                let _ = txn.rollback().await;
+                if timeout(WATCHDOG, txn.rollback()).await.is_err() {
+                    self.claims.violated("ROLLBACK hung".to_owned());
+                }
                 for told in answers {
                     self.restore(told.changes());
                 }
                 return;
             }
         }
-        match txn.commit().await {
-            Ok(()) => answers.into_iter().for_each(|told| self.believe(told)),
-            Err(source) => {
-                let error = Error::Database { source };
-                self.claims
-                    .note_code(format!("COMMIT: {}", name_of(&error)));
-                let changes = answers.into_iter().flat_map(Told::changes).collect();
-                self.claims.either(changes);
+        match timeout(WATCHDOG, txn.commit()).await {
+            Ok(Ok(())) => {
+                for told in answers {
+                    self.believe(told);
+                }
+                return;
             }
+            Ok(Err(source)) => {
+                let name = name_of(&Error::Database { source });
+                self.claims.note_code(format!("COMMIT: {name}"));
+                if !dropped {
+                    self.claims.violated(format!("COMMIT: {name}"));
+                }
+            }
+            Err(_) => self.claims.violated("COMMIT hung".to_owned()),
+        }
+        for told in answers {
+            self.claims.either(told.changes());
         }
     }
 
@@ -207,9 +219,9 @@ impl Caller {
             email: Set(email.as_ref().to_owned()),
             ..Default::default()
         };
-        let inserted = match user.insert(&self.db).await {
-            Ok(inserted) => inserted,
-            Err(error) => return self.claims.violated(format!("an insert: {error}")),
+        let inserted = match timeout(WATCHDOG, user.insert(&self.db)).await {
+            Ok(Ok(inserted)) => inserted,
+            other => return self.claims.violated(format!("an insert: {other:?}")),
         };
         let db = self.db.clone();
         let outcome = self.make(backfill_guests(&db, |_| {})).await;

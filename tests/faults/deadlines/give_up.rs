@@ -9,8 +9,8 @@ use std::{
 
 use tokio::time::timeout;
 
-/// No call may take longer, whether or not its caller waits for it.
-const WATCHDOG: Duration = Duration::from_secs(60);
+/// No call may take longer: the longest wait for a lock or for a connection is a tenth of it.
+pub const WATCHDOG: Duration = Duration::from_secs(30);
 
 const LONGEST_MICROS: u64 = 5_000;
 const MOST_POLLS: usize = 12;
