@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     claims::{Change, Claims, Person, Row},
-    give_up::{Ended, GiveUp, WATCHDOG},
+    give_up::{Ended, GiveUp},
     twin,
 };
 use crate::ledger::name_of;
@@ -29,14 +29,30 @@ use crate::ledger::name_of;
 /// Somebody's address, who is a host and whom nobody works for.
 pub const TAKEN: &str = "taken@example.com";
 
-/// When callers stop, though they have calls left.
-const TIME_IS_UP: Duration = Duration::from_secs(40);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hands {
     Ours,
     /// The twin's.
     ByHand,
+}
+
+impl Hands {
+    /// No call may take longer. Eight attempts that each wait for a lock take half of it; a twin is
+    /// in no need of so many.
+    fn watchdog(self) -> Duration {
+        match self {
+            Self::Ours => Duration::from_secs(30),
+            Self::ByHand => Duration::from_secs(5),
+        }
+    }
+
+    /// When callers stop, though they have calls left.
+    fn time_is_up(self) -> Duration {
+        match self {
+            Self::Ours => Duration::from_secs(40),
+            Self::ByHand => Duration::from_secs(5),
+        }
+    }
 }
 
 pub struct Caller {
@@ -106,7 +122,7 @@ impl Caller {
     pub async fn work(mut self, calls: usize) {
         let began = Instant::now();
         let db = self.db.clone();
-        while self.calls < calls && began.elapsed() < TIME_IS_UP {
+        while self.calls < calls && began.elapsed() < self.hands.time_is_up() {
             let told = match self.rng.u8(..20) {
                 0..4 => {
                     self.own_transaction().await;
@@ -132,7 +148,7 @@ impl Caller {
     /// Calls in the caller's transaction, some of which are dropped. It is committed, unless one of
     /// them failed.
     async fn own_transaction(&mut self) {
-        let txn = match timeout(WATCHDOG, self.db.begin()).await {
+        let txn = match timeout(self.hands.watchdog(), self.db.begin()).await {
             Ok(Ok(txn)) => txn,
             other => return self.claims.violated(format!("BEGIN: {other:?}")),
         };
@@ -149,7 +165,10 @@ impl Caller {
             if let Some(error) = error {
                 self.excuse(&error, dropped);
                 // Whatever comes of it, nothing is committed.
-                if timeout(WATCHDOG, txn.rollback()).await.is_err() {
+                if timeout(self.hands.watchdog(), txn.rollback())
+                    .await
+                    .is_err()
+                {
                     self.claims.violated("ROLLBACK hung".to_owned());
                 }
                 for told in answers {
@@ -158,7 +177,7 @@ impl Caller {
                 return;
             }
         }
-        match timeout(WATCHDOG, txn.commit()).await {
+        match timeout(self.hands.watchdog(), txn.commit()).await {
             Ok(Ok(())) => {
                 for told in answers {
                     self.believe(told);
@@ -219,7 +238,7 @@ impl Caller {
             email: Set(email.as_ref().to_owned()),
             ..Default::default()
         };
-        let inserted = match timeout(WATCHDOG, user.insert(&self.db)).await {
+        let inserted = match timeout(self.hands.watchdog(), user.insert(&self.db)).await {
             Ok(Ok(inserted)) => inserted,
             other => return self.claims.violated(format!("an insert: {other:?}")),
         };
@@ -474,7 +493,9 @@ impl Caller {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
         self.calls += 1;
-        let ended = GiveUp::random(&mut self.rng).on(call).await;
+        let ended = GiveUp::random(&mut self.rng)
+            .on(call, self.hands.watchdog())
+            .await;
         self.claims.count(|figures| {
             figures.calls += 1;
             match &ended {

@@ -9,9 +9,6 @@ use std::{
 
 use tokio::time::timeout;
 
-/// No call may take longer: the longest wait for a lock or for a connection is a tenth of it.
-pub const WATCHDOG: Duration = Duration::from_secs(30);
-
 const LONGEST_MICROS: u64 = 5_000;
 const MOST_POLLS: usize = 12;
 
@@ -48,8 +45,9 @@ impl GiveUp {
         }
     }
 
-    pub async fn on<F: Future>(self, call: F) -> Ended<F::Output> {
-        let watched = timeout(WATCHDOG, async {
+    /// Makes the call, and waits for its end no longer than the watchdog does.
+    pub async fn on<F: Future>(self, call: F, watchdog: Duration) -> Ended<F::Output> {
+        let watched = timeout(watchdog, async {
             match self {
                 Self::Never => Some(call.await),
                 Self::At(deadline) => timeout(deadline, call).await.ok(),
