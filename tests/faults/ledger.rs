@@ -334,6 +334,7 @@ pub fn name_of(error: &Error) -> String {
         Error::EmailTaken => "EmailTaken",
         Error::UserIdTaken { .. } => "UserIdTaken",
         Error::UserNotFound { .. } => "UserNotFound",
+        Error::StillHost { .. } => "StillHost",
         Error::Contention { .. } => "Contention",
         Error::OutcomeUnknown { .. } => "OutcomeUnknown",
         Error::Aborted { .. } => "Aborted",

@@ -17,6 +17,7 @@
 )]
 
 mod database;
+mod deadlines;
 mod disk_full;
 mod failover;
 mod galera;
@@ -42,6 +43,9 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let groups = vec![
         group("sqlite", sqlite::writers_are_killed),
+        group("deadlines_sqlite", deadlines::on_sqlite),
+        group("deadlines_postgres", deadlines::on_postgres),
+        group("deadlines_mariadb", deadlines::on_mariadb),
         group("network_postgres", network::between_us_and_postgres),
         group("network_mariadb", network::between_us_and_mariadb),
         group("postgres", postgres::backends_and_servers_die),

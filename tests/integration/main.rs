@@ -39,6 +39,7 @@ mod race;
 mod readme;
 mod retry;
 mod schema;
+mod shared_transaction;
 mod sign_up;
 mod sign_up_with_id;
 mod tracing;

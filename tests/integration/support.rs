@@ -2,11 +2,13 @@
 
 use std::{
     env,
-    future::Future,
+    future::{Future, poll_fn},
     io::Write,
     panic::{AssertUnwindSafe, resume_unwind},
     path::{Path, PathBuf},
+    pin::pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
@@ -283,6 +285,34 @@ impl Statements {
     /// The statements since the last call.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// When a caller gives up on a call.
+#[derive(Clone, Copy, Debug)]
+pub struct GiveUp {
+    /// After the call has been polled so many times.
+    pub polls: usize,
+    /// At once after that, or when it could go on.
+    pub at_once: bool,
+}
+
+impl GiveUp {
+    /// What comes of the call, if it comes in time. Else the call is dropped.
+    pub async fn on<F: Future>(self, call: F) -> Option<F::Output> {
+        let mut call = pin!(call);
+        let mut left = self.polls;
+        poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            left -= 1;
+            match call.as_mut().poll(context) {
+                Poll::Pending if left == 0 && self.at_once => Poll::Ready(None),
+                other => other.map(Some),
+            }
+        })
+        .await
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Address {
 }
 
 impl Address {
+    pub const ALL: [Self; 2] = [Self::Ada, Self::Countess];
+
     pub fn email(self) -> Email {
         match self {
             Self::Ada => email("ada"),
@@ -30,24 +32,30 @@ impl Address {
     }
 }
 
-/// All but `SignUp` and `FindByEmail` are about the one user of the script.
+/// All but `SignUp`, `SignUpAll` and `FindByEmail` are about the one user of the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     SignUp(Address),
     SignUpWithId(Address),
+    /// Both addresses at once.
+    SignUpAll,
     ChangeEmail(Address),
     DeleteUser,
     Find,
     FindByEmail(Address),
     BecomeHost,
     BecomeHosts,
-    BecomeHostInTransaction { commit: bool },
+    BecomeHostInTransaction {
+        commit: bool,
+    },
     StopHosting,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     SignedUp(Uuid, Person),
+    /// For each address who was made, if it was free.
+    SignedUpAll([Option<(Uuid, Person)>; 2]),
     Found(Option<(Uuid, Person)>),
     New(Uuid),
     Existing(Uuid),
@@ -58,6 +66,8 @@ pub enum Answer {
     UserNotFound,
     StillHost,
     Contention,
+    /// Nobody heard it: the caller had given up on the call.
+    Unheard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +102,9 @@ impl State {
                 Operation::Find | Operation::FindByEmail(_)
             )),
 
+            // Or it was done, and then it has one of the other answers.
+            (_, Answer::Unheard) => unchanged(true),
+
             (Operation::SignUp(address), Answer::EmailTaken) => {
                 unchanged(self.owner(address).is_some())
             }
@@ -110,6 +123,14 @@ impl State {
             }
             (Operation::SignUpWithId(address), Answer::EmailTaken) => {
                 unchanged(own.is_none() && self.owner(address).is_some())
+            }
+
+            (Operation::SignUpAll, Answer::SignedUpAll(made)) => {
+                let mut everybody = Address::ALL.into_iter().zip(made);
+                everybody.try_fold(self.clone(), |state, (address, made)| match made {
+                    Some((id, person)) => state.with_new(address, id, person),
+                    None => self.owner(address).map(|_| state),
+                })
             }
 
             (Operation::ChangeEmail(address), Answer::Done) => {
