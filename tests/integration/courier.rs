@@ -60,9 +60,7 @@ impl ActiveModelBehavior for ActiveModel {
 }
 
 impl Role for Entity {
-    fn user_id() -> Column {
-        Column::UserId
-    }
+    type Owner = guesthouse::user::Entity;
 }
 
 /// Makes the table as an app's own migration would.

@@ -26,7 +26,5 @@ impl ActiveModelBehavior for ActiveModel {
 }
 
 impl Role for Entity {
-    fn user_id() -> Column {
-        Column::UserId
-    }
+    type Owner = user::Entity;
 }

@@ -32,9 +32,7 @@ pub mod generated;
 pub use generated::*;
 
 impl guesthouse::Role for cleaner::Entity {
-    fn user_id() -> cleaner::Column {
-        cleaner::Column::UserId
-    }
+    type Owner = user::Entity;
 }
 "#;
 
