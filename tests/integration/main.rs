@@ -25,6 +25,7 @@ mod courier;
 mod delete_user;
 mod describe;
 mod email;
+mod ended_transaction;
 mod entity;
 mod error_codes;
 mod errors;
