@@ -37,10 +37,17 @@ struct People {
 }
 
 impl People {
+    /// Made on a connection of its own, on which nothing is stale.
     async fn of(db: &Db, name: &str) -> Self {
+        let fresh = db.pool_of(1).await;
+        let user = sign_up(&fresh, email(&format!("{name}-user"))).await;
+        let host = sign_up(&fresh, email(&format!("{name}-host"))).await;
+        let host = host.unwrap().user.id;
+        let _ = become_host(&fresh, host).await.unwrap();
+        fresh.close().await.unwrap();
         Self {
-            user: db.user(&format!("{name}-user")).await.id,
-            host: db.host(&format!("{name}-host")).await.user_id,
+            user: user.unwrap().user.id,
+            host,
             name: name.to_owned(),
         }
     }
@@ -103,13 +110,16 @@ impl Stale {
     }
 }
 
-/// A pool of one connection, on which the call's statements are prepared.
+/// A pool of one connection, on which the call's statements are prepared, those that it sends in a
+/// transaction too.
 async fn warm(db: &Db, call: &str, name: &str) -> DatabaseConnection {
     let pool = db.pool_of(1).await;
-    for n in 0..2 {
-        let people = People::of(db, &format!("{name}-{n}")).await;
-        run_call(call, &pool, &people).await.unwrap();
-    }
+    let people = People::of(db, &format!("{name}-alone")).await;
+    run_call(call, &pool, &people).await.unwrap();
+    let people = People::of(db, &format!("{name}-within")).await;
+    let txn = pool.begin().await.unwrap();
+    run_call(call, &txn, &people).await.unwrap();
+    txn.commit().await.unwrap();
     pool
 }
 
