@@ -42,6 +42,7 @@ mod quickstart;
 mod race;
 mod readme;
 mod retry;
+mod rights;
 mod schema;
 mod sign_up;
 mod sign_up_with_id;
