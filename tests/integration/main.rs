@@ -38,6 +38,8 @@ mod interleaving;
 mod locks;
 mod migration;
 mod onboarding;
+#[cfg(feature = "mysql")]
+mod pool_settings;
 mod quickstart;
 mod race;
 mod readme;
