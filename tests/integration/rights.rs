@@ -164,9 +164,10 @@ where
     );
 }
 
-/// A host, two users, and somebody without a guest.
+/// Two hosts, two users, and somebody without a guest.
 struct People {
     host: Uuid,
+    still_host: Uuid,
     users: [Uuid; 2],
 }
 
@@ -179,6 +180,7 @@ impl People {
         eve.insert(&db.pool).await.unwrap();
         Self {
             host: db.host(&format!("{place}-host")).await.user_id,
+            still_host: db.host(&format!("{place}-still")).await.user_id,
             users: [
                 db.user(&format!("{place}-bob")).await.id,
                 db.user(&format!("{place}-cleo")).await.id,
@@ -204,9 +206,9 @@ fn may_sign_up_and_onboard(backend: On) {
         assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
         committed.unwrap();
         let rows = db.rows().await;
-        // Ada; alone and within four each, and four whom the calls made.
-        assert_eq!((rows.users.len(), rows.guests.len()), (17, 17));
-        assert_eq!(rows.hosts.len(), 6);
+        // Ada; alone and within five each, and four whom the calls made.
+        assert_eq!((rows.users.len(), rows.guests.len()), (19, 19));
+        assert_eq!(rows.hosts.len(), 8);
     });
 }
 
@@ -245,7 +247,7 @@ fn may_change_and_delete(backend: On) {
         }
         assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
         let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.hosts.len()), (7, 0));
+        assert_eq!((rows.users.len(), rows.hosts.len()), (9, 2));
         let changed = rows
             .users
             .iter()
@@ -285,6 +287,12 @@ async fn delete<C>(db: &C, place: &str, people: &People, wrong: &mut Wrong)
 where
     C: ConnectionTrait + TransactionTrait,
 {
+    let answer = delete_user(db, people.still_host).await;
+    wrong.unless(
+        &format!("{place}: delete_user of a host"),
+        answer,
+        |answer| matches!(answer, Err(Error::StillHost { .. })),
+    );
     let answer = delete_user(db, people.users[1]).await;
     wrong.unless(&format!("{place}: delete_user"), answer, Result::is_ok);
     let answer = delete_user(db, people.users[1]).await;
