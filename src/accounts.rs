@@ -17,9 +17,17 @@ const MAX_LIMIT: u32 = 1_000;
 
 /// A question for accounts: which ones, from where, how many at a time.
 ///
-/// Pages are cut by keyset: ordered by user id, each begins after the last id of the one before.
-/// So a page costs the same wherever it is, and users who sign up or leave between two pages shift
-/// nothing. Ids are UUIDv7, which ascend in the order of sign-up.
+/// Pages are cut by keyset: ordered by user id, each begins after the last id of the one before. So
+/// a page costs the same wherever it is, and nobody who is there all the time is missed or repeated,
+/// whoever signs up or leaves between two pages.
+///
+/// Ids are UUIDv7, made when a sign-up begins: about the order of sign-up, and no more than that. Of
+/// two transactions the one with the later id can commit first, clocks of two machines differ, and
+/// [`sign_up_with_id`](crate::sign_up_with_id) and rows inserted by hand bring any id they like. So
+/// a user can appear *before* an id that has been read already. Whoever looks for new users by
+/// reading on after the last id they have seen misses such a user: walk all pages, or read on from
+/// an id that is older than the longest transaction and the worst clock, and skip the known ones.
+/// [`Accounts::after`] takes such an id.
 ///
 /// # Examples
 ///
@@ -70,7 +78,8 @@ enum Filter {
 pub struct Page {
     /// The accounts, ascending by user id.
     pub accounts: Vec<Account>,
-    /// The last id of this page while more rows follow, for [`Accounts::after`].
+    /// The last id of this page while more rows follow, for [`Accounts::after`]. `None` says that
+    /// none followed when the page was read, not that none ever will.
     pub next: Option<Uuid>,
 }
 

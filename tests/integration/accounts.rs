@@ -1,7 +1,9 @@
 //! Accounts page by page.
 
 use guesthouse::{Account, Accounts, become_host, sign_up};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbBackend, Statement};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbBackend, Statement, TransactionTrait,
+};
 use uuid::Uuid;
 
 use crate::support::{Backend as On, TestDb as Db, email};
@@ -167,4 +169,25 @@ fn a_page_costs_the_same_wherever_it_is() {
         assert!(read.len() >= 5, "{read:?}");
         assert!(read.iter().all(|rows| *rows <= 52), "{read:?}");
     });
+}
+
+/// Of two transactions the one with the earlier id commits last: who read on after the later one has
+/// not seen it, and a whole walk does.
+#[test]
+fn an_earlier_id_can_appear_later() {
+    for backend in [On::Postgres, On::MariaDb] {
+        crate::support::run(backend, async |db| {
+            let slow = db.pool.begin().await.unwrap();
+            let ada = sign_up(&slow, email("ada")).await.unwrap();
+            let grace = sign_up(&db.pool, email("grace")).await.unwrap();
+            let seen = Accounts::all().fetch(&db.pool).await.unwrap().accounts;
+            assert_eq!(seen, std::slice::from_ref(&grace));
+
+            slow.commit().await.unwrap();
+
+            let news = Accounts::all().after(grace.user.id).fetch(&db.pool).await;
+            assert_eq!(news.unwrap().accounts, []);
+            assert_eq!(all_pages(&db, Accounts::all()).await.concat(), [ada, grace]);
+        });
+    }
 }

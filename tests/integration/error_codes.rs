@@ -54,7 +54,7 @@ const POSTGRES: [(&str, Kind, Kind); 22] = [
     ("40001", Contention, Contention),   // serialization failure
     ("40P01", Contention, Contention),   // deadlock
     ("55P03", Contention, Contention),   // lock not available
-    ("57014", Contention, Contention),   // query cancelled
+    ("57014", Database, Database),       // query cancelled
     ("57P03", Contention, Contention),   // cannot connect now
     ("25P02", Aborted, Aborted),         // in failed transaction
     ("40003", OutcomeUnknown, Database), // statement completion unknown
@@ -195,8 +195,8 @@ fn situations(backend: On) -> Vec<Situation> {
                 "SET statement_timeout = '50ms'",
                 true,
                 "57014",
-                Contention,
-                Contention,
+                Database,
+                Database,
             ),
             of(
                 "SET default_transaction_read_only = on",

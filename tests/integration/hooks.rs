@@ -1,0 +1,121 @@
+//! What a hook of the app's answers, is told as what it is.
+
+use guesthouse::{Error, Role, onboard, retry};
+use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+use crate::support::{Backend as On, TestDb as Db, run};
+
+/// When a hook runs, and what it sends then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hook {
+    before: bool,
+    sql: &'static str,
+}
+
+tokio::task_local! {
+    static HOOK: Hook;
+}
+
+async fn run_hook(db: &impl ConnectionTrait, before: bool) -> Result<(), DbErr> {
+    match HOOK.try_with(|hook| *hook) {
+        Ok(hook) if hook.before == before => db.execute_unprepared(hook.sql).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "licences")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    #[sea_orm(unique)]
+    pub user_id: Uuid,
+    #[sea_orm(belongs_to, from = "user_id", to = "id", on_delete = "Restrict")]
+    pub user: BelongsTo<guesthouse::user::Entity>,
+}
+
+#[sea_orm::prelude::async_trait::async_trait]
+impl ActiveModelBehavior for ActiveModel {
+    async fn before_save<C: ConnectionTrait>(self, db: &C, insert: bool) -> Result<Self, DbErr> {
+        run_hook(db, true).await?;
+        Ok(guesthouse_entity::on_save(self, insert))
+    }
+
+    async fn after_save<C: ConnectionTrait>(
+        model: Model,
+        db: &C,
+        _insert: bool,
+    ) -> Result<Model, DbErr> {
+        run_hook(db, false).await?;
+        Ok(model)
+    }
+}
+
+impl Role for Entity {
+    fn user_id() -> Column {
+        Column::UserId
+    }
+}
+
+async fn create_table(db: &Db) {
+    let id = match db.backend {
+        On::Sqlite => "uuid_text",
+        On::Postgres => "uuid",
+        On::MariaDb => "binary(16)",
+    };
+    db.execute(&format!(
+        "CREATE TABLE licences (
+            id {id} PRIMARY KEY,
+            user_id {id} NOT NULL UNIQUE,
+            FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT
+        )"
+    ))
+    .await;
+}
+
+async fn onboard_with(db: &Db, user_id: Uuid, hook: Hook) -> Result<(), Error> {
+    let licence = ActiveModel {
+        user_id: Set(user_id),
+        ..Default::default()
+    };
+    let call = onboard::<Entity>(&db.pool, licence);
+    HOOK.scope(hook, call).await.map(drop)
+}
+
+/// The statement of a hook meets a deadlock: that is contention, as in a statement of the library's.
+#[test]
+fn contention_in_a_hook_before_is_contention() {
+    let postgres = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$";
+    let mariadb = "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213";
+    for (backend, sql) in [(On::Postgres, postgres), (On::MariaDb, mariadb)] {
+        run(backend, async |db| {
+            create_table(&db).await;
+            let ada = db.user("ada").await.id;
+            let answer = onboard_with(&db, ada, Hook { before: true, sql }).await;
+            assert!(
+                matches!(answer, Err(Error::Contention { .. })),
+                "{answer:?}"
+            );
+            assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
+        });
+    }
+}
+
+on_each_backend! {
+    /// Any other error is not repeated.
+    async fn an_error_in_a_hook_is_an_error(db: TestDb) {
+        create_table(&db).await;
+        let ada = db.user("ada").await.id;
+        let sql = "SELECT nothing FROM nowhere";
+        let before = retry(|| onboard_with(&db, ada, Hook { before: true, sql })).await;
+        assert!(matches!(before, Err(Error::Database { .. })), "{before:?}");
+        assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
+
+        let after = onboard_with(&db, ada, Hook { before: false, sql }).await;
+        assert!(matches!(after, Err(Error::Database { .. })), "{after:?}");
+        let harmless = Hook { before: false, sql: "SELECT 1" };
+        onboard_with(&db, ada, harmless).await.unwrap();
+        assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
+    }
+}
