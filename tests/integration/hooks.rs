@@ -53,9 +53,7 @@ impl ActiveModelBehavior for ActiveModel {
 }
 
 impl Role for Entity {
-    fn user_id() -> Column {
-        Column::UserId
-    }
+    type Owner = guesthouse::user::Entity;
 }
 
 async fn create_table(db: &Db) {

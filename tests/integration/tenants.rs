@@ -90,9 +90,7 @@ impl Related<user::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Role for Entity {
-    fn user_id() -> Column {
-        Column::UserId
-    }
+    type Owner = guesthouse::user::Entity;
 }
 
 async fn create_table(db: &Db, name: &str) {
