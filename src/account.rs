@@ -184,7 +184,10 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
         email: Set(email.clone()),
         ..Default::default()
     };
-    let change = change.before_save(db, false).await.map_err(Error::of_read)?;
+    let change = change
+        .before_save(db, false)
+        .await
+        .map_err(Error::of_read)?;
     let key = user_id.into();
     if is_over(db).await.map_err(Error::of_read)? {
         return Err(Error::over());

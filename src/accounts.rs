@@ -4,13 +4,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFi
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
-use crate::{
-    account::Account,
-    error::Error,
-    guest, host,
-    statements::accounts,
-    user,
-};
+use crate::{account::Account, error::Error, guest, host, statements::accounts, user};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 1_000;

@@ -170,9 +170,7 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
 /// Whether a caller took one of the addresses while the statement ran.
 async fn is_own_clash(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
     match Violation::of(clash) {
-        Some(Violation::Unique) => {
-            is_key_of::<user::Entity>(db, clash, user::Column::Email).await
-        }
+        Some(Violation::Unique) => is_key_of::<user::Entity>(db, clash, user::Column::Email).await,
         _ => Ok(false),
     }
 }
@@ -313,7 +311,11 @@ async fn onboard_once<C: ConnectionTrait>(
     let inserted = onboard_all::insert::<host::Model, C>(db, &Rows::hosts(&offered)).await;
     let (inserted, clash) = match inserted {
         Ok(inserted) => (inserted, None),
-        Err(clash) if is_own_role_clash(db, &clash).await.map_err(Error::of_read)? => {
+        Err(clash)
+            if is_own_role_clash(db, &clash)
+                .await
+                .map_err(Error::of_read)? =>
+        {
             (Vec::new(), Some(clash))
         }
         // The user was deleted while the host was being made, which has ended the transaction.
@@ -354,9 +356,7 @@ async fn onboard_once<C: ConnectionTrait>(
 /// Whether a caller made one of the users a host while the statement ran.
 async fn is_own_role_clash(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
     match Violation::of(clash) {
-        Some(Violation::Unique) => {
-            is_key_of::<host::Entity>(db, clash, host::Column::UserId).await
-        }
+        Some(Violation::Unique) => is_key_of::<host::Entity>(db, clash, host::Column::UserId).await,
         _ => Ok(false),
     }
 }

@@ -144,7 +144,9 @@ async fn begin_to_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, 
         .await
     });
     let begun = beginning.await.unwrap_or_else(|stopped| {
-        Err(DbErr::Custom(format!("the runtime is shutting down: {stopped}")))
+        Err(DbErr::Custom(format!(
+            "the runtime is shutting down: {stopped}"
+        )))
     });
     begun.map_err(Error::of_read)
 }
@@ -166,5 +168,7 @@ async fn commit(txn: DatabaseTransaction) -> Result<(), Error> {
         Err(source) => return Err(Error::of_read(source)),
     }
     // The connection commits by itself once the transaction is at its end.
-    txn.commit().await.map_err(Error::of_write::<DatabaseConnection>)
+    txn.commit()
+        .await
+        .map_err(Error::of_write::<DatabaseConnection>)
 }

@@ -62,7 +62,10 @@ where
             Identity::Unary(column) => Self::Column::from_str(&column.inner()).ok(),
             _ => None,
         };
-        #[expect(clippy::expect_used, reason = "a role that is declared so can never work")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a role that is declared so can never work"
+        )]
         column.expect("the relation of a role to its owner is one column of the role")
     }
 }

@@ -162,12 +162,13 @@ pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
         ..Default::default()
     };
     let (user, guest) = complete(db, user).await?;
-    let account = insert_or(db, &user, &guest, MayClash::EmailOrId, |found| {
-        match found.into_iter().find(|(user, ..)| user.id == user_id) {
-            Some(row) if row.0.email == email.as_ref() => Ok(row.into()),
-            Some(_) => Err(Error::UserIdTaken { user_id }),
-            None => Err(Error::EmailTaken),
-        }
+    let account = insert_or(db, &user, &guest, MayClash::EmailOrId, |found| match found
+        .into_iter()
+        .find(|(user, ..)| user.id == user_id)
+    {
+        Some(row) if row.0.email == email.as_ref() => Ok(row.into()),
+        Some(_) => Err(Error::UserIdTaken { user_id }),
+        None => Err(Error::EmailTaken),
     });
     account.await
 }

@@ -1,8 +1,7 @@
 //! Giving a user another e-mail address.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IdenStatic, Iterable,
-    Related, Value,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IdenStatic, Iterable, Related, Value,
     sea_query::{Expr, ExprTrait, Query, UpdateStatement},
 };
 
@@ -60,7 +59,11 @@ where
 {
     U::Column::iter().filter_map(|column| {
         let value = change.get(column);
-        value.is_set().then(|| value.into_value()).flatten().map(|value| (column, value))
+        value
+            .is_set()
+            .then(|| value.into_value())
+            .flatten()
+            .map(|value| (column, value))
     })
 }
 

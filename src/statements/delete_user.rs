@@ -1,8 +1,6 @@
 //! Deleting a user with its guest, both or neither.
 
-use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, Value};
 
 use super::{
     block::{mariadb::still_in_transaction, sqlite},
@@ -44,7 +42,10 @@ impl Names {
 ///
 /// SQLite: one statement. PostgreSQL: one, in a transaction the three of a block. MariaDB/MySQL:
 /// one, and another for a user without a guest.
-pub(crate) async fn delete<U: SignUp, C: ConnectionTrait>(db: &C, key: &Value) -> Result<bool, DbErr>
+pub(crate) async fn delete<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+) -> Result<bool, DbErr>
 where
     U::Guest: Related<U>,
 {
@@ -64,8 +65,14 @@ where
 /// A user who was there when the statement began and is not deleted by it makes it fail: something
 /// kept the user, or another call deleted it.
 async fn on_postgres(db: &impl ConnectionTrait, names: &Names, key: &Value) -> Result<bool, DbErr> {
-    let Names { users, id, guests, user_id } = names;
-    let kept = format!("NOT EXISTS (SELECT FROM gone) AND EXISTS (SELECT FROM {users} WHERE {id} = $3)");
+    let Names {
+        users,
+        id,
+        guests,
+        user_id,
+    } = names;
+    let kept =
+        format!("NOT EXISTS (SELECT FROM gone) AND EXISTS (SELECT FROM {users} WHERE {id} = $3)");
     let check = raised::on_postgres(&kept, NOT_DELETED, "(SELECT count(*) FROM gone)");
     let sql = format!(
         "WITH guest AS (DELETE FROM {guests} WHERE {user_id} = $1), \
@@ -73,7 +80,11 @@ async fn on_postgres(db: &impl ConnectionTrait, names: &Names, key: &Value) -> R
          SELECT EXISTS (SELECT FROM gone), {check}"
     );
     let values = [key.clone(), key.clone(), key.clone()];
-    let rows = query(db, Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    let rows = query(
+        db,
+        Statement::from_sql_and_values(DbBackend::Postgres, sql, values),
+    )
+    .await?;
     match rows.first() {
         Some(row) => row.try_get_by_index(0),
         None => Ok(false),
@@ -88,7 +99,12 @@ async fn in_a_block_on_postgres(
 ) -> Result<bool, DbErr> {
     use super::block::postgres;
 
-    let Names { users, id, guests, user_id } = names;
+    let Names {
+        users,
+        id,
+        guests,
+        user_id,
+    } = names;
     let values = [(format!("{users}.{id}%TYPE"), postgres::text(key)?)];
     let steps = format!(
         "DELETE FROM {guests} WHERE {user_id} = v0; DELETE FROM {users} WHERE {id} = v0; \
@@ -102,7 +118,12 @@ async fn in_a_block_on_postgres(
 
 /// The guest comes first in the join, so that its row goes before that of the user.
 async fn on_mysql<C: ConnectionTrait>(db: &C, names: &Names, key: &Value) -> Result<bool, DbErr> {
-    let Names { users, id, guests, user_id } = names;
+    let Names {
+        users,
+        id,
+        guests,
+        user_id,
+    } = names;
     let alive = still_in_transaction(Scope::of::<C>());
     let both = format!(
         "DELETE {guests}, {users} FROM {guests} STRAIGHT_JOIN {users} \
@@ -119,14 +140,15 @@ async fn on_mysql<C: ConnectionTrait>(db: &C, names: &Names, key: &Value) -> Res
     Ok(false)
 }
 
-async fn on_sqlite(
-    db: &impl ConnectionTrait,
-    names: &Names,
-    key: &Value,
-) -> Result<bool, DbErr> {
+async fn on_sqlite(db: &impl ConnectionTrait, names: &Names, key: &Value) -> Result<bool, DbErr> {
     const NO_USER: &str = "there is no such user";
 
-    let Names { users, id, guests, user_id } = names;
+    let Names {
+        users,
+        id,
+        guests,
+        user_id,
+    } = names;
     let is_there = format!("EXISTS (SELECT 1 FROM {users} WHERE {id} = NEW.v0)");
     let steps = format!(
         "{} DELETE FROM {guests} WHERE {user_id} = NEW.v0; \

@@ -78,11 +78,7 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
             let own = Value::from(own);
             #[cfg(not(feature = "postgres"))]
             let own = Value::from(own.concat());
-            Statement::from_sql_and_values(
-                backend,
-                sql,
-                [table_name::<E>(backend).into(), own],
-            )
+            Statement::from_sql_and_values(backend, sql, [table_name::<E>(backend).into(), own])
         }
         DbBackend::MySql => return Ok(false),
         _ => Statement::from_sql_and_values(

@@ -110,8 +110,10 @@ where
             (format!("{table}.{column}%TYPE"), postgres::text(owner)?),
             ("text".to_owned(), version),
         ],
-        &format!("DELETE FROM {table} WHERE {column} = v0 AND xmin::text = v1; \
-             GET DIAGNOSTICS changed = ROW_COUNT;"),
+        &format!(
+            "DELETE FROM {table} WHERE {column} = v0 AND xmin::text = v1; \
+             GET DIAGNOSTICS changed = ROW_COUNT;"
+        ),
     )
     .await?;
     Ok(match deleted {

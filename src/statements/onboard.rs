@@ -1,8 +1,8 @@
 //! Giving an owner a role, once.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable,
-    ModelTrait, PrimaryKeyToColumn, Related, Value,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
+    Iterable, ModelTrait, PrimaryKeyToColumn, Related, Value,
     sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UnionType, WithClause, WithQuery},
 };
 
@@ -77,9 +77,7 @@ where
         Text::of::<R>("new or existing", DbBackend::Postgres)
             .bind(owner.clone())
             .row::<R>(role)
-            .or_build(|backend| {
-                backend.build(&new_or_existing::<R>(role, owner, Query::select()))
-            })
+            .or_build(|backend| backend.build(&new_or_existing::<R>(role, owner, Query::select())))
     } else {
         Text::of::<R>("new or existing, of an owner", DbBackend::Postgres)
             .and::<R::Owner>()
@@ -320,7 +318,9 @@ where
 /// The unique index, on which the promise rests, is gone.
 fn several<R: Role>() -> DbErr {
     let (table, column) = (R::default().table_name(), R::owner_id().as_str().to_owned());
-    DbErr::Custom(format!("{table}.{column} is not unique: an owner has several rows"))
+    DbErr::Custom(format!(
+        "{table}.{column} is not unique: an owner has several rows"
+    ))
 }
 
 /// Whether the stored row is the one that was sent: by its primary key, or by all that was sent if

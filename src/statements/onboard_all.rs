@@ -93,7 +93,14 @@ fn insert_text(backend: DbBackend, rows: &Rows<'_>, of_users: &str, otherwise: &
         "INSERT INTO {table} (id, {key}, created_at, updated_at) \
          SELECT input.id, input.unique_key, input.created_at, input.updated_at \
          FROM {} {of_users} {otherwise}",
-        rows.input(backend, if backend == DbBackend::Postgres { "$1" } else { "?" })
+        rows.input(
+            backend,
+            if backend == DbBackend::Postgres {
+                "$1"
+            } else {
+                "?"
+            }
+        )
     )
 }
 
@@ -131,7 +138,11 @@ pub(crate) async fn hosts_of_users<C: ConnectionTrait>(
     };
     // A limit of its own overrides `sql_select_limit`. One row more shows a user with two hosts.
     let limit = rows.len() + 1;
-    let given = if backend == DbBackend::Postgres { "$1" } else { "?" };
+    let given = if backend == DbBackend::Postgres {
+        "$1"
+    } else {
+        "?"
+    };
     let sql = format!(
         "SELECT users.id, {} FROM {} JOIN users ON users.id = input.unique_key \
          LEFT JOIN hosts ON hosts.user_id = users.id LIMIT {limit}{lock}",

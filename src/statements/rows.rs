@@ -2,8 +2,7 @@
 //! MariaDB/MySQL. So a statement takes any number of rows and its binds do not grow in number.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value,
-    prelude::DateTimeWithTimeZone,
+    ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value, prelude::DateTimeWithTimeZone,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -105,7 +104,10 @@ impl<'a> Rows<'a> {
             }
             DbBackend::MySql => {
                 let (key, kind) = if self.of_users() {
-                    ("unique_key", "varchar(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+                    (
+                        "unique_key",
+                        "varchar(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+                    )
                 } else {
                     ("unhex(unique_key) AS unique_key", "char(32)")
                 };
@@ -117,7 +119,11 @@ impl<'a> Rows<'a> {
                 )
             }
             _ => {
-                let key = if self.of_users() { "value ->> 1" } else { "unhex(value ->> 1)" };
+                let key = if self.of_users() {
+                    "value ->> 1"
+                } else {
+                    "unhex(value ->> 1)"
+                };
                 format!(
                     "(SELECT unhex(value ->> 0) AS id, {key} AS unique_key, \
                      value ->> 2 AS created_at, value ->> 3 AS updated_at \
@@ -147,12 +153,19 @@ impl<'a> Rows<'a> {
                 Key::Email(email) => emails.push(email.to_owned()),
             }
         }
-        let keys: Value = if self.of_users() { emails.into() } else { users.into() };
+        let keys: Value = if self.of_users() {
+            emails.into()
+        } else {
+            users.into()
+        };
         let rows = self.rows.iter();
         vec![
             rows.clone().map(|row| row.id).collect::<Vec<_>>().into(),
             keys,
-            rows.clone().map(|row| row.created_at).collect::<Vec<_>>().into(),
+            rows.clone()
+                .map(|row| row.created_at)
+                .collect::<Vec<_>>()
+                .into(),
             rows.map(|row| row.updated_at).collect::<Vec<_>>().into(),
         ]
     }
@@ -182,10 +195,7 @@ impl<'a> Rows<'a> {
 
 /// Refuses what does not fit into one packet of MariaDB/MySQL, where the server would end the
 /// connection and, with it, the caller's transaction.
-pub(super) async fn fit_a_packet(
-    db: &impl ConnectionTrait,
-    values: &[Value],
-) -> Result<(), DbErr> {
+pub(super) async fn fit_a_packet(db: &impl ConnectionTrait, values: &[Value]) -> Result<(), DbErr> {
     /// The smallest limit that a server has by default, and what the text around the values takes.
     const ALWAYS_FITS: u64 = 1 << 20;
     const TEXT: u64 = 1 << 16;

@@ -1,9 +1,11 @@
 //! Making a user with its guest, both or neither.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, Iterable,
-    QueryResult, Related, Statement, TransactionSession, TransactionTrait, Value,
-    sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, SelectStatement, WithClause, WithQuery},
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
+    Iterable, QueryResult, Related, Statement, TransactionSession, TransactionTrait, Value,
+    sea_query::{
+        Alias, Expr, ExprTrait, OnConflict, Query, SelectStatement, WithClause, WithQuery,
+    },
 };
 
 use super::{

@@ -120,11 +120,7 @@ async fn on_sqlite(
     sqlite::run(db, Statement::from_sql_and_values(backend, sql, values)).await
 }
 
-async fn on_mysql<C>(
-    db: &C,
-    users: &Rows<'_>,
-    guests: &Rows<'_>,
-) -> Result<Vec<QueryResult>, DbErr>
+async fn on_mysql<C>(db: &C, users: &Rows<'_>, guests: &Rows<'_>) -> Result<Vec<QueryResult>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
 {
@@ -200,10 +196,22 @@ async fn one_by_one(
     let backend = DbBackend::MySql;
     let [insert_users, insert_guests, answer] = steps(users, guests, "?", "?");
     let of_users = || users.values(backend);
-    query(unit, Statement::from_sql_and_values(backend, insert_users, of_users())).await?;
+    query(
+        unit,
+        Statement::from_sql_and_values(backend, insert_users, of_users()),
+    )
+    .await?;
     let of_guests = guests.values(backend);
-    query(unit, Statement::from_sql_and_values(backend, insert_guests, of_guests)).await?;
-    query(unit, Statement::from_sql_and_values(backend, answer, of_users())).await
+    query(
+        unit,
+        Statement::from_sql_and_values(backend, insert_guests, of_guests),
+    )
+    .await?;
+    query(
+        unit,
+        Statement::from_sql_and_values(backend, answer, of_users()),
+    )
+    .await
 }
 
 /// The users of these ids, each with its guest.
