@@ -15,7 +15,7 @@ use crate::{
     role::Role,
     statements::{
         alive::is_over,
-        evidence::{is_key_of, leaves_rows_out},
+        evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
         offboard::{Deleted, delete_role},
         onboard::{Attempt, onboard_once},
     },
@@ -170,7 +170,7 @@ where
     let explained = match &clash {
         Some(clash) => match Violation::of(clash) {
             // The owner is there when it is looked for, and was not when it was referred to.
-            Some(Violation::Foreign) => Ok(false),
+            Some(Violation::Foreign) => Ok(!is_foreign_key_of::<R>(clash, R::owner_id())),
             Some(Violation::Unique) => is_key_of::<R>(db, clash, R::owner_id())
                 .await
                 .map(|of_owner| !of_owner),
@@ -318,7 +318,7 @@ where
             Deleted::Changed => {}
         }
     }
-    Err(match leaves_rows_out::<R>(db, &[R::owner_id()]).await {
+    Err(match leaves_rows_out::<R>(db, &[]).await {
         Ok(true) => Error::left_out(R::default().table_name()),
         Ok(false) => Error::came_and_went(),
         Err(source) => Error::of_read(source),

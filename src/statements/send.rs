@@ -27,7 +27,7 @@ pub(super) async fn query<C: ConnectionTrait>(
     statement: Statement,
 ) -> Result<Vec<QueryResult>, DbErr> {
     let again = resends::<C>(db).then(|| statement.clone());
-    let first = db.query_all_raw(current(statement)).await;
+    let first = db.query_all_raw(ready(db, statement).await?).await;
     match (outdated(&first), again) {
         (true, Some(statement)) => db.query_all_raw(current(statement)).await,
         _ => first,
@@ -50,7 +50,7 @@ pub(super) async fn query_large<C: ConnectionTrait>(
     db: &C,
     statement: impl Fn() -> Statement,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let first = db.query_all_raw(current(statement())).await;
+    let first = db.query_all_raw(ready(db, statement()).await?).await;
     if outdated(&first) && resends::<C>(db) {
         return db.query_all_raw(current(statement())).await;
     }
@@ -63,7 +63,7 @@ pub(super) async fn execute<C: ConnectionTrait>(
     statement: Statement,
 ) -> Result<ExecResult, DbErr> {
     let again = resends::<C>(db).then(|| statement.clone());
-    let first = db.execute_raw(current(statement)).await;
+    let first = db.execute_raw(ready(db, statement).await?).await;
     match (outdated(&first), again) {
         (true, Some(statement)) => db.execute_raw(current(statement)).await,
         _ => first,
@@ -82,6 +82,16 @@ fn outdated<T>(outcome: &Result<T, DbErr>) -> bool {
         GENERATION.fetch_add(1, Ordering::Relaxed);
     }
     stale
+}
+
+/// The statement as it is sent on this connection.
+async fn ready<C: ConnectionTrait>(db: &C, statement: Statement) -> Result<Statement, DbErr> {
+    #[cfg(feature = "mysql")]
+    if statement.db_backend == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit {
+        return super::literal::statement(db, statement).await;
+    }
+    let _ = db;
+    Ok(current(statement))
 }
 
 fn current(mut statement: Statement) -> Statement {
