@@ -3,7 +3,11 @@
 //! sqlx prepares each statement on its first use. A call that is dropped before the server has
 //! answered leaves the description of the binds and columns on the connection, where the next
 //! statement takes it for its own answer and waits for the rest for ever. A pool notices and closes
-//! the connection; a transaction has no other. A block without binds has no such description.
+//! the connection; a transaction has no other. A block without binds has no such description, and
+//! what is left of the answer is skipped, unless the number that the server gave the statement makes
+//! it look like the beginning of another one. So the server is also told to close the connection if
+//! the block does not follow soon: then the transaction ends with an error.
+//!
 //! MySQL, where a block is a comment, has to live with it.
 
 use std::fmt::Display;
@@ -16,6 +20,10 @@ use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, Statement, Value,
     sea_query::{MysqlQueryBuilder, QueryBuilder},
 };
+
+/// The block puts the time back.
+const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
+     @@wait_timeout), wait_timeout = 2, */ @guesthouse = NULL";
 
 /// Makes the session's key, once, and returns it.
 const KEY: &str = "/*M!100602 BEGIN NOT ATOMIC */ \
@@ -30,6 +38,7 @@ pub(super) async fn statement(
     db: &impl ConnectionTrait,
     statement: Statement,
 ) -> Result<Statement, DbErr> {
+    db.execute_unprepared(CLOSE_SOON).await?;
     let values = statement.values.map_or_else(Vec::new, |values| values.0);
     let cipher = match values.iter().any(has_text) {
         true => Some(cipher(db).await?),
@@ -40,11 +49,13 @@ pub(super) async fn statement(
         .map(|value| literal(value, cipher.as_ref()))
         .collect();
     let sql = with_literals(&statement.sql, &literals)?;
-    let sql = match sql.starts_with("/*M!100602 BEGIN NOT ATOMIC") {
-        true => sql,
-        false => format!("/*M!100602 BEGIN NOT ATOMIC */ {sql} /*M!100602 ; END */"),
-    };
-    Ok(Statement::from_string(DbBackend::MySql, sql))
+    // A block within a block has another head.
+    let sql = sql.replacen("BEGIN NOT ATOMIC", "BEGIN", 1);
+    let block = format!(
+        "/*M!100602 BEGIN NOT ATOMIC SET wait_timeout = CAST(@guesthouse_wait AS UNSIGNED); */ {sql} \
+         /*M!100602 ; END */"
+    );
+    Ok(Statement::from_string(DbBackend::MySql, block))
 }
 
 fn has_text(value: &Value) -> bool {
