@@ -156,6 +156,12 @@ where
             }
             Attempt::OwnerNotFound => return Err(owner_not_found::<R>(&owner)),
             Attempt::Gone { source } => return Err(Error::Contention { source }),
+            // Another attempt would not fare better.
+            Attempt::Neither {
+                clash: Some(source),
+            } if Violation::of(&source).is_none() => {
+                return Err(Error::of_write::<C>(source));
+            }
             Attempt::Neither { clash } => last_clash = clash,
         }
     }

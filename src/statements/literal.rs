@@ -21,6 +21,8 @@ use sea_orm::{
     sea_query::{MysqlQueryBuilder, QueryBuilder},
 };
 
+use super::alive::after_a_dropped_call;
+
 /// The block puts the time back.
 const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
      @@wait_timeout), wait_timeout = 2, */ @guesthouse = NULL";
@@ -38,7 +40,7 @@ pub(super) async fn statement(
     db: &impl ConnectionTrait,
     statement: Statement,
 ) -> Result<Statement, DbErr> {
-    db.execute_unprepared(CLOSE_SOON).await?;
+    after_a_dropped_call(db, CLOSE_SOON).await?;
     let values = statement.values.map_or_else(Vec::new, |values| values.0);
     let cipher = match values.iter().any(has_text) {
         true => Some(cipher(db).await?),
