@@ -7,8 +7,6 @@ mod block;
 pub(crate) mod change_email;
 pub(crate) mod delete_user;
 pub(crate) mod evidence;
-#[cfg(feature = "mysql")]
-mod literal;
 pub(crate) mod offboard;
 pub(crate) mod onboard;
 pub(crate) mod onboard_all;

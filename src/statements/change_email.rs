@@ -129,7 +129,7 @@ where
     let mut update = DbBackend::MySql.build(&update_statement::<U>(key, change));
     update.sql.push_str(still_in_transaction(Scope::of::<C>()));
     // sqlx has the server count the rows that were found, changed or not.
-    match execute(db, update).await?.rows_affected() {
+    match execute(db, update).await? {
         0 => Ok(None),
         _ => stored::<U, C>(db, key).await,
     }

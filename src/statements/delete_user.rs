@@ -133,7 +133,7 @@ async fn on_mysql<C: ConnectionTrait>(db: &C, names: &Names, key: &Value) -> Res
     for sql in [both, alone] {
         let sql = format!("{sql}{alive}");
         let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, [key.clone()]);
-        if execute(db, statement).await?.rows_affected() > 0 {
+        if execute(db, statement).await? > 0 {
             return Ok(true);
         }
     }
