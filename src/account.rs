@@ -17,7 +17,7 @@ use crate::{
     sign_up::looks_first,
     statements::{
         accounts::{self, Look, Row, in_the_way},
-        alive::is_over,
+        alive::turn,
         change_email::update,
         delete_user::{delete, is_kept},
         evidence::{is_key_of, leaves_rows_out},
@@ -189,9 +189,7 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
         .await
         .map_err(Error::of_read)?;
     let key = user_id.into();
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     if looks_first(db) {
         refused(db, user_id, &email, Look::Plain).await?;
     }
@@ -293,9 +291,7 @@ pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
     user_id: Uuid,
 ) -> Result<(), Error> {
     let key = user_id.into();
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     if looks_first(db) {
         let found = accounts::by_id(db, user_id).await.map_err(Error::of_read)?;
         if found.is_none() {

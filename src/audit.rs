@@ -7,7 +7,7 @@ use crate::{
     bulk::give,
     error::Error,
     guest,
-    statements::{accounts, alive::is_over},
+    statements::{accounts, alive::turn},
 };
 
 /// Users of one batch.
@@ -104,9 +104,7 @@ pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, Error> {
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    drop(turn(db).await?);
     let mut total = 0;
     let mut after = None;
     loop {

@@ -16,7 +16,7 @@ use crate::{
     guest, host,
     scope::Scope,
     statements::{
-        alive::is_over,
+        alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
         onboard_all,
         rows::{OfUser, Rows},
@@ -107,16 +107,13 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     let mut sorted: Vec<&str> = positions.keys().copied().collect();
     sorted.sort_unstable();
 
-    let mut users = Vec::with_capacity(sorted.len());
+    let mut pairs = Vec::with_capacity(sorted.len());
     for email in sorted {
-        users.push(new_user(db, email).await.map_err(Error::of_read)?);
-    }
-    let mut guests = Vec::with_capacity(users.len());
-    for user in &users {
+        let user = new_user(db, email).await.map_err(Error::of_read)?;
         let guest = guest::Model::new(db, user.id).await;
-        guests.push(guest.map_err(Error::of_read)?);
+        pairs.push((user, guest.map_err(Error::of_read)?));
     }
-    let mut created = sign_up_rows(db, users, guests).await?;
+    let mut created = sign_up_rows(db, &pairs).await?;
 
     let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
     created.sort_by_cached_key(position);
@@ -135,29 +132,30 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 /// The accounts made. An address that is neither free nor another user's is tried again.
 async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
     db: &C,
-    mut users: Vec<user::Model>,
-    mut guests: Vec<guest::Model>,
+    pairs: &[(user::Model, guest::Model)],
 ) -> Result<Vec<Account>, Error> {
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     let backend = db.get_database_backend();
     let scope = Scope::of::<C>();
     let mut last = None;
     for attempt in 0..ATTEMPTS {
+        let mut taken = HashSet::new();
         // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
         if backend == DbBackend::MySql {
+            let all = Rows::users(pairs.iter().map(|(user, _)| user));
             let locking = attempt > 0 && scope != Scope::Autocommit;
-            let taken = sign_up_all::taken(db, &Rows::users(&users), locking).await;
-            let taken = taken.map_err(Error::of_read)?;
-            users.retain(|user| !taken.contains(&user.email));
-            let free: HashSet<Uuid> = users.iter().map(|user| user.id).collect();
-            guests.retain(|guest| free.contains(&guest.user_id));
-            if users.is_empty() {
+            let found = sign_up_all::taken(db, &all, locking).await;
+            taken = found.map_err(Error::of_read)?;
+            if taken.len() == pairs.len() {
                 return Ok(Vec::new());
             }
         }
-        let made = sign_up_all::insert(db, &Rows::users(&users), &Rows::guests(&guests)).await;
+        let free = pairs
+            .iter()
+            .filter(|(user, _)| !taken.contains(&user.email));
+        let users = Rows::users(free.clone().map(|(user, _)| user));
+        let guests = Rows::guests(free.map(|(_, guest)| guest));
+        let made = sign_up_all::insert(db, &users, &guests).await;
         let refusal = match made {
             Ok(made) => return saved(db, made).await,
             Err(refusal) => refusal,
@@ -288,9 +286,7 @@ pub(crate) async fn give<M: OfUser, C: ConnectionTrait>(
     db: &C,
     user_ids: Vec<Uuid>,
 ) -> Result<Given<M>, Error> {
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     let backend = db.get_database_backend();
     let scope = Scope::of::<C>();
     let mut given = HashMap::with_capacity(user_ids.len());

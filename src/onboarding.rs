@@ -14,7 +14,7 @@ use crate::{
     host,
     role::Role,
     statements::{
-        alive::is_over,
+        alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
         offboard::{Deleted, delete_role},
         onboard::{Attempt, onboard_once},
@@ -136,9 +136,7 @@ where
     if let Value::Uuid(Some(user_id)) = owner {
         span.record("user_id", display(user_id));
     }
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
         let attempt = onboard_once::<R, C>(db, &role, &owner).await;
@@ -313,9 +311,7 @@ async fn offboard<R: Role, C: ConnectionTrait>(
 where
     R: Related<R::Owner>,
 {
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     for _ in 0..ATTEMPTS {
         let deleted = delete_role::<R, C>(db, owner).await;
         match deleted.map_err(Error::of_delete::<C>)? {

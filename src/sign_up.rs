@@ -14,7 +14,7 @@ use crate::{
     scope::Scope,
     statements::{
         accounts::{Look, Row, in_the_way},
-        alive::is_over,
+        alive::turn,
         evidence::{is_key_of, leaves_rows_out},
         sign_up::{MayClash, insert_both},
     },
@@ -202,9 +202,7 @@ async fn insert_or<C: ConnectionTrait + TransactionTrait>(
         return Err(Error::of_read(DbErr::AttrNotSet("id".into())));
     };
     let id = (keys == MayClash::EmailOrId).then_some(*id);
-    if is_over(db).await.map_err(Error::of_read)? {
-        return Err(Error::over());
-    }
+    let _turn = turn(db).await?;
     if looks_first(db) {
         let found = in_the_way(db, id, email, Look::Plain).await;
         let found = found.map_err(Error::of_read)?;
@@ -226,9 +224,14 @@ async fn insert_or<C: ConnectionTrait + TransactionTrait>(
         match (found, last_clash.take()) {
             (Ok(found), _) if !found.is_empty() => return refuse(found),
             (Ok(_), clash) => last_clash = clash,
-            // On PostgreSQL the clash was on a key that is no answer, and ended the transaction.
-            (Err(_), Some(clash)) => return Err(Error::of_read(clash)),
-            (Err(source), None) => return Err(Error::of_read(source)),
+            (Err(source), clash) => {
+                return Err(match (Error::of_read(source), clash) {
+                    // On PostgreSQL the clash was on a key that is no answer, and ended the
+                    // transaction.
+                    (Error::Aborted { .. }, Some(clash)) => Error::of_read(clash),
+                    (error, _) => error,
+                });
+            }
         }
     }
     Err(unexplained(db, keys, last_clash).await)

@@ -11,6 +11,8 @@ pub(crate) mod offboard;
 pub(crate) mod onboard;
 pub(crate) mod onboard_all;
 mod parts;
+#[cfg(feature = "mysql")]
+mod queue;
 mod raised;
 pub(crate) mod rows;
 mod send;

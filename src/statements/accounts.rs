@@ -48,8 +48,8 @@ pub(crate) enum Look {
 }
 
 /// Those, two at most, that have this id or this address.
-pub(crate) async fn in_the_way(
-    db: &impl ConnectionTrait,
+pub(crate) async fn in_the_way<C: ConnectionTrait>(
+    db: &C,
     user_id: Option<Uuid>,
     email: &str,
     look: Look,
@@ -63,7 +63,7 @@ pub(crate) async fn in_the_way(
     select.and_where(either).limit(4);
     let mut statement = db.get_database_backend().build(&select);
     if look == Look::Locking {
-        see_what_was_clashed_with(&mut statement);
+        see_what_was_clashed_with::<C>(&mut statement);
     }
     read(db, statement).await
 }

@@ -6,10 +6,39 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
+#[cfg(feature = "mysql")]
+use super::queue;
 use crate::{
-    error::{code, database_error},
+    error::{Error, code, database_error},
     scope::Scope,
 };
+
+/// The turn of a call that writes. It ends when this is dropped.
+pub(crate) struct Turn {
+    #[cfg(feature = "mysql")]
+    _turn: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// Begins a call that writes, unless the database has ended the transaction of the caller.
+///
+/// On MariaDB/MySQL a call in a transaction takes several statements, and waits here until no other
+/// task on that transaction is between two of them.
+pub(crate) async fn turn<C: ConnectionTrait>(db: &C) -> Result<Turn, Error> {
+    let turn = Turn {
+        #[cfg(feature = "mysql")]
+        _turn: match db.get_database_backend() {
+            DbBackend::MySql if Scope::of::<C>() != Scope::Autocommit => {
+                Some(queue::of_calls(db).lock_owned().await)
+            }
+            _ => None,
+        },
+    };
+    match is_over(db).await {
+        Ok(false) => Ok(turn),
+        Ok(true) => Err(Error::over()),
+        Err(source) => Err(Error::of_read(source)),
+    }
+}
 
 /// Whether the database has ended the transaction of the caller.
 pub(crate) async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {

@@ -273,6 +273,7 @@ where
 {
     let name = match how {
         Look::Plain => "owner with role",
+        Look::Locking if Scope::of::<C>() == Scope::Autocommit => "owner with role",
         Look::Locking => "owner with role, clashed with",
     };
     let statement = Text::of::<R>(name, db.get_database_backend())
@@ -281,7 +282,7 @@ where
         .or_build(|backend| {
             let mut statement = backend.build(&owner_with_role::<R>(owner));
             if how == Look::Locking {
-                see_what_was_clashed_with(&mut statement);
+                see_what_was_clashed_with::<C>(&mut statement);
             }
             statement
         });

@@ -1,8 +1,8 @@
 //! Parts that the statements share.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic,
-    Iterable, PrimaryKeyToColumn, QueryResult, Related, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
+    IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult, Related, Statement,
     sea_query::{
         Alias, CommonTableExpression, DynIden, Expr, InsertStatement, OnConflict, Query,
         ReturningClause, SelectStatement, SubQueryStatement, Values,
@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::block::mariadb::columns;
-use crate::role::Role;
+use crate::{role::Role, scope::Scope};
 
 /// The primary key of the role's owner.
 pub(super) fn owner_key<R: Role>() -> DynIden
@@ -128,10 +128,11 @@ pub(super) fn then(mut first: Statement, second: Statement) -> Statement {
     first
 }
 
-/// Under REPEATABLE READ on MariaDB/MySQL a plain read does not see the row that was just clashed
-/// with, and FOR UPDATE deadlocks callers who all look at the same row. MariaDB has no FOR SHARE.
-pub(super) fn see_what_was_clashed_with(select: &mut Statement) {
-    if select.db_backend == DbBackend::MySql {
+/// In a transaction under REPEATABLE READ on MariaDB/MySQL a plain read does not see the row that was
+/// just clashed with, and FOR UPDATE deadlocks callers who all look at the same row. MariaDB has no
+/// FOR SHARE.
+pub(super) fn see_what_was_clashed_with<C: ConnectionTrait>(select: &mut Statement) {
+    if select.db_backend == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit {
         select.sql.push_str(" LOCK IN SHARE MODE");
     }
 }

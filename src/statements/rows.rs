@@ -32,7 +32,7 @@ enum Key<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn users(models: &'a [user::Model]) -> Self {
+    pub(crate) fn users(models: impl IntoIterator<Item = &'a user::Model>) -> Self {
         let row = |user: &'a user::Model| Row {
             id: user.id,
             key: Key::Email(&user.email),
@@ -42,11 +42,11 @@ impl<'a> Rows<'a> {
         Self {
             table: "users",
             key: "email",
-            rows: models.iter().map(row).collect(),
+            rows: models.into_iter().map(row).collect(),
         }
     }
 
-    pub(crate) fn guests(models: &[guest::Model]) -> Self {
+    pub(crate) fn guests<'m>(models: impl IntoIterator<Item = &'m guest::Model>) -> Self {
         let row = |guest: &guest::Model| Row {
             id: guest.id,
             key: Key::User(guest.user_id),
@@ -56,11 +56,11 @@ impl<'a> Rows<'a> {
         Self {
             table: "guests",
             key: "user_id",
-            rows: models.iter().map(row).collect(),
+            rows: models.into_iter().map(row).collect(),
         }
     }
 
-    pub(crate) fn hosts(models: &[host::Model]) -> Self {
+    pub(crate) fn hosts<'m>(models: impl IntoIterator<Item = &'m host::Model>) -> Self {
         let row = |host: &host::Model| Row {
             id: host.id,
             key: Key::User(host.user_id),
@@ -70,7 +70,7 @@ impl<'a> Rows<'a> {
         Self {
             table: "hosts",
             key: "user_id",
-            rows: models.iter().map(row).collect(),
+            rows: models.into_iter().map(row).collect(),
         }
     }
 

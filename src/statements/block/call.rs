@@ -12,11 +12,7 @@
 //!
 //! MySQL, where a block is a comment, has to live with it.
 
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
-};
+use std::fmt::Write as _;
 
 use aes::{
     Aes128,
@@ -26,10 +22,9 @@ use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value,
     sea_query::{MysqlQueryBuilder, QueryBuilder},
 };
-use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
-use crate::statements::alive::after_a_dropped_call;
+use crate::statements::{alive::after_a_dropped_call, queue};
 
 /// [`CALL`] puts the time back.
 const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
@@ -59,7 +54,7 @@ pub(in crate::statements) async fn call(
     statement: Statement,
 ) -> Result<Outcome, DbErr> {
     // Another task must not set the variable before this one has made its call.
-    let queue = queue_of(db);
+    let queue = queue::of_statements(db);
     let _turn = queue.lock().await;
     after_a_dropped_call(db, CLOSE_SOON).await?;
     let values = statement.values.map_or_else(Vec::new, |values| values.0);
@@ -98,22 +93,6 @@ pub(in crate::statements) async fn call(
         .and_then(|changed| changed.try_into().ok())
         .unwrap_or(0);
     Ok(Outcome { rows, rows_changed })
-}
-
-/// The queue for the connection behind this reference: tasks that share a transaction share it.
-fn queue_of<C>(db: &C) -> Arc<AsyncMutex<()>> {
-    static QUEUES: LazyLock<Mutex<HashMap<usize, Weak<AsyncMutex<()>>>>> =
-        LazyLock::new(Mutex::default);
-
-    let mut queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
-    let address = std::ptr::from_ref(db).addr();
-    if let Some(queue) = queues.get(&address).and_then(Weak::upgrade) {
-        return queue;
-    }
-    queues.retain(|_, queue| queue.strong_count() > 0);
-    let queue = Arc::default();
-    queues.insert(address, Arc::downgrade(&queue));
-    queue
 }
 
 /// Whether a value can be one that must not reach a log: ids and times can.
