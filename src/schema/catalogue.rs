@@ -6,13 +6,11 @@ mod postgres;
 mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 use std::sync::Arc;
 
 use sea_orm::{
     DatabaseConnection, DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, Statement,
 };
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 use sea_orm::{DatabaseConnectionType, QueryResult, RuntimeErr, sqlx};
 
 use super::Table as Wanted;
@@ -226,7 +224,6 @@ async fn settings<R: FromQueryResult>(
     Ok(all)
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 async fn settings_of_idle<DB, R>(pool: &sqlx::Pool<DB>, sql: &'static str) -> Result<Vec<R>, DbErr>
 where
     DB: sqlx::Database,

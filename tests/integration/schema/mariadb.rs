@@ -192,7 +192,8 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
-            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey, ENGINE = Aria",
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey;
+             ALTER TABLE {table} ENGINE = Aria",
             &[
                 "table {table} is not kept by InnoDB: {row} could be stored by half",
                 "{table}.user_id has no foreign key: {row} could outlive its user",
