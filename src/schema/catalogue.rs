@@ -5,13 +5,15 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, Statement,
+    DatabaseConnection, DatabaseConnectionType, DbBackend, DbErr, DeriveActiveEnum, EnumIter,
+    FromQueryResult, QueryResult, RuntimeErr, Statement, sqlx,
 };
-use sea_orm::{DatabaseConnectionType, QueryResult, RuntimeErr, sqlx};
 
 use super::Table as Wanted;
 
