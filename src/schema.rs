@@ -27,7 +27,7 @@ use crate::{error, guest, host, user};
 ///   PostgreSQL by triggers on both tables, which somebody may have disabled);
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
 ///   within the years 1 to 9999, as sqlx panics when it reads others;
-/// - how rows are kept: by InnoDB on MariaDB/MySQL; on PostgreSQL in logged tables that no other
+/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that no other
 ///   table inherits from.
 ///
 /// It checks the settings of every connection of the pool that is idle, under which an `Ok` might
