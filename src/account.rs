@@ -209,7 +209,7 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
         Some(clash) => is_key_of::<user::Entity>(db, clash, user::Column::Email)
             .await
             .map(|of_email| !of_email),
-        None => leaves_rows_out::<user::Entity>(db, &[user::Column::Id, user::Column::Email]).await,
+        None => leaves_rows_out::<user::Entity>(db, &[]).await,
     };
     Err(match (explained, last_clash) {
         (Ok(false), _) => Error::came_and_went(),
@@ -234,12 +234,13 @@ async fn refused(
 ) -> Result<(), Error> {
     let found = in_the_way(db, Some(user_id), email, look).await;
     let found = found.map_err(Error::of_read)?;
-    if found.iter().any(|(user, ..)| user.id != user_id) {
-        return Err(Error::EmailTaken);
+    let is_the_user = |(user, ..): &Row| user.id == user_id;
+    if !found.iter().any(is_the_user) {
+        return Err(Error::UserNotFound { user_id });
     }
-    match found.is_empty() {
-        true => Err(Error::UserNotFound { user_id }),
-        false => Ok(()),
+    match found.iter().all(is_the_user) {
+        true => Ok(()),
+        false => Err(Error::EmailTaken),
     }
 }
 

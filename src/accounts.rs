@@ -1,10 +1,14 @@
 //! Accounts page by page.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select};
+use sea_orm::ConnectionTrait;
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
-use crate::{account::Account, error::Error, guest, host, statements::accounts, user};
+use crate::{
+    account::Account,
+    error::Error,
+    statements::accounts::{self, Filter},
+};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 1_000;
@@ -57,14 +61,6 @@ pub struct Accounts {
     filter: Filter,
     after: Option<Uuid>,
     limit: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filter {
-    All,
-    Hosts,
-    WithoutHost,
-    WithoutGuest,
 }
 
 /// Some accounts, and where the next ones begin.
@@ -140,14 +136,8 @@ impl Accounts {
                 next: None,
             });
         }
-        let only = match self.filter {
-            Filter::All => None,
-            Filter::Hosts => Some(host::Column::Id.is_not_null()),
-            Filter::WithoutHost => Some(host::Column::Id.is_null()),
-            Filter::WithoutGuest => Some(guest::Column::Id.is_null()),
-        };
-        // One row more than asked for tells whether a next page exists.
-        let rows = accounts::page(db, only, self.after, u64::from(self.limit) + 1)
+        // One row more than asked for shows whether a next page exists.
+        let rows = accounts::page(db, self.filter, self.after, u64::from(self.limit) + 1)
             .await
             .map_err(Error::of_read)?;
 
@@ -173,25 +163,8 @@ impl Accounts {
     /// One statement, in the caller's transaction if there is one.
     #[instrument(level = "debug", skip_all, fields(filter = ?self.filter), err(level = "debug"))]
     pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
-        let users = user::Entity::find();
-        match self.filter {
-            Filter::All => users.count(db).await,
-            Filter::Hosts => users.inner_join(host::Entity).count(db).await,
-            Filter::WithoutHost => {
-                missing(users.left_join(host::Entity), host::Column::Id)
-                    .count(db)
-                    .await
-            }
-            Filter::WithoutGuest => {
-                missing(users.left_join(guest::Entity), guest::Column::Id)
-                    .count(db)
-                    .await
-            }
-        }
-        .map_err(Error::of_read)
+        accounts::count(db, self.filter)
+            .await
+            .map_err(Error::of_read)
     }
-}
-
-fn missing(joined: Select<user::Entity>, id: impl ColumnTrait) -> Select<user::Entity> {
-    joined.filter(id.is_null())
 }

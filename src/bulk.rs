@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, TransactionTrait,
-    TryIntoModel,
+    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityName,
+    TransactionTrait, TryIntoModel,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
@@ -12,14 +12,14 @@ use uuid::Uuid;
 use crate::{
     account::Account,
     email::Email,
-    error::{Error, Violation},
+    error::Error,
     guest, host,
     scope::Scope,
     statements::{
         alive::is_over,
-        evidence::{is_key_of, leaves_rows_out},
-        onboard_all::{self, hosts_of_users},
-        rows::Rows,
+        evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        onboard_all,
+        rows::{OfUser, Rows},
         sign_up_all,
     },
     user,
@@ -111,9 +111,12 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     for email in sorted {
         users.push(new_user(db, email).await.map_err(Error::of_read)?);
     }
-    let guests = new_guests(db, users.iter().map(|user| user.id)).await;
-    let guests = guests.map_err(Error::of_read)?;
-    let mut created = sign_up_rows(db, &users, &guests).await?;
+    let mut guests = Vec::with_capacity(users.len());
+    for user in &users {
+        let guest = guest::Model::new(db, user.id).await;
+        guests.push(guest.map_err(Error::of_read)?);
+    }
+    let mut created = sign_up_rows(db, users, guests).await?;
 
     let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
     created.sort_by_cached_key(position);
@@ -132,47 +135,56 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 /// The accounts made. An address that is neither free nor another user's is tried again.
 async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
     db: &C,
-    users: &[user::Model],
-    guests: &[guest::Model],
+    mut users: Vec<user::Model>,
+    mut guests: Vec<guest::Model>,
 ) -> Result<Vec<Account>, Error> {
     if is_over(db).await.map_err(Error::of_read)? {
         return Err(Error::over());
     }
-    let mut last_clash = None;
-    for _ in 0..ATTEMPTS {
-        let made = sign_up_all::insert(db, &Rows::users(users), &Rows::guests(guests)).await;
-        match made {
-            Ok(made) => return saved(db, made).await,
-            Err(error) if sign_up_all::is_unexplained(&error) => last_clash = None,
-            Err(clash) if is_own_clash(db, &clash).await.map_err(Error::of_read)? => {
-                last_clash = Some(clash);
+    let backend = db.get_database_backend();
+    let scope = Scope::of::<C>();
+    let mut last = None;
+    for attempt in 0..ATTEMPTS {
+        // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
+        if backend == DbBackend::MySql {
+            let locking = attempt > 0 && scope != Scope::Autocommit;
+            let taken = sign_up_all::taken(db, &Rows::users(&users), locking).await;
+            let taken = taken.map_err(Error::of_read)?;
+            users.retain(|user| !taken.contains(&user.email));
+            let free: HashSet<Uuid> = users.iter().map(|user| user.id).collect();
+            guests.retain(|guest| free.contains(&guest.user_id));
+            if users.is_empty() {
+                return Ok(Vec::new());
             }
-            Err(source) => return Err(Error::of_write::<C>(source)),
         }
+        let made = sign_up_all::insert(db, &Rows::users(&users), &Rows::guests(&guests)).await;
+        let refusal = match made {
+            Ok(made) => return saved(db, made).await,
+            Err(refusal) => refusal,
+        };
+        let contended = sign_up_all::is_unexplained(&refusal)
+            || is_key_of::<user::Entity>(db, &refusal, user::Column::Email)
+                .await
+                .map_err(Error::of_read)?;
+        if !contended {
+            return Err(Error::of_write::<C>(refusal));
+        }
+        last = Some(refusal);
         // PostgreSQL has ended the transaction with the statement.
-        if Scope::of::<C>() == Scope::Transaction
-            && db.get_database_backend() == DbBackend::Postgres
-        {
-            return Err(Error::came_and_went());
+        if backend == DbBackend::Postgres && scope != Scope::Autocommit {
+            break;
         }
     }
-    if last_clash.is_some() {
-        return Err(Error::came_and_went());
-    }
-    let keys = [user::Column::Email];
-    Err(match leaves_rows_out::<user::Entity>(db, &keys).await {
+    let skips = match last.filter(sign_up_all::is_unexplained) {
+        Some(refusal) if backend == DbBackend::Postgres => Ok(sign_up_all::skips_users(&refusal)),
+        Some(_) => leaves_rows_out::<user::Entity>(db, &[]).await,
+        None => Ok(false),
+    };
+    Err(match skips {
         Ok(true) => Error::left_out("users"),
         Ok(false) => Error::came_and_went(),
         Err(source) => Error::of_read(source),
     })
-}
-
-/// Whether a caller took one of the addresses while the statement ran.
-async fn is_own_clash(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
-    match Violation::of(clash) {
-        Some(Violation::Unique) => is_key_of::<user::Entity>(db, clash, user::Column::Email).await,
-        _ => Ok(false),
-    }
 }
 
 async fn saved(
@@ -182,10 +194,9 @@ async fn saved(
     let mut accounts = Vec::with_capacity(made.len());
     for (user, guest) in made {
         let user = user::ActiveModel::after_save(user, db, true).await;
-        let guest = guest::ActiveModel::after_save(guest, db, true).await;
         accounts.push(Account {
             user: user.map_err(Error::of_read)?,
-            guest: Some(guest.map_err(Error::of_read)?),
+            guest: Some(guest.saved(db).await.map_err(Error::of_read)?),
             host: None,
         });
     }
@@ -250,7 +261,7 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
         return Ok(Onboardings::default());
     }
 
-    let mut found = make_hosts(db, sorted).await?;
+    let mut found = give::<host::Model, C>(db, sorted).await?;
 
     let mut onboardings = Onboardings::default();
     for user_id in user_ids {
@@ -269,96 +280,104 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
     Ok(onboardings)
 }
 
-/// Each id with its host and whether that is new, or `None` for an id that no user has.
-async fn make_hosts<C: ConnectionTrait>(
+/// Each user's row and whether that is new, or `None` for an id that no user has.
+pub(crate) type Given<M> = HashMap<Uuid, Option<(M, bool)>>;
+
+/// Gives each of the users a row, once. The ids are in order.
+pub(crate) async fn give<M: OfUser, C: ConnectionTrait>(
     db: &C,
     user_ids: Vec<Uuid>,
-) -> Result<HashMap<Uuid, Option<(host::Model, bool)>>, Error> {
+) -> Result<Given<M>, Error> {
     if is_over(db).await.map_err(Error::of_read)? {
         return Err(Error::over());
     }
-    let mut found = HashMap::with_capacity(user_ids.len());
+    let backend = db.get_database_backend();
+    let scope = Scope::of::<C>();
+    let mut given = HashMap::with_capacity(user_ids.len());
     let mut waiting = user_ids;
-    let mut last_clash = None;
+    let mut clashed = false;
     for attempt in 0..ATTEMPTS {
-        (waiting, last_clash) = onboard_once(db, waiting, &mut found, attempt > 0).await?;
+        // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
+        if backend == DbBackend::MySql {
+            let locking = attempt > 0 && scope != Scope::Autocommit;
+            waiting = look_up(db, waiting, &mut given, locking).await?;
+            if waiting.is_empty() {
+                return Ok(given);
+            }
+        }
+        let mut offered = Vec::with_capacity(waiting.len());
+        for user_id in &waiting {
+            offered.push(M::new(db, *user_id).await.map_err(Error::of_read)?);
+        }
+        match onboard_all::insert::<M, C>(db, &M::rows(&offered)).await {
+            Ok(inserted) => {
+                clashed = false;
+                for row in inserted {
+                    let row = row.saved(db).await.map_err(Error::of_read)?;
+                    given.insert(row.user_id(), Some((row, true)));
+                }
+            }
+            Err(clash)
+                if is_contended::<M>(db, &clash)
+                    .await
+                    .map_err(Error::of_read)? =>
+            {
+                clashed = true;
+                // PostgreSQL has ended the transaction with the statement.
+                if backend == DbBackend::Postgres && scope != Scope::Autocommit {
+                    return Err(Error::Contention { source: clash });
+                }
+            }
+            Err(source) => return Err(Error::of_write::<C>(source)),
+        }
+        waiting.retain(|user_id| !given.contains_key(user_id));
+        if !waiting.is_empty() && backend != DbBackend::MySql {
+            waiting = look_up(db, waiting, &mut given, false).await?;
+        }
         if waiting.is_empty() {
-            return Ok(found);
+            return Ok(given);
         }
     }
-    if last_clash.is_some() {
+    if clashed {
         return Err(Error::came_and_went());
     }
-    Err(match leaves_rows_out::<host::Entity>(db, &[]).await {
-        Ok(true) => Error::left_out("hosts"),
+    Err(match leaves_rows_out::<M::Entity>(db, &[]).await {
+        Ok(true) => Error::left_out(M::Entity::default().table_name()),
         Ok(false) => Error::came_and_went(),
         Err(source) => Error::of_read(source),
     })
 }
 
-/// Answers the ids that can be answered now and returns the others: users without a host whose host
-/// was not inserted, because one stood in the way that is gone again.
-async fn onboard_once<C: ConnectionTrait>(
+/// Answers the ids of users who have a row and of nobody, and returns the others.
+async fn look_up<M: OfUser, C: ConnectionTrait>(
     db: &C,
     user_ids: Vec<Uuid>,
-    found: &mut HashMap<Uuid, Option<(host::Model, bool)>>,
+    given: &mut Given<M>,
     locking: bool,
-) -> Result<(Vec<Uuid>, Option<DbErr>), Error> {
-    let mut offered = Vec::with_capacity(user_ids.len());
-    for user_id in &user_ids {
-        offered.push(new_host(db, *user_id).await.map_err(Error::of_read)?);
-    }
-    let inserted = onboard_all::insert::<host::Model, C>(db, &Rows::hosts(&offered)).await;
-    let (inserted, clash) = match inserted {
-        Ok(inserted) => (inserted, None),
-        Err(clash)
-            if is_own_role_clash(db, &clash)
-                .await
-                .map_err(Error::of_read)? =>
-        {
-            (Vec::new(), Some(clash))
-        }
-        // The user was deleted while the host was being made, which has ended the transaction.
-        Err(source) if Violation::of(&source) == Some(Violation::Foreign) => {
-            return Err(Error::Contention { source });
-        }
-        Err(source) => return Err(Error::of_write::<C>(source)),
-    };
-    for host in inserted {
-        let host = host::ActiveModel::after_save(host, db, true).await;
-        let host = host.map_err(Error::of_read)?;
-        found.insert(host.user_id, Some((host, true)));
-    }
-    offered.retain(|host| !found.contains_key(&host.user_id));
-    if offered.is_empty() {
-        return Ok((Vec::new(), None));
-    }
-
-    let looked_up = hosts_of_users(db, &Rows::hosts(&offered), locking).await;
-    for user_id in offered.iter().map(|host| host.user_id) {
-        found.insert(user_id, None);
-    }
-    let mut without_host = Vec::new();
-    for (user_id, host) in looked_up.map_err(Error::of_read)? {
-        match host {
-            Some(host) => {
-                found.insert(user_id, Some((host, false)));
+) -> Result<Vec<Uuid>, Error> {
+    let found = onboard_all::rows_of_users::<M, C>(db, &user_ids, locking).await;
+    let mut found = found.map_err(Error::of_read)?;
+    let mut without = Vec::new();
+    for user_id in user_ids {
+        match found.remove(&user_id) {
+            Some(Some(row)) => {
+                given.insert(user_id, Some((row, false)));
             }
+            Some(None) => without.push(user_id),
             None => {
-                found.remove(&user_id);
-                without_host.push(user_id);
+                given.insert(user_id, None);
             }
         }
     }
-    Ok((without_host, clash))
+    Ok(without)
 }
 
-/// Whether a caller made one of the users a host while the statement ran.
-async fn is_own_role_clash(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
-    match Violation::of(clash) {
-        Some(Violation::Unique) => is_key_of::<host::Entity>(db, clash, host::Column::UserId).await,
-        _ => Ok(false),
+/// Whether another caller gave one of the users a row, or deleted one, while the statement ran.
+async fn is_contended<M: OfUser>(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
+    if is_foreign_key_of::<M::Entity>(clash, M::USER_ID) {
+        return Ok(true);
     }
+    is_key_of::<M::Entity>(db, clash, M::USER_ID).await
 }
 
 async fn new_user(db: &impl ConnectionTrait, email: &str) -> Result<user::Model, DbErr> {
@@ -367,28 +386,4 @@ async fn new_user(db: &impl ConnectionTrait, email: &str) -> Result<user::Model,
         ..Default::default()
     };
     user.before_save(db, true).await?.try_into_model()
-}
-
-/// A guest for each of the users, complete but not stored.
-pub(crate) async fn new_guests(
-    db: &impl ConnectionTrait,
-    user_ids: impl ExactSizeIterator<Item = Uuid> + Send,
-) -> Result<Vec<guest::Model>, DbErr> {
-    let mut guests = Vec::with_capacity(user_ids.len());
-    for user_id in user_ids {
-        let guest = guest::ActiveModel {
-            user_id: Set(user_id),
-            ..Default::default()
-        };
-        guests.push(guest.before_save(db, true).await?.try_into_model()?);
-    }
-    Ok(guests)
-}
-
-async fn new_host(db: &impl ConnectionTrait, user_id: Uuid) -> Result<host::Model, DbErr> {
-    let host = host::ActiveModel {
-        user_id: Set(user_id),
-        ..Default::default()
-    };
-    host.before_save(db, true).await?.try_into_model()
 }

@@ -11,7 +11,7 @@ use code::Class;
 
 use crate::scope::Scope;
 pub(crate) use code::{
-    Violation, code, database_error, is_lost, is_of_statement, is_stale_statement,
+    Violation, code, database_error, detail, is_lost, is_of_statement, is_stale_statement,
 };
 
 /// Why an operation did not do what it was asked.

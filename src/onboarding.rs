@@ -15,7 +15,7 @@ use crate::{
     role::Role,
     statements::{
         alive::is_over,
-        evidence::{is_key_of, leaves_rows_out},
+        evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
         offboard::{Deleted, delete_role},
         onboard::{Attempt, onboard_once},
     },
@@ -156,6 +156,12 @@ where
             }
             Attempt::OwnerNotFound => return Err(owner_not_found::<R>(&owner)),
             Attempt::Gone { source } => return Err(Error::Contention { source }),
+            // Another attempt would not fare better.
+            Attempt::Neither {
+                clash: Some(source),
+            } if Violation::of(&source).is_none() => {
+                return Err(Error::of_write::<C>(source));
+            }
             Attempt::Neither { clash } => last_clash = clash,
         }
     }
@@ -170,7 +176,7 @@ where
     let explained = match &clash {
         Some(clash) => match Violation::of(clash) {
             // The owner is there when it is looked for, and was not when it was referred to.
-            Some(Violation::Foreign) => Ok(false),
+            Some(Violation::Foreign) => Ok(!is_foreign_key_of::<R>(clash, R::owner_id())),
             Some(Violation::Unique) => is_key_of::<R>(db, clash, R::owner_id())
                 .await
                 .map(|of_owner| !of_owner),
@@ -318,7 +324,7 @@ where
             Deleted::Changed => {}
         }
     }
-    Err(match leaves_rows_out::<R>(db, &[R::owner_id()]).await {
+    Err(match leaves_rows_out::<R>(db, &[]).await {
         Ok(true) => Error::left_out(R::default().table_name()),
         Ok(false) => Error::came_and_went(),
         Err(source) => Error::of_read(source),

@@ -231,19 +231,22 @@ async fn insert_or<C: ConnectionTrait + TransactionTrait>(
             (Err(source), None) => return Err(Error::of_read(source)),
         }
     }
-    Err(unexplained(db, last_clash).await)
+    Err(unexplained(db, keys, last_clash).await)
 }
 
 /// A user that was not inserted, though nothing was found in the way, as often as it was tried.
-async fn unexplained(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error {
-    let own_keys = [user::Column::Email, user::Column::Id];
+async fn unexplained(db: &impl ConnectionTrait, keys: MayClash, clash: Option<DbErr>) -> Error {
+    let own_keys: &[_] = match keys {
+        MayClash::Email => &[],
+        MayClash::EmailOrId => &[user::Column::Email, user::Column::Id],
+    };
     let explained = match &clash {
         Some(clash) => {
             let of_email = is_key_of::<user::Entity>(db, clash, user::Column::Email).await;
             let of_id = is_key_of::<user::Entity>(db, clash, user::Column::Id).await;
             of_email.and_then(|of_email| of_id.map(|of_id| !of_email && !of_id))
         }
-        None => leaves_rows_out::<user::Entity>(db, &own_keys).await,
+        None => leaves_rows_out::<user::Entity>(db, own_keys).await,
     };
     match (explained, clash) {
         (Ok(false), _) => Error::came_and_went(),

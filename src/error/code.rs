@@ -153,7 +153,13 @@ pub(crate) enum Violation {
 impl Violation {
     pub(crate) fn of(error: &DbErr) -> Option<Self> {
         let error = database_error(error)?;
-        Code::of(error).violation(error.message())
+        let code = Code::of(error);
+        // PostgreSQL names the key, unless a trigger of the app raised the code by itself.
+        #[cfg(feature = "postgres")]
+        if matches!(code, Code::Postgres(_)) && error.constraint().is_none() {
+            return None;
+        }
+        code.violation(error.message())
     }
 }
 
@@ -216,6 +222,20 @@ pub(super) fn referring_table(error: &DbErr) -> Option<&str> {
         Code::Postgres(_) => error.table(),
         Code::Sqlite(_) => None,
     }
+}
+
+/// What PostgreSQL adds to a violated key: its columns and their values.
+pub(crate) fn detail(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
+    #[cfg(feature = "postgres")]
+    if let Some(refusal) = error.try_downcast_ref::<crate::statements::Refusal>() {
+        return Some(refusal.detail());
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return error.detail();
+    }
+    let _ = error;
+    None
 }
 
 pub(crate) fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {

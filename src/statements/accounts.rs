@@ -3,14 +3,14 @@
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, Order, QueryResult,
     Statement,
-    sea_query::{Expr, ExprTrait, Query, SelectStatement},
+    sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement},
 };
 use uuid::Uuid;
 
 use super::{
     parts::{check_range, see_what_was_clashed_with},
     rows::AtPosition,
-    send::query,
+    send::look,
     text::Text,
 };
 use crate::{guest, host, user};
@@ -68,10 +68,105 @@ pub(crate) async fn in_the_way(
     read(db, statement).await
 }
 
-/// So many after this user id, ascending, of those that a condition lets through.
+/// Which users are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filter {
+    All,
+    Hosts,
+    WithoutHost,
+    WithoutGuest,
+}
+
+impl Filter {
+    /// Where guest and host are joined.
+    fn on_joined(self) -> Option<Expr> {
+        match self {
+            Self::All => None,
+            Self::Hosts => Some(host::Column::Id.is_not_null()),
+            Self::WithoutHost => Some(host::Column::Id.is_null()),
+            Self::WithoutGuest => Some(guest::Column::Id.is_null()),
+        }
+    }
+
+    /// Where they are not: it counts no user twice.
+    fn alone(self) -> Option<Expr> {
+        let has = |role: SelectStatement| Expr::exists(role);
+        match self {
+            Self::All => None,
+            Self::Hosts => Some(has(of_user::<host::Entity>(host::Column::UserId))),
+            Self::WithoutHost => Some(has(of_user::<host::Entity>(host::Column::UserId)).not()),
+            Self::WithoutGuest => Some(has(of_user::<guest::Entity>(guest::Column::UserId)).not()),
+        }
+    }
+}
+
+fn of_user<R: EntityTrait>(user_id: R::Column) -> SelectStatement {
+    let of_user = Expr::col((R::default(), user_id)).equals((user::Entity, user::Column::Id));
+    let mut select = Query::select();
+    select
+        .expr(Expr::val(1))
+        .from(R::default())
+        .and_where(of_user);
+    select
+}
+
+pub(crate) async fn count(db: &impl ConnectionTrait, filter: Filter) -> Result<u64, DbErr> {
+    let mut count = Query::select();
+    count
+        .expr(Expr::col(Asterisk).count())
+        .from(user::Entity)
+        .and_where_option(filter.alone());
+    let rows = look(db, db.get_database_backend().build(&count)).await?;
+    let count: i64 = match rows.first() {
+        Some(row) => row.try_get_by_index(0)?,
+        None => 0,
+    };
+    Ok(count.unsigned_abs())
+}
+
+/// The ids of so many users after this one, ascending, who have no guest.
+pub(crate) async fn ids_without_guest(
+    db: &impl ConnectionTrait,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Uuid>, DbErr> {
+    let mut select = Query::select();
+    select
+        .column((user::Entity, user::Column::Id))
+        .from(user::Entity);
+    // PostgreSQL does not conclude it, and would read the guests of all users before.
+    let of_user =
+        Expr::col((guest::Entity, guest::Column::UserId)).equals((user::Entity, user::Column::Id));
+    let on = match after {
+        Some(after) => of_user.and(guest::Column::UserId.gt(after)),
+        None => of_user,
+    };
+    select
+        .left_join(guest::Entity, on)
+        .and_where(guest::Column::Id.is_null())
+        .and_where_option(after.map(|after| user::Column::Id.gt(after)))
+        .order_by((user::Entity, user::Column::Id), Order::Asc)
+        .limit(limit);
+    let rows = look(db, db.get_database_backend().build(&select)).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// How many users and hosts there are, and how many users without a guest.
+pub(crate) async fn totals(db: &impl ConnectionTrait) -> Result<[u64; 3], DbErr> {
+    let sql = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM hosts), \
+         (SELECT count(*) FROM users WHERE NOT EXISTS \
+         (SELECT 1 FROM guests WHERE guests.user_id = users.id))";
+    let rows = look(db, Statement::from_string(db.get_database_backend(), sql)).await?;
+    let row = rows.first();
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("counts".into()))?;
+    let count = |index| row.try_get_by_index::<i64>(index).map(i64::unsigned_abs);
+    Ok([count(0)?, count(1)?, count(2)?])
+}
+
+/// So many after this user id, ascending, of those that a filter lets through.
 pub(crate) async fn page(
     db: &impl ConnectionTrait,
-    only: Option<Expr>,
+    filter: Filter,
     after: Option<Uuid>,
     limit: u64,
 ) -> Result<Vec<Row>, DbErr> {
@@ -79,7 +174,7 @@ pub(crate) async fn page(
     let mut select = select(after.filter(|_| backend == DbBackend::Postgres));
     select
         .and_where_option(after.map(|after| user::Column::Id.gt(after)))
-        .and_where_option(only)
+        .and_where_option(filter.on_joined())
         .order_by((user::Entity, user::Column::Id), Order::Asc)
         .limit(limit);
     read(db, backend.build(&select)).await
@@ -115,7 +210,7 @@ fn columns<E: EntityTrait>(select: &mut SelectStatement) {
 }
 
 async fn read(db: &impl ConnectionTrait, select: Statement) -> Result<Vec<Row>, DbErr> {
-    let rows = query(db, select).await?;
+    let rows = look(db, select).await?;
     let accounts: Vec<Row> = rows.iter().map(read_row).collect::<Result<_, _>>()?;
     match accounts.windows(2).any(|pair| pair[0].0.id == pair[1].0.id) {
         true => Err(DbErr::Custom(

@@ -6,7 +6,10 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
-use crate::{error::code, scope::Scope};
+use crate::{
+    error::{code, database_error},
+    scope::Scope,
+};
 
 /// Whether the database has ended the transaction of the caller.
 pub(crate) async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
@@ -23,12 +26,25 @@ pub(crate) async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
 /// Outside a transaction a savepoint is not kept, and there is none to release.
 async fn has_no_savepoints(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     let probe = "SAVEPOINT guesthouse_alive; RELEASE SAVEPOINT guesthouse_alive";
-    match db.execute_unprepared(probe).await {
-        Ok(_) => Ok(false),
+    match after_a_dropped_call(db, probe).await {
+        Ok(()) => Ok(false),
         // https://mariadb.com/kb/en/mariadb-error-codes/: SAVEPOINT does not exist.
         Err(error) if code(&error).as_deref() == Some("1305") => Ok(true),
         Err(error) => Err(error),
     }
+}
+
+/// Executes a statement that can be executed twice. On MariaDB/MySQL the first answer can be the
+/// error of a statement before, whose caller did not wait for it.
+pub(super) async fn after_a_dropped_call(
+    db: &impl ConnectionTrait,
+    sql: &str,
+) -> Result<(), DbErr> {
+    match db.execute_unprepared(sql).await {
+        Err(error) if database_error(&error).is_some() => db.execute_unprepared(sql).await,
+        outcome => outcome,
+    }
+    .map(drop)
 }
 
 /// Within a transaction BEGIN is an error that changes nothing.

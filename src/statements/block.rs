@@ -3,6 +3,8 @@
 //! which a dropped call would never send, and which would undo the work of another task on the same
 //! transaction.
 
+#[cfg(feature = "mysql")]
+pub(super) mod call;
 pub(super) mod mariadb;
 #[cfg(feature = "postgres")]
 pub(super) mod postgres;

@@ -2,12 +2,12 @@
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IdenStatic, Iterable, Related, Value,
-    sea_query::{Expr, ExprTrait, Query, UpdateStatement},
+    sea_query::{Expr, ExprTrait, Query, SelectStatement, UpdateStatement},
 };
 
 use super::{
     block::mariadb::still_in_transaction,
-    parts::{owner_key, quoted, read, returning, select_columns, table_name},
+    parts::{owner_key, quoted, read, returning, select_columns, table_name, then},
     send::{execute, query},
     text::Text,
 };
@@ -32,6 +32,7 @@ where
             in_a_block_on_postgres::<U, C>(db, key, change).await
         }
         DbBackend::MySql => on_mysql::<U, C>(db, key, change).await,
+        DbBackend::Sqlite => on_sqlite::<U, C>(db, key, change).await,
         backend => {
             let mut update = update_statement::<U>(key, change);
             update.returning(returning::<U>());
@@ -98,6 +99,25 @@ where
     }
 }
 
+/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the update.
+async fn on_sqlite<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+    change: &U::ActiveModel,
+) -> Result<Option<U::Model>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let mut update = update_statement::<U>(key, change);
+    update.returning(Query::returning().expr(Expr::cust("1")));
+    let backend = DbBackend::Sqlite;
+    let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
+    match &query(db, both).await?[..] {
+        [_, user] => read::<U>(user, "").map(Some),
+        _ => Ok(None),
+    }
+}
+
 async fn on_mysql<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -109,7 +129,7 @@ where
     let mut update = DbBackend::MySql.build(&update_statement::<U>(key, change));
     update.sql.push_str(still_in_transaction(Scope::of::<C>()));
     // sqlx has the server count the rows that were found, changed or not.
-    match execute(db, update).await?.rows_affected() {
+    match execute(db, update).await? {
         0 => Ok(None),
         _ => stored::<U, C>(db, key).await,
     }
@@ -124,14 +144,19 @@ where
 {
     let statement = Text::of::<U>("user", db.get_database_backend())
         .bind(key.clone())
-        .or_build(|backend| {
-            let mut select = Query::select();
-            select_columns::<U>(&mut select, U::default().table_name(), "");
-            select
-                .from(U::default().table_ref())
-                .and_where(Expr::col((U::default(), owner_key::<U::Guest>())).eq(key.clone()));
-            backend.build(&select)
-        });
+        .or_build(|backend| backend.build(&the_user::<U>(key)));
     let rows = query(db, statement).await?;
     rows.first().map(|row| read::<U>(row, "")).transpose()
+}
+
+fn the_user<U: SignUp>(key: &Value) -> SelectStatement
+where
+    U::Guest: Related<U>,
+{
+    let mut select = Query::select();
+    select_columns::<U>(&mut select, U::default().table_name(), "");
+    select
+        .from(U::default().table_ref())
+        .and_where(Expr::col((U::default(), owner_key::<U::Guest>())).eq(key.clone()));
+    select
 }

@@ -1,6 +1,8 @@
 //! Deleting a user with its guest, both or neither.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, TransactionTrait, Value,
+};
 
 use super::{
     block::{mariadb::still_in_transaction, sqlite},
@@ -42,11 +44,9 @@ impl Names {
 ///
 /// SQLite: one statement. PostgreSQL: one, in a transaction the three of a block. MariaDB/MySQL:
 /// one, and another for a user without a guest.
-pub(crate) async fn delete<U: SignUp, C: ConnectionTrait>(
-    db: &C,
-    key: &Value,
-) -> Result<bool, DbErr>
+pub(crate) async fn delete<U: SignUp, C>(db: &C, key: &Value) -> Result<bool, DbErr>
 where
+    C: ConnectionTrait + TransactionTrait,
     U::Guest: Related<U>,
 {
     let backend = db.get_database_backend();
@@ -133,14 +133,17 @@ async fn on_mysql<C: ConnectionTrait>(db: &C, names: &Names, key: &Value) -> Res
     for sql in [both, alone] {
         let sql = format!("{sql}{alive}");
         let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, [key.clone()]);
-        if execute(db, statement).await?.rows_affected() > 0 {
+        if execute(db, statement).await? > 0 {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-async fn on_sqlite(db: &impl ConnectionTrait, names: &Names, key: &Value) -> Result<bool, DbErr> {
+async fn on_sqlite<C>(db: &C, names: &Names, key: &Value) -> Result<bool, DbErr>
+where
+    C: ConnectionTrait + TransactionTrait,
+{
     const NO_USER: &str = "there is no such user";
 
     let Names {

@@ -1,11 +1,14 @@
 //! What a row that was neither inserted nor found can be explained by.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Statement, Value,
+    sqlx::error::DatabaseError,
+};
 
 use super::{parts::table_name, send::look};
-use crate::error::database_error;
+use crate::error::{Violation, database_error, detail};
 
-/// Whether the unique key that the error names is the one on this column alone.
+/// Whether the unique key that the error names is on this column alone.
 pub(crate) async fn is_key_of<E: EntityTrait>(
     db: &impl ConnectionTrait,
     clash: &DbErr,
@@ -15,46 +18,69 @@ pub(crate) async fn is_key_of<E: EntityTrait>(
         return Ok(false);
     };
     let (table, column) = (E::default().table_name(), column.as_str());
-    let backend = db.get_database_backend();
-    let statement = match backend {
-        DbBackend::Postgres => {
-            let Some(key) = error.constraint().filter(|_| error.table() == Some(table)) else {
-                return Ok(false);
-            };
-            let sql = "SELECT attribute.attname::text FROM pg_index AS index \
-                 JOIN pg_class AS key ON key.oid = index.indexrelid \
-                 JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid \
-                 AND attribute.attnum = ANY (index.indkey) \
-                 WHERE key.relname = $1 AND index.indrelid = to_regclass($2)";
-            let values = [Value::from(key), table_name::<E>(backend).into()];
-            Statement::from_sql_and_values(backend, sql, values)
-        }
-        DbBackend::MySql => {
-            // `Duplicate entry '…' for key 'users_email'`, on MySQL 8 `'users.users_email'`.
-            let named = error.message().rsplit_once("for key '");
-            let key = named.map(|(_, key)| key.trim_end_matches('\''));
-            let Some(key) = key.and_then(|key| key.rsplit('.').next()) else {
-                return Ok(false);
-            };
-            let sql = "SELECT column_name FROM information_schema.statistics \
-                 WHERE table_schema = database() AND table_name = ? AND index_name = ? LIMIT 16";
-            Statement::from_sql_and_values(backend, sql, [Value::from(table), key.into()])
-        }
+    match db.get_database_backend() {
+        DbBackend::Postgres => Ok(names_column(error, table, column)),
+        DbBackend::MySql => is_key_on_mysql(db, error.message(), table, column).await,
         // `UNIQUE constraint failed: users.email`
         _ => {
             let named = error.message().rsplit_once("failed: ");
-            return Ok(named.is_some_and(|(_, key)| key == format!("{table}.{column}")));
+            Ok(named.is_some_and(|(_, key)| key == format!("{table}.{column}")))
         }
+    }
+}
+
+/// Whether the foreign key that refused a row is the one on this column. SQLite does not name it;
+/// there no other caller can delete an owner between two steps of a statement.
+pub(crate) fn is_foreign_key_of<E: EntityTrait>(clash: &DbErr, column: E::Column) -> bool {
+    let error = match database_error(clash) {
+        Some(error) if Violation::of(clash) == Some(Violation::Foreign) => error,
+        _ => return false,
     };
+    let (table, column) = (E::default().table_name(), column.as_str());
+    // MariaDB/MySQL: `… fails (`database`.`hosts`, CONSTRAINT `…` FOREIGN KEY (`user_id`) …`
+    let message = error.message();
+    let on_mysql = message.contains(&format!(".`{table}`, CONSTRAINT `"))
+        && message.contains(&format!(" FOREIGN KEY (`{column}`) "));
+    on_mysql || names_column(error, table, column)
+}
+
+/// PostgreSQL's detail of a violated key is `Key (user_id)=(…) …`, in the words of any language.
+fn names_column(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
+    let named = detail(error)
+        .and_then(|detail| detail.split_once('('))
+        .and_then(|(_, key)| key.split_once(")=("));
+    let is_column = |named: &str| named.trim_matches('"') == column;
+    error.table() == Some(table) && named.is_some_and(|(columns, _)| is_column(columns))
+}
+
+/// `Duplicate entry '…' for key 'users_email'`, on MySQL 8 `'users.users_email'`. MariaDB does not
+/// name the table, so a key of that name on another table, which a trigger may fill, counts too.
+async fn is_key_on_mysql(
+    db: &impl ConnectionTrait,
+    message: &str,
+    table: &str,
+    column: &str,
+) -> Result<bool, DbErr> {
+    let named = message.rsplit_once("for key '");
+    let key = named.map(|(_, key)| key.trim_end_matches('\''));
+    let Some(key) = key.and_then(|key| key.rsplit('.').next()) else {
+        return Ok(false);
+    };
+    let sql = "SELECT concat(table_name, '.', column_name) FROM information_schema.statistics \
+         WHERE table_schema = database() AND index_name = ? \
+         AND (table_name = ? OR index_name <> 'PRIMARY') LIMIT 16";
+    let values = [Value::from(key), table.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, values);
     let mut columns = Vec::new();
     for row in look(db, statement).await? {
         columns.push(row.try_get_by_index::<String>(0)?);
     }
-    Ok(columns == [column])
+    Ok(columns == [format!("{table}.{column}")])
 }
 
 /// Whether the table has something that can leave a row out without an error: a trigger or a rule,
-/// or, where a clash on any key does so, a unique key on other columns than these.
+/// or a unique key on other columns than `own_keys`, which are given where a clash on any key leaves
+/// the row out.
 pub(crate) async fn leaves_rows_out<E: EntityTrait>(
     db: &impl ConnectionTrait,
     own_keys: &[E::Column],
@@ -62,23 +88,20 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
     let backend = db.get_database_backend();
     let statement = match backend {
         DbBackend::Postgres => {
-            // https://www.postgresql.org/docs/current/catalog-pg-trigger.html: 2 is BEFORE, 64
-            // INSTEAD OF. https://www.postgresql.org/docs/current/catalog-pg-rewrite.html: 1 is
-            // SELECT, which a view has.
-            let sql = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass($1) \
-                 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 <> 0) \
-                 OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = to_regclass($1) \
-                 AND ev_type <> '1') \
-                 OR EXISTS (SELECT FROM pg_index AS index WHERE indrelid = to_regclass($1) \
-                 AND indisunique AND NOT EXISTS (SELECT FROM pg_attribute AS attribute \
-                 WHERE attribute.attrelid = index.indrelid AND index.indnatts = 1 \
-                 AND attribute.attnum = index.indkey[0] AND attribute.attname = ANY ($2)))";
-            let own: Vec<String> = own_keys.iter().map(|key| key.as_str().to_owned()).collect();
-            #[cfg(feature = "postgres")]
-            let own = Value::from(own);
-            #[cfg(not(feature = "postgres"))]
-            let own = Value::from(own.concat());
-            Statement::from_sql_and_values(backend, sql, [table_name::<E>(backend).into(), own])
+            let mut sql = format!("SELECT {}", has_skipping_trigger("$1"));
+            let mut values = vec![Value::from(table_name::<E>(backend))];
+            if !own_keys.is_empty() {
+                let names: Vec<_> = own_keys.iter().map(IdenStatic::as_str).collect();
+                values.push(names.join(",").into());
+                sql.push_str(
+                    " OR EXISTS (SELECT FROM pg_index AS index WHERE indrelid = to_regclass($1) \
+                     AND indisunique AND NOT EXISTS (SELECT FROM pg_attribute AS attribute \
+                     WHERE attribute.attrelid = index.indrelid AND index.indnatts = 1 \
+                     AND attribute.attnum = index.indkey[0] \
+                     AND attribute.attname = ANY (string_to_array($2, ','))))",
+                );
+            }
+            Statement::from_sql_and_values(backend, sql, values)
         }
         DbBackend::MySql => return Ok(false),
         _ => Statement::from_sql_and_values(
@@ -90,4 +113,18 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
     let rows = look(db, statement).await?;
     rows.first()
         .map_or(Ok(false), |row| row.try_get_by_index(0))
+}
+
+/// Whether a trigger or a rule of the table can leave a row out, for PostgreSQL.
+///
+/// [pg_trigger](https://www.postgresql.org/docs/current/catalog-pg-trigger.html): 2 is BEFORE, 64
+/// INSTEAD OF. [pg_rewrite](https://www.postgresql.org/docs/current/catalog-pg-rewrite.html): 1 is
+/// SELECT, which a view has.
+pub(super) fn has_skipping_trigger(table: &str) -> String {
+    format!(
+        "(EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({table}) \
+         AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 <> 0) \
+         OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = to_regclass({table}) \
+         AND ev_type <> '1'))"
+    )
 }

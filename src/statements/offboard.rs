@@ -164,7 +164,7 @@ where
         });
     if returns == 0 {
         let deleted = execute(db, delete).await?;
-        return Ok(match deleted.rows_affected() {
+        return Ok(match deleted {
             0 => Deleted::Changed,
             _ => Deleted::Row(model),
         });

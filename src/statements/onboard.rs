@@ -2,24 +2,21 @@
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
-    Iterable, ModelTrait, PrimaryKeyToColumn, Related, Value,
+    Iterable, ModelTrait, PrimaryKeyToColumn, QueryResult, Related, Value,
     sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UnionType, WithClause, WithQuery},
 };
 
 use super::{
     block::mariadb::still_in_transaction,
+    evidence::{is_foreign_key_of, is_key_of},
     parts::{
-        cte, do_nothing_on, every_column, insert_select, owner_key, read, returning,
-        returning_on_mariadb, see_what_was_clashed_with, select_columns,
+        cte, do_nothing_on, every_column, insert_select, owner_key, read, returning_on_mariadb,
+        see_what_was_clashed_with, select_columns, then,
     },
     send::{look, query},
     text::Text,
 };
-use crate::{
-    error::{Violation, is_of_statement},
-    role::Role,
-    scope::Scope,
-};
+use crate::{error::is_of_statement, role::Role, scope::Scope};
 
 const NEW_ROLE: &str = "new_role";
 const EXISTING: &str = "existing";
@@ -36,7 +33,8 @@ pub(crate) enum Attempt<M> {
     Neither {
         clash: Option<DbErr>,
     },
-    /// The owner was deleted while the row was being made, which has ended the transaction.
+    /// The owner was deleted, or the row was made, while this one was being made, and the refusal has
+    /// ended the transaction.
     Gone {
         source: DbErr,
     },
@@ -93,10 +91,14 @@ where
         Err(clash) if autocommit && is_of_statement(&clash) => {
             return look_up::<R, C>(db, owner, Some(clash), Look::Plain).await;
         }
-        Err(source) if Violation::of(&source) == Some(Violation::Foreign) => {
-            return Ok(Attempt::Gone { source });
+        Err(source) => {
+            let by_owner = is_foreign_key_of::<R>(&source, R::owner_id())
+                || is_key_of::<R>(db, &source, R::owner_id()).await?;
+            return match by_owner {
+                true => Ok(Attempt::Gone { source }),
+                false => Err(source),
+            };
         }
-        Err(source) => return Err(source),
     };
     let Some(row) = rows.first() else {
         return look_up::<R, C>(db, owner, None, Look::Plain).await;
@@ -161,6 +163,9 @@ where
     select
 }
 
+/// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1; SELECT …`
+///
+/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the insert.
 async fn on_sqlite<R: Role, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -173,17 +178,27 @@ where
         .and::<R::Owner>()
         .row::<R>(role)
         .bind(owner.clone())
+        .bind(owner.clone())
         .or_build(|backend| {
             let mut insert = insert_select::<R>(role, only_owner::<R>(owner));
             insert.on_conflict(do_nothing_on(R::owner_id()));
-            insert.returning(returning::<R>());
-            backend.build(&insert)
+            insert.returning(Query::returning().expr(Expr::cust("1")));
+            then(
+                backend.build(&insert),
+                backend.build(&owner_with_role::<R>(owner)),
+            )
         });
     match query(db, statement).await {
-        Ok(rows) => match rows.first() {
-            Some(row) => read::<R>(row, "").map(Attempt::New),
-            None => look_up::<R, C>(db, owner, None, Look::Plain).await,
-        },
+        Ok(rows) => {
+            let is_new = rows
+                .first()
+                .is_some_and(|row| row.column_names().len() == 1);
+            let found = answer::<R>(&rows[usize::from(is_new)..], None)?;
+            Ok(match found {
+                Attempt::Existing(model) if is_new => Attempt::New(model),
+                found => found,
+            })
+        }
         Err(clash) if is_of_statement(&clash) => {
             look_up::<R, C>(db, owner, Some(clash), Look::Plain).await
         }
@@ -270,16 +285,20 @@ where
             }
             statement
         });
-    let rows = look(db, statement).await?;
-    let Some(row) = rows.first() else {
-        return Ok(Attempt::OwnerNotFound);
-    };
-    if rows.len() > 1 {
-        return Err(several::<R>());
-    }
-    match row.try_get::<i32>("", IS_THERE)? {
-        0 => Ok(Attempt::Neither { clash }),
-        _ => read::<R>(row, "").map(Attempt::Existing),
+    answer::<R>(&look(db, statement).await?, clash)
+}
+
+fn answer<R: Role>(rows: &[QueryResult], clash: Option<DbErr>) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Related<R::Owner>,
+{
+    match rows {
+        [] => Ok(Attempt::OwnerNotFound),
+        [row] => match row.try_get::<i32>("", IS_THERE)? {
+            0 => Ok(Attempt::Neither { clash }),
+            _ => read::<R>(row, "").map(Attempt::Existing),
+        },
+        _ => Err(several::<R>()),
     }
 }
 

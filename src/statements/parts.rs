@@ -5,7 +5,7 @@ use sea_orm::{
     Iterable, PrimaryKeyToColumn, QueryResult, Related, Statement,
     sea_query::{
         Alias, CommonTableExpression, DynIden, Expr, InsertStatement, OnConflict, Query,
-        ReturningClause, SelectStatement, SubQueryStatement,
+        ReturningClause, SelectStatement, SubQueryStatement, Values,
     },
 };
 
@@ -117,6 +117,15 @@ pub(super) fn cte(name: &str, query: impl Into<SubQueryStatement>) -> CommonTabl
         .table_name(Alias::new(name))
         .query(query)
         .to_owned()
+}
+
+/// Two statements that SQLite is sent as one.
+pub(super) fn then(mut first: Statement, second: Statement) -> Statement {
+    first.sql.push_str("; ");
+    first.sql.push_str(&second.sql);
+    let values = [first.values.take(), second.values].into_iter().flatten();
+    first.values = Some(Values(values.flat_map(|values| values.0).collect()));
+    first
 }
 
 /// Under REPEATABLE READ on MariaDB/MySQL a plain read does not see the row that was just clashed

@@ -2,7 +2,8 @@
 //! MariaDB/MySQL. So a statement takes any number of rows and its binds do not grow in number.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value, prelude::DateTimeWithTimeZone,
+    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    ModelTrait, QueryResult, Statement, TryIntoModel, Value, prelude::DateTimeWithTimeZone,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -85,6 +86,14 @@ impl<'a> Rows<'a> {
     pub(super) fn columns(&self, table: &str) -> String {
         let Self { key, .. } = self;
         format!("{table}.id, {table}.{key}, {table}.created_at, {table}.updated_at")
+    }
+
+    /// The first bind of a statement that reads the rows, as the backend writes it.
+    pub(super) fn first_bind(backend: DbBackend) -> &'static str {
+        match backend {
+            DbBackend::Postgres => "$1",
+            _ => "?",
+        }
     }
 
     /// The rows as a table `input (id, unique_key, created_at, updated_at)` that is read from
@@ -266,4 +275,70 @@ pub(super) fn models<M: AtPosition>(rows: &[QueryResult]) -> Result<Vec<M>, DbEr
     rows.iter()
         .map(|row| check_range(row).and_then(|()| M::at(row, 0)))
         .collect()
+}
+
+/// A guest or a host.
+pub(crate) trait OfUser: AtPosition + ModelTrait {
+    const USER_ID: <Self::Entity as EntityTrait>::Column;
+
+    /// One for this user, complete but not stored.
+    fn new(
+        db: &impl ConnectionTrait,
+        user_id: Uuid,
+    ) -> impl Future<Output = Result<Self, DbErr>> + Send;
+
+    /// The same after the app's hook has seen that it is stored.
+    fn saved(self, db: &impl ConnectionTrait) -> impl Future<Output = Result<Self, DbErr>> + Send;
+
+    fn user_id(&self) -> Uuid;
+
+    fn rows(models: &[Self]) -> Rows<'_>;
+}
+
+impl OfUser for guest::Model {
+    const USER_ID: guest::Column = guest::Column::UserId;
+
+    async fn new(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Self, DbErr> {
+        let guest = guest::ActiveModel {
+            user_id: Set(user_id),
+            ..Default::default()
+        };
+        guest.before_save(db, true).await?.try_into_model()
+    }
+
+    async fn saved(self, db: &impl ConnectionTrait) -> Result<Self, DbErr> {
+        guest::ActiveModel::after_save(self, db, true).await
+    }
+
+    fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    fn rows(models: &[Self]) -> Rows<'_> {
+        Rows::guests(models)
+    }
+}
+
+impl OfUser for host::Model {
+    const USER_ID: host::Column = host::Column::UserId;
+
+    async fn new(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Self, DbErr> {
+        let host = host::ActiveModel {
+            user_id: Set(user_id),
+            ..Default::default()
+        };
+        host.before_save(db, true).await?.try_into_model()
+    }
+
+    async fn saved(self, db: &impl ConnectionTrait) -> Result<Self, DbErr> {
+        host::ActiveModel::after_save(self, db, true).await
+    }
+
+    fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    fn rows(models: &[Self]) -> Rows<'_> {
+        Rows::hosts(models)
+    }
 }

@@ -6,8 +6,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
+#[cfg(feature = "mysql")]
+use super::block::{call::call, mariadb::is_no_block};
 use crate::{
     error::{is_lost, is_stale_statement},
     scope::Scope,
@@ -27,9 +29,9 @@ pub(super) async fn query<C: ConnectionTrait>(
     statement: Statement,
 ) -> Result<Vec<QueryResult>, DbErr> {
     let again = resends::<C>(db).then(|| statement.clone());
-    let first = db.query_all_raw(current(statement)).await;
+    let first = query_once(db, statement).await;
     match (outdated(&first), again) {
-        (true, Some(statement)) => db.query_all_raw(current(statement)).await,
+        (true, Some(statement)) => query_once(db, statement).await,
         _ => first,
     }
 }
@@ -50,22 +52,22 @@ pub(super) async fn query_large<C: ConnectionTrait>(
     db: &C,
     statement: impl Fn() -> Statement,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let first = db.query_all_raw(current(statement())).await;
+    let first = query_once(db, statement()).await;
     if outdated(&first) && resends::<C>(db) {
-        return db.query_all_raw(current(statement())).await;
+        return query_once(db, statement()).await;
     }
     first
 }
 
-/// As [`query`], for a statement without rows.
+/// As [`query`], for a statement without rows: how many rows it changed.
 pub(super) async fn execute<C: ConnectionTrait>(
     db: &C,
     statement: Statement,
-) -> Result<ExecResult, DbErr> {
+) -> Result<u64, DbErr> {
     let again = resends::<C>(db).then(|| statement.clone());
-    let first = db.execute_raw(current(statement)).await;
+    let first = execute_once(db, statement).await;
     match (outdated(&first), again) {
-        (true, Some(statement)) => db.execute_raw(current(statement)).await,
+        (true, Some(statement)) => execute_once(db, statement).await,
         _ => first,
     }
 }
@@ -82,6 +84,37 @@ fn outdated<T>(outcome: &Result<T, DbErr>) -> bool {
         GENERATION.fetch_add(1, Ordering::Relaxed);
     }
     stale
+}
+
+async fn query_once<C: ConnectionTrait>(
+    db: &C,
+    statement: Statement,
+) -> Result<Vec<QueryResult>, DbErr> {
+    #[cfg(feature = "mysql")]
+    if travels_in_a_variable::<C>(&statement) {
+        match call(db, statement.clone()).await {
+            Err(error) if is_no_block(&error) => {}
+            outcome => return outcome.map(|outcome| outcome.rows),
+        }
+    }
+    db.query_all_raw(current(statement)).await
+}
+
+async fn execute_once<C: ConnectionTrait>(db: &C, statement: Statement) -> Result<u64, DbErr> {
+    #[cfg(feature = "mysql")]
+    if travels_in_a_variable::<C>(&statement) {
+        match call(db, statement.clone()).await {
+            Err(error) if is_no_block(&error) => {}
+            outcome => return outcome.map(|outcome| outcome.rows_changed),
+        }
+    }
+    let outcome = db.execute_raw(current(statement)).await?;
+    Ok(outcome.rows_affected())
+}
+
+#[cfg(feature = "mysql")]
+fn travels_in_a_variable<C: ConnectionTrait>(statement: &Statement) -> bool {
+    statement.db_backend == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
 }
 
 fn current(mut statement: Statement) -> Statement {

@@ -4,15 +4,16 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
     Iterable, QueryResult, Related, Statement, TransactionSession, TransactionTrait, Value,
     sea_query::{
-        Alias, Expr, ExprTrait, OnConflict, Query, SelectStatement, WithClause, WithQuery,
+        Alias, Expr, ExprTrait, InsertStatement, OnConflict, Query, SelectStatement, WithClause,
+        WithQuery,
     },
 };
 
 use super::{
     block::{mariadb, sqlite},
     parts::{
-        cte, do_nothing_on, every_column, insert_select, insert_values, owner_key, read, returning,
-        select_columns,
+        cte, do_nothing_on, every_column, insert_select, insert_values, owner_key, read,
+        select_columns, then,
     },
     raised,
     send::{execute, query},
@@ -152,55 +153,80 @@ async fn one_by_one<U: SignUp, C>(
 ) -> Result<Option<Both<U>>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
+    U::Guest: Related<U>,
 {
     let unit = db.begin().await?;
-    let user = match insert::<U, _>(&unit, user).await {
-        Ok(Some(user)) => user,
+    match insert_one_by_one::<U, _>(&unit, user, guest).await {
+        Ok(Some(both)) => {
+            unit.commit().await?;
+            Ok(Some(both))
+        }
         outcome => {
             unit.rollback().await?;
-            return outcome.map(|_| None);
+            outcome
         }
-    };
-    let guest = match insert::<U::Guest, _>(&unit, guest).await {
-        Ok(Some(guest)) => guest,
-        outcome => {
-            unit.rollback().await?;
-            return Err(outcome.err().unwrap_or(raised::error(NO_GUEST)));
-        }
-    };
-    unit.commit().await?;
-    Ok(Some((user, guest)))
+    }
 }
 
-async fn insert<E: EntityTrait, C: ConnectionTrait>(
+/// Both rows are read by a SELECT, as RETURNING comes before the triggers that run after an insert.
+async fn insert_one_by_one<U: SignUp, C: ConnectionTrait>(
     unit: &C,
-    row: &E::ActiveModel,
-) -> Result<Option<E::Model>, DbErr> {
-    let statement = Text::of::<E>("insert", DbBackend::Sqlite)
-        .row::<E>(row)
-        .or_build(|backend| {
-            let mut insert = insert_values::<E>(row);
-            insert.returning(returning::<E>());
-            backend.build(&insert)
-        });
-    let rows = query(unit, statement).await?;
-    rows.first().map(|row| read::<E>(row, "")).transpose()
-}
-
-async fn in_a_block_on_sqlite<U: SignUp, C: ConnectionTrait>(
-    db: &C,
     user: &U::ActiveModel,
     guest: &<U::Guest as EntityTrait>::ActiveModel,
 ) -> Result<Option<Both<U>>, DbErr>
 where
     U::Guest: Related<U>,
 {
+    let new_user = Text::of::<U>("insert", DbBackend::Sqlite)
+        .row::<U>(user)
+        .or_build(|backend| backend.build(&counted::<U>(user)));
+    if query(unit, new_user).await?.is_empty() {
+        return Ok(None);
+    }
+    let key = owner_of::<U>(guest)?;
+    let new_guest = Text::of::<U>("insert guest", DbBackend::Sqlite)
+        .and::<U::Guest>()
+        .row::<U::Guest>(guest)
+        .bind(key.clone())
+        .or_build(|backend| {
+            let guest = backend.build(&counted::<U::Guest>(guest));
+            then(guest, backend.build(&stored::<U>(&key)))
+        });
+    match &query(unit, new_guest).await?[..] {
+        [_, row] => both::<U>(row).map(Some),
+        _ => Err(raised::error(NO_GUEST)),
+    }
+}
+
+/// An insert that returns a row if it made one.
+fn counted<E: EntityTrait>(row: &E::ActiveModel) -> InsertStatement {
+    let mut insert = insert_values::<E>(row);
+    insert.returning(Query::returning().expr(Expr::cust("1")));
+    insert
+}
+
+/// The id of the user, which the guest has.
+fn owner_of<U: SignUp>(guest: &<U::Guest as EntityTrait>::ActiveModel) -> Result<Value, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let owner_id = U::Guest::owner_id();
+    let key = guest.get(owner_id).into_value();
+    key.ok_or_else(|| DbErr::AttrNotSet(owner_id.as_str().to_owned()))
+}
+
+async fn in_a_block_on_sqlite<U: SignUp, C>(
+    db: &C,
+    user: &U::ActiveModel,
+    guest: &<U::Guest as EntityTrait>::ActiveModel,
+) -> Result<Option<Both<U>>, DbErr>
+where
+    C: ConnectionTrait + TransactionTrait,
+    U::Guest: Related<U>,
+{
     let backend = DbBackend::Sqlite;
     let owner_id = U::Guest::owner_id();
-    let key = guest
-        .get(owner_id)
-        .into_value()
-        .ok_or_else(|| DbErr::AttrNotSet(owner_id.as_str().to_owned()))?;
+    let key = owner_of::<U>(guest)?;
     let mut values = vec![key.clone()];
     let insert_user = insert_step::<U>(user, &mut values);
     let insert_guest = insert_step::<U::Guest>(guest, &mut values);
@@ -350,11 +376,7 @@ where
     U::Guest: Related<U>,
 {
     let backend = DbBackend::MySql;
-    let owner_id = U::Guest::owner_id();
-    let key = guest
-        .get(owner_id)
-        .into_value()
-        .ok_or_else(|| DbErr::AttrNotSet(owner_id.as_str().to_owned()))?;
+    let key = owner_of::<U>(guest)?;
     execute(unit, backend.build(&insert_values::<U>(user))).await?;
     execute(unit, backend.build(&insert_values::<U::Guest>(guest))).await?;
     let rows = query(unit, backend.build(&stored::<U>(&key))).await?;

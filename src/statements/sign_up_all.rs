@@ -1,11 +1,14 @@
 //! Making any number of users with their guests, all of those whose address is free or none.
 
+use std::collections::HashSet;
+
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TransactionSession, TransactionTrait,
 };
 
 use super::{
     block::{mariadb, sqlite},
+    evidence::has_skipping_trigger,
     parts::check_range,
     raised,
     rows::{AtPosition, Rows, fit_a_packet},
@@ -18,7 +21,7 @@ const UNEXPLAINED: &str = "users were neither inserted nor found";
 
 /// Inserts the users whose address is free, each with its guest, and returns them as they are
 /// stored. Every other address is that of a user who was read; an address of which neither is true
-/// makes the statement fail, see [`is_unexplained`].
+/// makes the statement fail, see [`is_unexplained`]. On MariaDB/MySQL a taken address makes it fail.
 ///
 /// One statement, in the order in which the rows come. MySQL: three.
 pub(crate) async fn insert<C>(
@@ -43,6 +46,32 @@ pub(crate) fn is_unexplained(error: &DbErr) -> bool {
     raised::is(error, UNEXPLAINED)
 }
 
+/// On PostgreSQL, whether there is something that can have left the row out. The statement looks for
+/// it itself, as it has ended the transaction.
+pub(crate) fn skips_users(unexplained: &DbErr) -> bool {
+    raised::is(unexplained, &format!("{UNEXPLAINED}true"))
+}
+
+/// Those of the addresses that users have. `locking` is as for
+/// [`rows_of_users`](super::onboard_all::rows_of_users).
+pub(crate) async fn taken(
+    db: &impl ConnectionTrait,
+    users: &Rows<'_>,
+    locking: bool,
+) -> Result<HashSet<String>, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = format!(
+        "SELECT users.email FROM {} JOIN users ON users.email = input.unique_key LIMIT {}{}",
+        users.input(backend, Rows::first_bind(backend)),
+        users.len(),
+        if locking { " LOCK IN SHARE MODE" } else { "" }
+    );
+    fit_a_packet(db, &users.values(backend)).await?;
+    let statement = || Statement::from_sql_and_values(backend, &sql, users.values(backend));
+    let found = query_large(db, statement).await?;
+    found.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
 fn both(row: &QueryResult) -> Result<(user::Model, guest::Model), DbErr> {
     check_range(row)?;
     Ok((user::Model::at(row, 0)?, guest::Model::at(row, 4)?))
@@ -57,7 +86,8 @@ async fn on_postgres(
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = DbBackend::Postgres;
     let no_guest = raised::on_postgres("new_guest.id IS NULL", NO_GUEST, "new_guest.id");
-    let unexplained = raised::on_postgres("count(*) > 0", UNEXPLAINED, "count(*)");
+    let skips = has_skipping_trigger("'users'");
+    let unexplained = raised::on_postgres("count(*) > 0", UNEXPLAINED, &skips);
     let sql = format!(
         "WITH new_user AS (INSERT INTO users (id, email, created_at, updated_at) \
          SELECT id, unique_key, created_at, updated_at FROM {} \
@@ -86,11 +116,14 @@ async fn on_postgres(
     .await
 }
 
-async fn on_sqlite(
-    db: &impl ConnectionTrait,
+async fn on_sqlite<C>(
+    db: &C,
     users: &Rows<'_>,
     guests: &Rows<'_>,
-) -> Result<Vec<QueryResult>, DbErr> {
+) -> Result<Vec<QueryResult>, DbErr>
+where
+    C: ConnectionTrait + TransactionTrait,
+{
     let backend = DbBackend::Sqlite;
     let given = users.input(backend, "NEW.v0");
     let unexplained = format!(
@@ -144,22 +177,17 @@ where
     }
 }
 
-/// Addresses that are taken are left out by the join, which the unique index checks: a caller who
-/// takes one of them meanwhile makes the statement fail.
 fn steps(users: &Rows<'_>, guests: &Rows<'_>, of_users: &str, of_guests: &str) -> [String; 3] {
     let backend = DbBackend::MySql;
     [
         format!(
             "INSERT INTO users (id, email, created_at, updated_at) \
-             SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {} \
-             LEFT JOIN users AS present ON present.email = input.unique_key \
-             WHERE present.id IS NULL",
+             SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {}",
             users.input(backend, of_users)
         ),
         format!(
             "INSERT INTO guests (id, user_id, created_at, updated_at) \
-             SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {} \
-             JOIN users ON users.id = input.unique_key",
+             SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {}",
             guests.input(backend, of_guests)
         ),
         stored(users, guests, backend, of_users),

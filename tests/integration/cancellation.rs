@@ -509,10 +509,13 @@ fn by_hand_the_next_caller_is_told_of_rows_that_are_lost() {
                     txn.commit().await
                 };
                 give_up(cut, by_hand).await;
-                let next = insert_by_hand(&pool, &format!("{name}-next"))
-                    .await
-                    .unwrap();
-                pool.close().await.unwrap();
+                // A statement that was cut while it was prepared can hang the connection, too.
+                let patience = Duration::from_secs(2);
+                let next = timeout(patience, insert_by_hand(&pool, &format!("{name}-next"))).await;
+                let closed = timeout(patience, pool.close()).await;
+                let (Ok(Ok(next)), Ok(Ok(()))) = (next, closed) else {
+                    continue;
+                };
                 let stored = user::Entity::find_by_id(next.id).one(&db.pool).await;
                 if stored.unwrap().is_none() {
                     return;

@@ -98,16 +98,16 @@ fn block(slot: usize, types: &[&str], steps: &str) -> String {
         "DO $guesthouse$ \
          DECLARE given jsonb := nullif(current_setting('guesthouse.call_{slot}', true), '')::jsonb; \
          {} changed bigint := 0; refusal jsonb; \
-         sqlstate_ text; constraint_ text; table_ text; message_ text; \
+         sqlstate_ text; constraint_ text; table_ text; message_ text; detail_ text; \
          BEGIN \
          IF given IS NULL THEN RETURN; END IF; \
          PERFORM set_config('guesthouse.call_{slot}', '', true); \
          BEGIN {steps} \
          EXCEPTION WHEN unique_violation OR foreign_key_violation OR restrict_violation THEN \
          GET STACKED DIAGNOSTICS sqlstate_ = RETURNED_SQLSTATE, constraint_ = CONSTRAINT_NAME, \
-         table_ = TABLE_NAME, message_ = MESSAGE_TEXT; \
+         table_ = TABLE_NAME, message_ = MESSAGE_TEXT, detail_ = PG_EXCEPTION_DETAIL; \
          refusal := jsonb_build_object('code', sqlstate_, 'constraint', constraint_, \
-         'table', table_, 'message', message_); \
+         'table', table_, 'message', message_, 'detail', detail_); \
          END; \
          PERFORM set_config('guesthouse.answer_{slot}', jsonb_build_object('call', given->'call', \
          'rows', changed, 'refusal', refusal)::text, true); \
@@ -124,11 +124,16 @@ pub(crate) struct Refusal {
     constraint: String,
     table: String,
     message: String,
+    detail: String,
 }
 
 impl Refusal {
     pub(crate) fn code(&self) -> &str {
         &self.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 }
 
@@ -158,11 +163,11 @@ impl sqlx::error::DatabaseError for Refusal {
     }
 
     fn constraint(&self) -> Option<&str> {
-        Some(&self.constraint)
+        Some(self.constraint.as_str()).filter(|name| !name.is_empty())
     }
 
     fn table(&self) -> Option<&str> {
-        Some(&self.table)
+        Some(self.table.as_str()).filter(|name| !name.is_empty())
     }
 
     fn kind(&self) -> ErrorKind {

@@ -1,12 +1,19 @@
 //! A trigger in place of an insert into a view: its steps are one statement. View and trigger are
 //! temporary, seen by this connection alone, and gone when the call ends.
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionSession, TransactionTrait,
+};
 
-use crate::statements::send::query;
+use crate::{scope::Scope, statements::send::query};
 
 /// One name for all: a connection runs one command at a time, and a block is one command.
 const DROP: &str = "DROP VIEW IF EXISTS temp.guesthouse_block";
+
+/// Reads the schema of the database, or reports that it is busy. Without it a connection that has not
+/// read it yet reports the tables of the steps as missing while another connection commits.
+const LOAD: &str = "SELECT 1 FROM sqlite_schema LIMIT 0";
 
 /// Runs `steps`, which name the values `NEW.v0`, `NEW.v1`, …, and then `answer`, which has binds of
 /// its own after them.
@@ -14,7 +21,7 @@ pub(in crate::statements) fn block(values: usize, steps: &str, answer: &str) -> 
     let columns: Vec<_> = (0..values).map(|n| format!("NULL AS v{n}")).collect();
     let binds = vec!["?"; values].join(", ");
     format!(
-        "{DROP}; CREATE TEMP VIEW guesthouse_block AS SELECT {}; \
+        "{LOAD}; {DROP}; CREATE TEMP VIEW guesthouse_block AS SELECT {}; \
          CREATE TEMP TRIGGER guesthouse_steps INSTEAD OF INSERT ON guesthouse_block \
          BEGIN {steps} END; \
          INSERT INTO guesthouse_block VALUES ({binds}); {answer}; {DROP}",
@@ -23,14 +30,35 @@ pub(in crate::statements) fn block(values: usize, steps: &str, answer: &str) -> 
 }
 
 /// Sends a block. A refused one leaves its view behind, which has to go: a migration that alters
-/// the tables would trip over it.
-pub(in crate::statements) async fn run<C: ConnectionTrait>(
+/// the tables would trip over it. On a pool the view goes with the transaction of the block.
+pub(in crate::statements) async fn run<C>(
     db: &C,
     block: Statement,
-) -> Result<Vec<QueryResult>, DbErr> {
-    let outcome = query(db, block).await;
-    if outcome.is_err() {
-        db.execute_unprepared(DROP).await?;
+) -> Result<Vec<QueryResult>, DbErr>
+where
+    C: ConnectionTrait + TransactionTrait,
+{
+    if Scope::of::<C>() == Scope::Transaction {
+        let outcome = query(db, block).await;
+        if outcome.is_err() {
+            db.execute_unprepared(DROP).await?;
+        }
+        return outcome;
     }
-    outcome
+    let unit = db
+        .begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        })
+        .await?;
+    match query(&unit, block).await {
+        Ok(rows) => {
+            unit.commit().await?;
+            Ok(rows)
+        }
+        Err(refusal) => {
+            unit.rollback().await?;
+            Err(refusal)
+        }
+    }
 }
