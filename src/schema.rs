@@ -16,28 +16,48 @@ use crate::{error, guest, host, user};
 
 /// Looks whether the live database is what the promises of this library rest on.
 ///
-/// It reads the catalogue only, and no row of any table; a role that may do no more than read the
-/// tables can run it. A table that the role cannot see is missing to it.
+/// It reads the catalogue and the settings of connections, and no row of any table; a role that may
+/// do no more than read the tables can run it. A table that the role cannot see is missing to it.
 ///
-/// Looked at are the columns of `users`, `guests` and `hosts` with their types, whether they may be
-/// null, the primary keys, the unique indexes, the foreign keys with what they do on delete, the
-/// check that keeps addresses in lower case, and whether foreign keys are enforced at all. Names of
-/// indexes and constraints are free. Tables and columns that this library does not know are left
-/// alone, unless such a column has to be given a value, which nobody here would do.
+/// It checks, of `users`, `guests` and `hosts`:
+///
+/// - the columns, their types, and whether they may be null;
+/// - the primary keys and the unique indexes;
+/// - the foreign keys: what they do on delete, and that they are validated and enforced (on
+///   PostgreSQL by triggers on both tables, which somebody may have disabled);
+/// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
+///   within the years 1 to 9999, as sqlx panics when it reads others;
+/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that no other
+///   table inherits from.
+///
+/// It checks the settings of every connection of the pool that is idle, under which an `Ok` might
+/// not be kept or might not be true:
+///
+/// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be `OFF`;
+/// - PostgreSQL: `session_replication_role`;
+/// - MariaDB/MySQL: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
+///   `completion_type`, a strict `sql_mode`, `utf8mb4` for client, connection and results, and an
+///   isolation level other than READ UNCOMMITTED.
+///
+/// It does not check connections that are in use, nor settings that are about durability alone, such
+/// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
+///
+/// Names of indexes and constraints are free. Tables and columns that this library does not know are
+/// left alone, unless such a column has to be given a value, which nobody here would do.
 ///
 /// An index that is not needed beside the unique one is reported as a warning through `tracing`.
 ///
 /// # Errors
 ///
-/// - [`SchemaError::Drift`]: every difference, in the same order each time: by table (`users`,
-///   `guests`, `hosts`), then column as the entity has them, then kind.
+/// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
+///   table (`users`, `guests`, `hosts`), then column as the entity has them, then kind.
 /// - [`SchemaError::Database`]: the catalogue could not be read.
 ///
 /// # Transactions
 ///
-/// Opens none. PostgreSQL: five statements. SQLite: five, and one on each connection of the pool that
-/// is idle, as each has foreign keys on or off by itself. MariaDB/MySQL: four, and one for each of
-/// the three tables that is there.
+/// Opens none. PostgreSQL and SQLite: five statements. MariaDB/MySQL: four, and one for each of the
+/// three tables that is there. All: one more on each connection of the pool that is idle, as each
+/// has settings of its own.
 ///
 /// # Examples
 ///
@@ -102,7 +122,7 @@ pub enum SchemaError {
 /// could get two hosts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The table it is about; `users` where foreign keys are off altogether.
+    /// The table it is about; `users` where it is about a setting of the connection.
     pub table: String,
     /// The column, `None` if it is about all of the table.
     pub column: Option<String>,

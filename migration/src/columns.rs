@@ -39,12 +39,17 @@ pub(crate) fn email(backend: DbBackend) -> ColumnDef {
     email
 }
 
-/// A moment in UTC, with microseconds where the backend's clock has them.
+/// A moment in UTC, with microseconds where the backend's clock has them, that chrono can hold.
 pub(crate) fn timestamp(backend: DbBackend, name: &'static str) -> ColumnDef {
     let mut timestamp = ColumnDef::new(name);
     timestamp.timestamp_with_time_zone().not_null();
     match backend {
-        DbBackend::Postgres => timestamp.default(Expr::cust("now()")),
+        DbBackend::Postgres => timestamp
+            .default(Expr::cust("now()"))
+            // sqlx panics when it reads `infinity` or a year far beyond these.
+            .check(Expr::cust(format!(
+                "{name} >= '0001-01-01 00:00:00+00' AND {name} < '10000-01-01 00:00:00+00'"
+            ))),
         // `timestamp` ends in 2038, drops the microseconds and is converted to the session's time
         // zone.
         DbBackend::MySql => timestamp

@@ -5,10 +5,14 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, Statement,
+    DatabaseConnection, DatabaseConnectionType, DbBackend, DbErr, DeriveActiveEnum, EnumIter,
+    FromQueryResult, QueryResult, RuntimeErr, Statement, sqlx,
 };
 
 use super::Table as Wanted;
@@ -17,18 +21,39 @@ pub(super) use definition::mentions;
 
 /// What there is of the tables that were asked for.
 pub(super) struct Catalogue {
-    /// The connection on which foreign keys are not enforced, if there is one.
-    pub foreign_keys_off: Option<&'static str>,
+    /// What is wrong with the settings of the connections.
+    pub settings: BTreeSet<Setting>,
     pub dialect: Dialect,
     pub tables: BTreeMap<String, Table>,
 }
 
 /// How a backend goes about types.
 pub(super) struct Dialect {
+    /// A connection of the backend, in words.
+    pub connection: &'static str,
     /// What a type is called in a declaration.
     pub name: fn(Kind) -> &'static str,
     /// Whether a column declared like this gives back the values that it is given.
     pub holds: fn(Kind, &str) -> bool,
+    /// The check that keeps a moment within what can be read, as [`definition::bare`] has it;
+    /// `None` if the type has no other moments.
+    pub readable: Option<fn(&str) -> String>,
+}
+
+/// A setting of a connection under which a promise does not hold.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Setting {
+    ForeignKeysOff,
+    /// Off on the connections that are yet to be opened.
+    ForeignKeysOffAtFirst,
+    UniqueChecksOff,
+    ChecksOff,
+    AutocommitOff,
+    CompletionType(String),
+    NoJournal,
+    NotStrict,
+    CharacterSet(String),
+    ReadUncommitted,
 }
 
 /// The kinds of value that the tables hold.
@@ -42,6 +67,8 @@ pub(super) enum Kind {
 
 #[derive(Default)]
 pub(super) struct Table {
+    /// What is wrong with the way in which the rows are kept.
+    pub storage: Option<Storage>,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
     pub foreign_keys: Vec<ForeignKey>,
@@ -49,9 +76,24 @@ pub(super) struct Table {
     pub checks: Vec<String>,
 }
 
+/// A way of keeping rows under which a promise does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub(super) enum Storage {
+    #[sea_orm(string_value = "no transactions")]
+    NoTransactions,
+    #[sea_orm(string_value = "unlogged")]
+    Unlogged,
+    #[sea_orm(string_value = "temporary")]
+    Temporary,
+    #[sea_orm(string_value = "inherited")]
+    Inherited,
+}
+
 #[derive(FromQueryResult)]
 pub(super) struct Column {
     table_name: String,
+    storage: Option<Storage>,
     pub name: String,
     pub declared: String,
     /// How many characters fit, if that is limited.
@@ -99,8 +141,21 @@ pub(super) struct ForeignKey {
     pub to_table: String,
     pub to_column: String,
     pub on_delete: String,
-    /// Whether it holds for rows that were there before it.
-    pub validated: bool,
+    pub flaw: Option<KeyFlaw>,
+}
+
+/// Why a foreign key does not keep a row from belonging to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub(super) enum KeyFlaw {
+    #[sea_orm(string_value = "not enforced")]
+    NotEnforced,
+    #[sea_orm(string_value = "disabled")]
+    Disabled,
+    #[sea_orm(string_value = "not validated")]
+    NotValidated,
+    #[sea_orm(string_value = "deferred")]
+    Deferred,
 }
 
 /// One column or expression of an index; an index comes as its parts, in order.
@@ -145,13 +200,49 @@ async fn rows<R: FromQueryResult>(
     R::find_by_statement(statement).all(db).await
 }
 
-/// What a query for one row of settings answers.
-async fn setting<R: FromQueryResult>(db: &DatabaseConnection, sql: &str) -> Result<R, DbErr> {
+/// What a query for one row of settings answers on a connection that the pool chooses, and on each
+/// one that is idle: every connection has settings of its own. Those in use cannot be asked.
+async fn settings<R: FromQueryResult>(
+    db: &DatabaseConnection,
+    sql: &'static str,
+) -> Result<Vec<R>, DbErr> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
-    R::find_by_statement(statement)
-        .one(db)
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the database told no settings".into()))
+    let mut all = R::find_by_statement(statement).all(db).await?;
+    match &db.inner {
+        #[cfg(feature = "sqlite")]
+        DatabaseConnectionType::SqlxSqlitePoolConnection(_) => {
+            all.extend(settings_of_idle(db.get_sqlite_connection_pool(), sql).await?);
+        }
+        #[cfg(feature = "postgres")]
+        DatabaseConnectionType::SqlxPostgresPoolConnection(_) => {
+            all.extend(settings_of_idle(db.get_postgres_connection_pool(), sql).await?);
+        }
+        #[cfg(feature = "mysql")]
+        DatabaseConnectionType::SqlxMySqlPoolConnection(_) => {
+            all.extend(settings_of_idle(db.get_mysql_connection_pool(), sql).await?);
+        }
+        _ => {}
+    }
+    Ok(all)
+}
+
+async fn settings_of_idle<DB, R>(pool: &sqlx::Pool<DB>, sql: &'static str) -> Result<Vec<R>, DbErr>
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+    QueryResult: From<DB::Row>,
+    R: FromQueryResult,
+{
+    // Held together, so that the pool gives out another one each time.
+    let mut held: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
+    let mut all = Vec::new();
+    for connection in &mut held {
+        let row = sqlx::Executor::fetch_one(&mut **connection, sql)
+            .await
+            .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
+        all.push(R::from_query_result(&row.into(), "")?);
+    }
+    Ok(all)
 }
 
 /// Sorts rows of the catalogue by table. A table without a column is none.
@@ -164,6 +255,7 @@ fn by_table(
     let mut tables = BTreeMap::<String, Table>::new();
     for column in columns {
         let table = tables.entry(column.table_name.clone()).or_default();
+        table.storage.clone_from(&column.storage);
         table.columns.push(column);
     }
     for part in index_parts {

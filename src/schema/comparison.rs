@@ -7,7 +7,10 @@ use sea_orm::{
 
 use super::{
     Column as Wanted, Difference, Reference, Table as WantedTable,
-    catalogue::{Catalogue, Column, Flaw, ForeignKey, Index, Kind, Part, Table, mentions},
+    catalogue::{
+        Catalogue, Column, Flaw, ForeignKey, Index, KeyFlaw, Kind, Part, Setting, Storage, Table,
+        mentions,
+    },
 };
 
 /// What the comparison came to.
@@ -26,16 +29,9 @@ pub(super) struct RedundantIndex {
 
 pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome {
     let mut outcome = Outcome::default();
-    if let (Some(whose), Some(users)) = (catalogue.foreign_keys_off, wanted.first()) {
-        outcome.add(
-            users.name,
-            None,
-            "foreign keys on",
-            format!(
-                "foreign keys are off on {whose}: {} could be deleted under a host",
-                users.row
-            ),
-        );
+    for setting in &catalogue.settings {
+        let (expected, found) = setting.words(catalogue.dialect.connection);
+        outcome.add("users", None, expected, found);
     }
     for table in wanted {
         match catalogue.tables.get(table.name) {
@@ -82,6 +78,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn run(mut self) {
+        self.storage();
         for wanted in &self.table.columns {
             let found = self.found.columns.iter().find(|c| c.name == wanted.name);
             match found {
@@ -96,7 +93,8 @@ impl Comparison<'_> {
                     self.primary_key(wanted);
                     self.unique(wanted);
                     self.foreign_key(wanted);
-                    self.check(wanted);
+                    self.lower_case(wanted);
+                    self.readable(wanted);
                 }
             }
         }
@@ -115,6 +113,32 @@ impl Comparison<'_> {
     fn differs(&mut self, column: &str, expected: &str, found: String) {
         self.outcome
             .add(self.table.name, Some(column), expected, found);
+    }
+
+    fn storage(&mut self) {
+        let WantedTable { name, row, .. } = self.table;
+        let (expected, found) = match self.found.storage {
+            None => return,
+            Some(Storage::NoTransactions) => (
+                "InnoDB",
+                format!("table {name} is not kept by InnoDB: {row} could be stored by half"),
+            ),
+            Some(Storage::Unlogged) => (
+                "a logged table",
+                format!("table {name} is unlogged: {row} could be lost in a crash"),
+            ),
+            Some(Storage::Temporary) => (
+                "a lasting table",
+                format!("table {name} is temporary: {row} could be lost with the connection"),
+            ),
+            Some(Storage::Inherited) => (
+                "no table that inherits from it",
+                format!(
+                    "table {name} has children, which its keys leave out: {row} could be there twice"
+                ),
+            ),
+        };
+        self.outcome.add(name, None, expected, found);
     }
 
     fn type_of(&mut self, wanted: &Wanted, found: &Column) {
@@ -260,7 +284,7 @@ impl Comparison<'_> {
         let action = words(reference.on_delete);
         if keys
             .iter()
-            .any(|key| key.is(reference) && key.on_delete == action && key.validated)
+            .any(|key| key.is(reference) && key.on_delete == action && key.flaw.is_none())
         {
             return;
         }
@@ -281,8 +305,25 @@ impl Comparison<'_> {
                 };
                 format!("has a foreign key with ON DELETE {}: {harm}", key.on_delete)
             }
-            Some(_) => {
-                format!("has a foreign key that was never validated: {row} could belong to nobody")
+            Some(key) => {
+                let to = format!("a foreign key to {}.{}", key.to_table, key.to_column);
+                match key.flaw {
+                    Some(KeyFlaw::NotEnforced) => {
+                        format!("has {to} that is not enforced: {row} could belong to nobody")
+                    }
+                    Some(KeyFlaw::Disabled) => {
+                        format!(
+                            "has {to} whose triggers are disabled: {row} could belong to nobody"
+                        )
+                    }
+                    Some(KeyFlaw::Deferred) => format!(
+                        "has {to} that is checked only at commit: \
+                         {row} could belong to nobody until then"
+                    ),
+                    Some(KeyFlaw::NotValidated) | None => format!(
+                        "has a foreign key that was never validated: {row} could belong to nobody"
+                    ),
+                }
             }
         };
         let expected = format!(
@@ -292,7 +333,7 @@ impl Comparison<'_> {
         self.differs(wanted.name, &expected, found);
     }
 
-    fn check(&mut self, wanted: &Wanted) {
+    fn lower_case(&mut self, wanted: &Wanted) {
         let name = wanted.name;
         let demand = format!("{name}=lower{name}");
         if wanted.lower_case && !self.found.checks.contains(&demand) {
@@ -300,6 +341,25 @@ impl Comparison<'_> {
                 name,
                 &format!("a check that {name} = lower({name})"),
                 "may hold capital letters: one address could sign up twice".to_owned(),
+            );
+        }
+    }
+
+    fn readable(&mut self, wanted: &Wanted) {
+        let Some(readable) = self.catalogue.dialect.readable else {
+            return;
+        };
+        let name = wanted.name;
+        if wanted.kind == ColumnType::TimestampWithTimeZone
+            && !self.found.checks.contains(&readable(name))
+        {
+            let row = self.table.row;
+            self.differs(
+                name,
+                &format!("a check that {name} lies within the years 1 to 9999"),
+                format!(
+                    "has no check that it lies within the years 1 to 9999: {row} could not be read"
+                ),
             );
         }
     }
@@ -320,6 +380,60 @@ impl Comparison<'_> {
                 column: wanted.name,
                 name: index.name.clone(),
             }));
+    }
+}
+
+impl Setting {
+    /// What is needed, and what is there.
+    fn words(&self, connection: &str) -> (&'static str, String) {
+        let on = format!("on this {connection}");
+        match self {
+            Self::ForeignKeysOff => (
+                "foreign keys on",
+                format!("foreign keys are off {on}: a user could be deleted under a host"),
+            ),
+            Self::ForeignKeysOffAtFirst => (
+                "foreign keys on",
+                format!(
+                    "foreign keys are off on every new {connection}: \
+                     a user could be deleted under a host"
+                ),
+            ),
+            Self::UniqueChecksOff => (
+                "unique checks on",
+                format!("unique checks are off {on}: a user could get two hosts"),
+            ),
+            Self::ChecksOff => (
+                "checks on",
+                format!("checks are off {on}: one address could sign up twice"),
+            ),
+            Self::AutocommitOff => (
+                "autocommit on",
+                format!("autocommit is off {on}: a user could be lost with the connection"),
+            ),
+            Self::CompletionType(kind) => (
+                "completion_type NO_CHAIN",
+                format!("completion_type is {kind} {on}: a user could be lost with the connection"),
+            ),
+            Self::NoJournal => (
+                "a rollback journal",
+                format!("the journal is off {on}: a user could be left without a guest"),
+            ),
+            Self::NotStrict => (
+                "a strict sql_mode",
+                format!("sql_mode is not strict {on}: an address could be stored as another one"),
+            ),
+            Self::CharacterSet(found) => (
+                "utf8mb4",
+                format!("{found} {on}: an address could be stored as another one"),
+            ),
+            Self::ReadUncommitted => (
+                "READ COMMITTED or stricter",
+                format!(
+                    "transactions read uncommitted rows {on}: a host could be found and never be stored"
+                ),
+            ),
+        }
     }
 }
 

@@ -242,13 +242,14 @@ async fn one_by_one(
     .await
 }
 
-/// The users of these ids, each with its guest.
+/// The users of these ids, each with its guest. A limit of its own overrides `sql_select_limit`.
 fn stored(users: &Rows<'_>, guests: &Rows<'_>, backend: DbBackend, given: &str) -> String {
     format!(
         "SELECT {}, {} FROM {} JOIN users ON users.id = input.id \
-         JOIN guests ON guests.user_id = users.id",
+         JOIN guests ON guests.user_id = users.id LIMIT {}",
         users.columns("users"),
         guests.columns("guests"),
-        users.input(backend, given)
+        users.input(backend, given),
+        i64::MAX
     )
 }

@@ -8,7 +8,9 @@ mod sqlite;
 use std::error::Error as _;
 
 use guesthouse::{Difference, SchemaError, become_host, sign_up, verify_schema};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, sqlx,
+};
 use uuid::Uuid;
 
 use self::changes::{Case, GUESTS, HOSTS, USERS, change, of_roles, of_users, start_again};
@@ -221,24 +223,38 @@ on_each_backend! {
         }
     }
 
-    async fn foreign_keys_that_are_off_are_a_difference(db: TestDb) {
-        let (switch, whose) = match db.backend {
-            On::Sqlite => ("PRAGMA foreign_keys = OFF", "SQLite"),
-            On::Postgres => ("SET session_replication_role = replica", "PostgreSQL"),
-            On::MariaDb => ("SET foreign_key_checks = OFF", "MariaDB/MySQL"),
-        };
+    /// Settings under which an answer is not kept, or is not true.
+    async fn each_setting_that_breaks_a_promise_is_a_difference(db: TestDb) {
+        let mut wrong = Vec::new();
+        for &(setting, expected, found) in settings(db.backend) {
+            let pool = db.pool_of(1).await;
+            pool.execute_unprepared(setting).await.unwrap();
+            let differences = differences(verify_schema(&pool).await);
+            pool.close().await.unwrap();
+            if differences != [difference("users", None, expected, found)] {
+                wrong.push(format!("{setting}: {differences:#?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    async fn settings_come_before_tables(db: TestDb) {
+        let (setting, _, found) = settings(db.backend)[0];
         let pool = db.pool_of(1).await;
-        pool.execute_unprepared(switch).await.unwrap();
-        let off = format!(
-            "foreign keys are off on this {whose} connection: a user could be deleted under a host"
-        );
-
-        let found = differences(verify_schema(&pool).await);
-        assert_eq!(found, [difference("users", None, "foreign keys on", &off)]);
-
+        pool.execute_unprepared(setting).await.unwrap();
         db.execute("DROP TABLE hosts").await;
-        let missing = "table hosts is missing: nobody could become a host".to_owned();
-        assert_eq!(lines(&pool).await, [off, missing]);
+        let missing = "table hosts is missing: nobody could become a host";
+        assert_eq!(lines(&pool).await, [found, missing]);
+    }
+
+    /// Each connection has its own settings, and nobody knows which one comes next.
+    async fn one_idle_connection_with_another_setting_is_found(db: TestDb) {
+        for (setting, _, found) in settings(db.backend) {
+            let pool = db.pool_of(3).await;
+            set_on_one(&pool, setting).await;
+            assert_eq!(lines(&pool).await, [*found], "{setting}");
+            pool.close().await.unwrap();
+        }
     }
 
     async fn it_sends_as_many_statements_as_documented(db: TestDb) {
@@ -262,34 +278,187 @@ on_each_backend! {
     }
 }
 
-/// Each connection has its own switch, and nobody knows which one comes next.
-#[cfg(feature = "sqlite")]
-#[test]
-fn one_idle_connection_without_foreign_keys_is_found() {
-    use sea_orm::sqlx;
+type Setting = (&'static str, &'static str, &'static str);
 
-    crate::support::run(On::Sqlite, |db: Db| async move {
-        let pool = db.pool_of(3).await;
-        let connections = pool.get_sqlite_connection_pool();
-        for turn in 0..3 {
-            let mut all = Vec::new();
-            for at in 0..3 {
-                let mut connection = connections.acquire().await.unwrap();
-                let switch = if at == turn { "OFF" } else { "ON" };
-                sqlx::query(sqlx::AssertSqlSafe(format!(
-                    "PRAGMA foreign_keys = {switch}"
-                )))
-                .execute(&mut *connection)
-                .await
-                .unwrap();
-                all.push(connection);
+/// A setting, what is needed instead, and what is to be said of it.
+fn settings(backend: On) -> &'static [Setting] {
+    match backend {
+        On::Sqlite => &[
+            (
+                "PRAGMA foreign_keys = OFF",
+                "foreign keys on",
+                "foreign keys are off on this SQLite connection: \
+                 a user could be deleted under a host",
+            ),
+            (
+                "PRAGMA ignore_check_constraints = ON",
+                "checks on",
+                "checks are off on this SQLite connection: one address could sign up twice",
+            ),
+            (
+                "PRAGMA journal_mode = OFF",
+                "a rollback journal",
+                "the journal is off on this SQLite connection: \
+                 a user could be left without a guest",
+            ),
+        ],
+        On::Postgres => &[(
+            "SET session_replication_role = replica",
+            "foreign keys on",
+            "foreign keys are off on this PostgreSQL connection: \
+             a user could be deleted under a host",
+        )],
+        On::MariaDb => &[
+            (
+                "SET foreign_key_checks = OFF",
+                "foreign keys on",
+                "foreign keys are off on this MariaDB/MySQL connection: \
+                 a user could be deleted under a host",
+            ),
+            (
+                "SET unique_checks = OFF",
+                "unique checks on",
+                "unique checks are off on this MariaDB/MySQL connection: \
+                 a user could get two hosts",
+            ),
+            (
+                "SET check_constraint_checks = OFF",
+                "checks on",
+                "checks are off on this MariaDB/MySQL connection: \
+                 one address could sign up twice",
+            ),
+            (
+                "SET autocommit = OFF",
+                "autocommit on",
+                "autocommit is off on this MariaDB/MySQL connection: \
+                 a user could be lost with the connection",
+            ),
+            (
+                "SET completion_type = CHAIN",
+                "completion_type NO_CHAIN",
+                "completion_type is CHAIN on this MariaDB/MySQL connection: \
+                 a user could be lost with the connection",
+            ),
+            (
+                "SET sql_mode = 'PIPES_AS_CONCAT,NO_ZERO_DATE'",
+                "a strict sql_mode",
+                "sql_mode is not strict on this MariaDB/MySQL connection: \
+                 an address could be stored as another one",
+            ),
+            (
+                "SET NAMES utf8mb3",
+                "utf8mb4",
+                "character_set_client is utf8mb3 on this MariaDB/MySQL connection: \
+                 an address could be stored as another one",
+            ),
+            (
+                "SET character_set_results = latin1",
+                "utf8mb4",
+                "character_set_results is latin1 on this MariaDB/MySQL connection: \
+                 an address could be stored as another one",
+            ),
+            (
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+                "READ COMMITTED or stricter",
+                "transactions read uncommitted rows on this MariaDB/MySQL connection: \
+                 a host could be found and never be stored",
+            ),
+        ],
+    }
+}
+
+/// Changes a setting on one of the three connections of a pool.
+async fn set_on_one(pool: &DatabaseConnection, setting: &'static str) {
+    async fn set<DB>(pool: &sqlx::Pool<DB>, setting: &'static str)
+    where
+        DB: sqlx::Database,
+        for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+    {
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            all.push(pool.acquire().await.unwrap());
+        }
+        sqlx::Executor::execute(&mut *all[1], setting)
+            .await
+            .unwrap();
+        drop(all);
+        // A connection goes back to the pool in a task of its own.
+        while pool.num_idle() < 3 {
+            tokio::task::yield_now().await;
+        }
+    }
+    match pool.get_database_backend() {
+        #[cfg(feature = "sqlite")]
+        DbBackend::Sqlite => set(pool.get_sqlite_connection_pool(), setting).await,
+        #[cfg(feature = "postgres")]
+        DbBackend::Postgres => set(pool.get_postgres_connection_pool(), setting).await,
+        #[cfg(feature = "mysql")]
+        DbBackend::MySql => set(pool.get_mysql_connection_pool(), setting).await,
+        _ => unreachable!("tests run on the backends that are built"),
+    }
+}
+
+/// Settings that mean the same, or more.
+#[test]
+fn other_settings_are_no_difference() {
+    crate::support::run(On::MariaDb, |db: Db| async move {
+        for setting in [
+            "SET sql_mode = 'STRICT_ALL_TABLES'",
+            "SET sql_mode = 'TRADITIONAL'",
+            "SET character_set_results = NULL",
+            "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET sql_select_limit = 1",
+            "SET sql_quote_show_create = OFF",
+        ] {
+            let pool = db.pool_of(1).await;
+            pool.execute_unprepared(setting).await.unwrap();
+            assert_eq!(lines(&pool).await, [""; 0], "{setting}");
+            pool.close().await.unwrap();
+        }
+    });
+    crate::support::run(On::Postgres, |db: Db| async move {
+        let pool = db.pool_of(1).await;
+        for setting in [
+            "SET session_replication_role = local",
+            "SET TIME ZONE 'Europe/Berlin'",
+            "SET DateStyle = 'SQL, DMY'",
+        ] {
+            pool.execute_unprepared(setting).await.unwrap();
+            assert_eq!(lines(&pool).await, [""; 0], "{setting}");
+        }
+    });
+}
+
+/// sqlx panics where it reads such a row, in the task of whoever asked for it.
+#[test]
+fn a_time_that_could_not_be_read_is_refused() {
+    crate::support::run(On::Postgres, |db: Db| async move {
+        db.host("ada").await;
+        let before = db.rows().await;
+        for table in ["users", "guests", "hosts"] {
+            for column in ["created_at", "updated_at"] {
+                let set = async |time: &str| {
+                    let sql = format!("UPDATE {table} SET {column} = '{time}'");
+                    db.pool.execute_unprepared(&sql).await
+                };
+                for time in [
+                    "infinity",
+                    "-infinity",
+                    "290000-01-01",
+                    "10000-01-01 00:00:00+00",
+                    "0001-12-31 23:59:59.999999+00 BC",
+                ] {
+                    let refused = set(time).await.unwrap_err().to_string();
+                    let check = format!("{table}_{column}_check");
+                    assert!(refused.contains(&check), "{refused}");
+                }
+                assert_eq!(db.rows().await, before);
             }
-            drop(all);
-            // A connection goes back to the pool in a task of its own.
-            while connections.num_idle() < 3 {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(lines(&pool).await.len(), 1, "{turn}");
+        }
+        for time in ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"] {
+            db.execute(&format!("UPDATE hosts SET created_at = '{time}'"))
+                .await;
+            assert_eq!(db.rows().await.hosts.len(), 1);
         }
     });
 }

@@ -84,8 +84,8 @@ fn bare_tokens(tokens: &[String]) -> String {
     words.concat().replace("::text", "")
 }
 
-/// The words and signs of SQL in lower case: identifiers without their quotes, literals without
-/// their text, comments left out. What MySQL wraps in an executable comment counts.
+/// The words and signs of SQL in lower case: identifiers without their quotes, literals as they
+/// stand, comments left out. What MySQL wraps in an executable comment counts.
 fn tokens(sql: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = sql;
@@ -104,7 +104,7 @@ fn tokens(sql: &str) -> Vec<String> {
         } else if let Some(close) = closing_quote(first) {
             let (text, length) = quoted(rest, close);
             tokens.push(if first == '\'' {
-                "''".to_owned()
+                rest[..length].to_owned()
             } else {
                 text.to_lowercase()
             });
@@ -174,7 +174,7 @@ mod tests {
             /* CHECK (d = 1) */ \"check\" text,
             CONSTRAINT unenforced CHECK ((e = 1)) /*!80016 NOT ENFORCED */,
             CONSTRAINT last CHECK (((f = 1) AND g))";
-        assert_eq!(checks(create_table), ["a<>''", "f=1andg"]);
+        assert_eq!(checks(create_table), ["a<>')'", "f=1andg"]);
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! MariaDB/MySQL: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with no
 //! more than SELECT: MariaDB's `referential_constraints` is empty to one.
 //!
-//! MySQL names its columns in capitals, so every one is given its name here.
+//! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a limit
+//! of its own, as `sql_select_limit` cuts those that have none.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, Statement};
 
-use super::{Catalogue, Check, Dialect, ForeignKey, Kind, by_table, definition, rows, setting};
+use super::{
+    Catalogue, Check, Dialect, ForeignKey, Kind, Setting, by_table, definition, rows, settings,
+};
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes.
 const COLUMNS: &str = "
-    SELECT CAST(c.table_name AS CHAR) AS table_name, lower(c.column_name) AS name,
+    SELECT CAST(c.table_name AS CHAR) AS table_name,
+           CASE WHEN t.engine <> 'InnoDB' THEN 'no transactions' END AS storage,
+           lower(c.column_name) AS name,
            CAST(c.column_type AS CHAR) AS declared,
            CASE WHEN c.data_type = 'varchar'
                 THEN CAST(c.character_maximum_length AS SIGNED) END AS characters,
@@ -23,7 +28,8 @@ const COLUMNS: &str = "
          ON t.table_schema = c.table_schema AND t.table_name = c.table_name
     WHERE c.table_schema = database() AND c.table_name IN (?, ?, ?)
       AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
-    ORDER BY c.table_name, c.ordinal_position";
+    ORDER BY c.table_name, c.ordinal_position
+    LIMIT 18446744073709551615";
 
 /// An index for searches in text is no second unique one.
 const INDEXES: &str = "
@@ -34,7 +40,8 @@ const INDEXES: &str = "
     FROM information_schema.statistics
     WHERE table_schema = database() AND table_name IN (?, ?, ?)
       AND index_type IN ('BTREE', 'HASH')
-    ORDER BY table_name, index_name, seq_in_index";
+    ORDER BY table_name, index_name, seq_in_index
+    LIMIT 18446744073709551615";
 
 const FOREIGN_KEYS: &str = "
     SELECT CAST(table_name AS CHAR) AS table_name, CAST(constraint_name AS CHAR) AS name,
@@ -49,19 +56,48 @@ const FOREIGN_KEYS: &str = "
       AND referenced_table_name IS NOT NULL
     GROUP BY table_name, constraint_name
     HAVING count(*) = 1
-    ORDER BY table_name, constraint_name";
+    ORDER BY table_name, constraint_name
+    LIMIT 18446744073709551615";
 
+/// Checks can be switched off on MariaDB only, and the isolation level has two names.
 const SETTINGS: &str = "
-    SELECT @@session.foreign_key_checks AS on_here, @@global.foreign_key_checks AS on_at_first,
-           CAST(version() AS CHAR) AS version";
+    SELECT @@session.foreign_key_checks AS foreign_keys,
+           @@global.foreign_key_checks AS foreign_keys_at_first,
+           @@session.unique_checks AS unique_checks,
+           1 /*M! AND @@session.check_constraint_checks */ AS checks,
+           @@session.autocommit AS autocommit,
+           CAST(@@session.completion_type AS CHAR) AS completion_type,
+           @@session.sql_mode LIKE '%STRICT\\_%\\_TABLES%' AS strict,
+           CAST(@@session.character_set_client AS CHAR) AS client,
+           CAST(@@session.character_set_connection AS CHAR) AS connection,
+           CAST(coalesce(@@session.character_set_results, 'utf8mb4') AS CHAR) AS results,
+           CAST(/*!80000 @@session.transaction_isolation */ /*M! @@session.tx_isolation */ AS CHAR)
+               AS isolation,
+           CAST(version() AS CHAR) AS version
+    LIMIT 1";
 
-const DIALECT: Dialect = Dialect { name, holds };
+const DIALECT: Dialect = Dialect {
+    connection: "MariaDB/MySQL connection",
+    name,
+    holds,
+    // `datetime` ends with the year 9999.
+    readable: None,
+};
 
 #[derive(FromQueryResult)]
 struct Settings {
-    on_here: bool,
+    foreign_keys: bool,
     /// What a new connection begins with.
-    on_at_first: bool,
+    foreign_keys_at_first: bool,
+    unique_checks: bool,
+    checks: bool,
+    autocommit: bool,
+    completion_type: String,
+    strict: bool,
+    client: String,
+    connection: String,
+    results: String,
+    isolation: String,
     version: String,
 }
 
@@ -75,7 +111,10 @@ struct Reference {
 }
 
 pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Catalogue, DbErr> {
-    let settings: Settings = setting(db, SETTINGS).await?;
+    let settings: Vec<Settings> = settings(db, SETTINGS).await?;
+    let is_mariadb = settings
+        .iter()
+        .any(|settings| settings.version.contains("MariaDB"));
     let columns: Vec<super::Column> = rows(db, COLUMNS, names).await?;
     let index_parts = rows(db, INDEXES, names).await?;
     let references: Vec<Reference> = rows(db, FOREIGN_KEYS, names).await?;
@@ -94,8 +133,8 @@ pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Ca
                 to_table: key.to_table.clone(),
                 to_column: key.to_column.clone(),
                 on_delete: definition::on_delete(&create_table, &key.name)
-                    .unwrap_or_else(|| unsaid_action(&settings.version).to_owned()),
-                validated: true,
+                    .unwrap_or_else(|| unsaid_action(is_mariadb).to_owned()),
+                flaw: None,
             }
         }));
         let of_table = definition::checks(&create_table).into_iter();
@@ -105,14 +144,45 @@ pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Ca
         }));
     }
     Ok(Catalogue {
-        foreign_keys_off: match (settings.on_here, settings.on_at_first) {
-            (true, true) => None,
-            (false, _) => Some("this MariaDB/MySQL connection"),
-            (true, false) => Some("every new MariaDB/MySQL connection"),
-        },
+        settings: settings.into_iter().flat_map(faults).collect(),
         dialect: DIALECT,
         tables: by_table(columns, index_parts, foreign_keys, checks),
     })
+}
+
+fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
+    let is_off = |on: bool, fault| (!on).then_some(fault);
+    let charsets = [
+        ("character_set_client", settings.client),
+        ("character_set_connection", settings.connection),
+        ("character_set_results", settings.results),
+    ];
+    let other_charset = charsets
+        .into_iter()
+        .find(|(_, charset)| charset != "utf8mb4");
+    [
+        is_off(settings.foreign_keys, Setting::ForeignKeysOff),
+        is_off(
+            !settings.foreign_keys || settings.foreign_keys_at_first,
+            Setting::ForeignKeysOffAtFirst,
+        ),
+        is_off(settings.unique_checks, Setting::UniqueChecksOff),
+        is_off(settings.checks, Setting::ChecksOff),
+        is_off(settings.autocommit, Setting::AutocommitOff),
+        is_off(
+            settings.completion_type == "NO_CHAIN",
+            Setting::CompletionType(settings.completion_type),
+        ),
+        is_off(settings.strict, Setting::NotStrict),
+        other_charset
+            .map(|(variable, charset)| Setting::CharacterSet(format!("{variable} is {charset}"))),
+        is_off(
+            settings.isolation != "READ-UNCOMMITTED",
+            Setting::ReadUncommitted,
+        ),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 async fn create_table(db: &DatabaseConnection, table: &str) -> Result<String, DbErr> {
@@ -127,12 +197,8 @@ async fn create_table(db: &DatabaseConnection, table: &str) -> Result<String, Db
 
 /// The action that `SHOW CREATE TABLE` takes for granted: on MariaDB RESTRICT, which is also what no
 /// clause means there, on MySQL NO ACTION.
-fn unsaid_action(version: &str) -> &'static str {
-    if version.contains("MariaDB") {
-        "RESTRICT"
-    } else {
-        "NO ACTION"
-    }
+fn unsaid_action(is_mariadb: bool) -> &'static str {
+    if is_mariadb { "RESTRICT" } else { "NO ACTION" }
 }
 
 fn name(kind: Kind) -> &'static str {

@@ -3,11 +3,17 @@
 
 use sea_orm::{DatabaseConnection, DbErr, FromQueryResult};
 
-use super::{Catalogue, Dialect, Kind, by_table, rows, setting};
+use super::{Catalogue, Dialect, Kind, Setting, by_table, rows, settings};
 
 /// `to_regclass` finds a table along the search path, as the statements of the app do.
 const COLUMNS: &str = "
-    SELECT w.name AS table_name, a.attname::text AS name,
+    SELECT w.name AS table_name,
+           CASE WHEN t.relpersistence = 'u' THEN 'unlogged'
+                WHEN t.relpersistence = 't' THEN 'temporary'
+                WHEN t.relkind = 'r'
+                     AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = t.oid)
+                THEN 'inherited' END AS storage,
+           a.attname::text AS name,
            format_type(a.atttypid, a.atttypmod) AS declared,
            CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4
                 THEN (a.atttypmod - 4)::bigint END AS characters,
@@ -40,13 +46,19 @@ const INDEXES: &str = "
     WHERE i.indisunique OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
+/// A foreign key is enforced by triggers on both tables. `conenforced` is there since PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
     SELECT w.name AS table_name, a.attname::text AS column_name,
            k.confrelid::regclass::text AS to_table, r.attname::text AS to_column,
            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
                 ELSE 'NO ACTION' END AS on_delete,
-           k.convalidated AS validated
+           CASE WHEN to_jsonb(k) ->> 'conenforced' = 'false' THEN 'not enforced'
+                WHEN EXISTS (SELECT FROM pg_trigger AS g
+                             WHERE g.tgconstraint = k.oid AND g.tgenabled NOT IN ('O', 'A'))
+                THEN 'disabled'
+                WHEN NOT k.convalidated THEN 'not validated'
+                WHEN k.condeferred THEN 'deferred' END AS flaw
     FROM (VALUES ($1::text), ($2), ($3)) AS w (name)
     JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'f'
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
@@ -54,15 +66,24 @@ const FOREIGN_KEYS: &str = "
     WHERE cardinality(k.conkey) = 1
     ORDER BY w.name, k.conname";
 
-/// A check that was never validated may not hold for older rows.
+/// A check that was never validated may not hold for older rows. The bounds of what can be read are
+/// replaced by words, as each session prints them in a time zone of its own.
 const CHECKS: &str = "
-    SELECT w.name AS table_name, pg_get_expr(k.conbin, k.conrelid) AS expression
+    SELECT w.name AS table_name,
+           replace(replace(pg_get_expr(k.conbin, k.conrelid),
+                           '0001-01-01 00:00:00+00'::timestamptz::text, 'first'),
+                   '10000-01-01 00:00:00+00'::timestamptz::text, 'end') AS expression
     FROM (VALUES ($1::text), ($2), ($3)) AS w (name)
     JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'c'
     WHERE k.convalidated
     ORDER BY w.name, k.conname";
 
-const DIALECT: Dialect = Dialect { name, holds };
+const DIALECT: Dialect = Dialect {
+    connection: "PostgreSQL connection",
+    name,
+    holds,
+    readable: Some(readable),
+};
 
 #[derive(FromQueryResult)]
 struct Settings {
@@ -70,15 +91,20 @@ struct Settings {
 }
 
 pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Catalogue, DbErr> {
+    let settings: Vec<Settings> = settings(db, "SHOW session_replication_role").await?;
     // As a replica the session fires no triggers, and foreign keys are triggers.
-    let settings: Settings = setting(db, "SHOW session_replication_role").await?;
-    let is_replica = settings.session_replication_role == "replica";
+    let is_replica = settings
+        .iter()
+        .any(|settings| settings.session_replication_role == "replica");
     let columns = rows(db, COLUMNS, names).await?;
     let index_parts = rows(db, INDEXES, names).await?;
     let foreign_keys = rows(db, FOREIGN_KEYS, names).await?;
     let checks = rows(db, CHECKS, names).await?;
     Ok(Catalogue {
-        foreign_keys_off: is_replica.then_some("this PostgreSQL connection"),
+        settings: is_replica
+            .then_some(Setting::ForeignKeysOff)
+            .into_iter()
+            .collect(),
         dialect: DIALECT,
         tables: by_table(columns, index_parts, foreign_keys, checks),
     })
@@ -101,4 +127,10 @@ fn holds(kind: Kind, declared: &str) -> bool {
             ["timestamp with time zone", "timestamp(6) with time zone"].contains(&declared)
         }
     }
+}
+
+/// sqlx panics where a timestamp is infinite or beyond what chrono holds.
+fn readable(column: &str) -> String {
+    let moment = "::timestampwithtimezone";
+    format!("{column}>='first'{moment}and{column}<'end'{moment}")
 }

@@ -2,11 +2,12 @@
 
 use sea_orm::{DatabaseConnection, DbErr, FromQueryResult};
 
-use super::{Catalogue, Check, Dialect, Kind, by_table, definition, rows, setting};
+use super::{Catalogue, Check, Dialect, Kind, Setting, by_table, definition, rows, settings};
 
 /// Names mean the same in either case, so all come in lower case, as do types.
 const COLUMNS: &str = r#"
-    SELECT lower(t.name) AS table_name, lower(c.name) AS name, lower(c.type) AS declared,
+    SELECT lower(t.name) AS table_name, NULL AS storage, lower(c.name) AS name,
+           lower(c.type) AS declared,
            NULL AS characters, NOT c."notnull" AS nullable, c.dflt_value IS NOT NULL AS filled,
            (SELECT x.coll FROM pragma_index_list(t.name) AS i, pragma_index_xinfo(i.name) AS x
             WHERE i."unique" AND x.key AND x.cid = c.cid AND x.coll <> 'BINARY') AS folding
@@ -40,7 +41,7 @@ const FOREIGN_KEYS: &str = r#"
            lower(coalesce(f."to",
                (SELECT p.name FROM pragma_table_info(f."table") AS p WHERE p.pk = 1), '?')
            ) AS to_column,
-           f.on_delete AS on_delete, TRUE AS validated
+           f.on_delete AS on_delete, NULL AS flaw
     FROM sqlite_master AS t, pragma_foreign_key_list(t.name) AS f
     WHERE t.type = 'table' AND lower(t.name) IN (?, ?, ?)
     GROUP BY t.name, f.id
@@ -52,11 +53,24 @@ const TABLES: &str = "
     FROM sqlite_master
     WHERE type = 'table' AND lower(name) IN (?, ?, ?)";
 
-const DIALECT: Dialect = Dialect { name, holds };
+const SETTINGS: &str = "
+    SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal
+    FROM pragma_foreign_keys, pragma_ignore_check_constraints, pragma_journal_mode";
+
+const DIALECT: Dialect = Dialect {
+    connection: "SQLite connection",
+    name,
+    holds,
+    // A text that is no moment is an error to whoever reads it.
+    readable: None,
+};
 
 #[derive(FromQueryResult)]
 struct Settings {
     foreign_keys: bool,
+    checks_off: bool,
+    /// Without one a ROLLBACK undoes nothing.
+    no_journal: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -66,17 +80,26 @@ struct Table {
 }
 
 pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Catalogue, DbErr> {
-    let settings: Settings = setting(db, "SELECT foreign_keys FROM pragma_foreign_keys").await?;
-    let all_on = settings.foreign_keys && idle_connections_enforce_foreign_keys(db).await?;
+    let settings: Vec<Settings> = settings(db, SETTINGS).await?;
     let columns = rows(db, COLUMNS, names).await?;
     let index_parts = rows(db, INDEXES, names).await?;
     let foreign_keys = rows(db, FOREIGN_KEYS, names).await?;
     let checks = rows(db, TABLES, names).await?.into_iter().flat_map(checks);
     Ok(Catalogue {
-        foreign_keys_off: (!all_on).then_some("this SQLite connection"),
+        settings: settings.into_iter().flat_map(faults).collect(),
         dialect: DIALECT,
         tables: by_table(columns, index_parts, foreign_keys, checks.collect()),
     })
+}
+
+fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
+    [
+        (!settings.foreign_keys).then_some(Setting::ForeignKeysOff),
+        settings.checks_off.then_some(Setting::ChecksOff),
+        settings.no_journal.then_some(Setting::NoJournal),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn checks(table: Table) -> Vec<Check> {
@@ -87,40 +110,6 @@ fn checks(table: Table) -> Vec<Check> {
             expression,
         })
         .collect()
-}
-
-/// Asks every connection that is idle, as each has a switch of its own. Those in use cannot be
-/// asked.
-#[cfg(feature = "sqlite")]
-async fn idle_connections_enforce_foreign_keys(db: &DatabaseConnection) -> Result<bool, DbErr> {
-    use std::sync::Arc;
-
-    use sea_orm::{DatabaseConnectionType, RuntimeErr, sqlx};
-
-    if !matches!(
-        db.inner,
-        DatabaseConnectionType::SqlxSqlitePoolConnection(_)
-    ) {
-        return Ok(true);
-    }
-    let pool = db.get_sqlite_connection_pool();
-    // Held together, so that the pool gives out another one each time.
-    let mut held: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
-    for connection in &mut held {
-        let on: bool = sqlx::query_scalar("PRAGMA foreign_keys")
-            .fetch_one(&mut **connection)
-            .await
-            .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
-        if !on {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-#[cfg(not(feature = "sqlite"))]
-async fn idle_connections_enforce_foreign_keys(_: &DatabaseConnection) -> Result<bool, DbErr> {
-    Ok(true)
 }
 
 fn name(kind: Kind) -> &'static str {

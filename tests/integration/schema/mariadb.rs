@@ -24,6 +24,16 @@ pub const CHANGES: Changes = Changes {
                 "hosts.user_id refers to people.id, not users.id: a host could outlive its user",
             ],
         ),
+        (
+            "ALTER TABLE guests DROP FOREIGN KEY guests_user_id_fkey;
+             ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey;
+             ALTER TABLE users ENGINE = MyISAM",
+            &[
+                "table users is not kept by InnoDB: a user could be stored by half",
+                "guests.user_id has no foreign key: a guest could outlive its user",
+                "hosts.user_id has no foreign key: a host could outlive its user",
+            ],
+        ),
     ],
     of_users: &[
         (
@@ -179,6 +189,14 @@ pub const CHANGES: Changes = Changes {
                 "{table}.user_id may be null: {row} could belong to nobody",
                 "{table}.user_id has a foreign key with ON DELETE SET NULL: \
                  {row} could belong to nobody",
+            ],
+        ),
+        (
+            "ALTER TABLE {table} DROP FOREIGN KEY {table}_user_id_fkey;
+             ALTER TABLE {table} ENGINE = Aria",
+            &[
+                "table {table} is not kept by InnoDB: {row} could be stored by half",
+                "{table}.user_id has no foreign key: {row} could outlive its user",
             ],
         ),
         (

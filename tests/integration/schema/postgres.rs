@@ -36,6 +36,15 @@ pub const CHANGES: Changes = Changes {
                 "hosts.user_id has no foreign key: a host could outlive its user",
             ],
         ),
+        (
+            "ALTER TABLE users DISABLE TRIGGER ALL",
+            &[
+                "guests.user_id has a foreign key to users.id whose triggers are disabled: \
+                 a guest could belong to nobody",
+                "hosts.user_id has a foreign key to users.id whose triggers are disabled: \
+                 a host could belong to nobody",
+            ],
+        ),
     ],
     of_users: &[
         (
@@ -55,6 +64,15 @@ pub const CHANGES: Changes = Changes {
             "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
              ALTER TABLE users ALTER email TYPE varchar(254) COLLATE any_case",
             &["users.email is compared by any_case: two users could be taken for one"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_updated_at_check",
+            &["users.updated_at has no check that it lies within the years 1 to 9999: \
+               a user could not be read"],
+        ),
+        (
+            "CREATE TABLE former_users () INHERITS (users)",
+            &["table users has children, which its keys leave out: a user could be there twice"],
         ),
         (
             "ALTER TABLE users DROP CONSTRAINT users_email_lowercase",
@@ -173,6 +191,40 @@ pub const CHANGES: Changes = Changes {
                {row} could belong to nobody"],
         ),
         (
+            "ALTER TABLE {table} DISABLE TRIGGER ALL",
+            &["{table}.user_id has a foreign key to users.id whose triggers are disabled: \
+               {row} could belong to nobody"],
+        ),
+        (
+            "DO $$ DECLARE name text; BEGIN
+                 FOR name IN SELECT tgname FROM pg_trigger WHERE tgrelid = '{table}'::regclass LOOP
+                     EXECUTE format('ALTER TABLE {table} ENABLE REPLICA TRIGGER %I', name);
+                 END LOOP;
+             END $$",
+            &["{table}.user_id has a foreign key to users.id whose triggers are disabled: \
+               {row} could belong to nobody"],
+        ),
+        (
+            "ALTER TABLE {table} ALTER CONSTRAINT {table}_user_id_fkey DEFERRABLE INITIALLY DEFERRED",
+            &["{table}.user_id has a foreign key to users.id that is checked only at commit: \
+               {row} could belong to nobody until then"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_created_at_check",
+            &["{table}.created_at has no check that it lies within the years 1 to 9999: \
+               {row} could not be read"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_created_at_check,
+                 ADD CHECK (created_at >= '0001-01-01 00:00:00+00')",
+            &["{table}.created_at has no check that it lies within the years 1 to 9999: \
+               {row} could not be read"],
+        ),
+        (
+            "ALTER TABLE {table} SET UNLOGGED",
+            &["table {table} is unlogged: {row} could be lost in a crash"],
+        ),
+        (
             "ALTER TABLE {table} ADD COLUMN nickname text NOT NULL",
             &["{table}.nickname may not be left out: nobody could {purpose}"],
         ),
@@ -188,6 +240,10 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE users ALTER email TYPE varchar(1000)",
         "ALTER TABLE hosts ALTER created_at TYPE timestamptz(6)",
         "ALTER TABLE hosts RENAME CONSTRAINT hosts_user_id_fkey TO of_user",
+        "ALTER TABLE hosts RENAME CONSTRAINT hosts_created_at_check TO readable",
+        "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER off AFTER INSERT ON hosts EXECUTE FUNCTION nothing();
+         ALTER TABLE hosts DISABLE TRIGGER off",
         "CREATE SCHEMA other; CREATE TABLE other.hosts (id text)",
     ],
 };
