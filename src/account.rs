@@ -132,7 +132,7 @@ impl Account {
 }
 
 fn found(row: Result<Option<Row>, DbErr>) -> Result<Option<Account>, Error> {
-    let row = row.map_err(|source| Error::of_read(source))?;
+    let row = row.map_err(Error::of_read)?;
     Span::current().record("found", row.is_some());
     Ok(row.map(Account::from))
 }

@@ -113,22 +113,22 @@ impl<M> Onboarding<M> {
     fields(role = R::default().table_name(), user_id, outcome),
     err(level = "debug")
 )]
-pub async fn onboard<R: Role>(
+pub async fn onboard<R>(
     db: &impl ConnectionTrait,
     role: R::ActiveModel,
 ) -> Result<Onboarding<R::Model>, Error>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     onboard_on::<R, _>(db, role).await
 }
 
-async fn onboard_on<R: Role, C: ConnectionTrait>(
+async fn onboard_on<R, C: ConnectionTrait>(
     db: &C,
     role: R::ActiveModel,
 ) -> Result<Onboarding<R::Model>, Error>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let role = role.before_save(db, true).await.map_err(Error::of_read)?;
     let owner = owner_of::<R>(&role)?;
@@ -167,9 +167,9 @@ where
 }
 
 /// A row that was not inserted, though nothing was found in the way, as often as it was tried.
-async fn unexplained<R: Role>(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error
+async fn unexplained<R>(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let explained = match &clash {
         Some(clash) => match Violation::of(clash) {
@@ -190,9 +190,9 @@ where
     }
 }
 
-fn owner_of<R: Role>(role: &R::ActiveModel) -> Result<Value, Error>
+fn owner_of<R>(role: &R::ActiveModel) -> Result<Value, Error>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let owner = role.get(R::owner_id()).into_value();
     owner
@@ -202,9 +202,9 @@ where
         })
 }
 
-fn owner_not_found<R: Role>(owner: &Value) -> Error
+fn owner_not_found<R>(owner: &Value) -> Error
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let table = R::Owner::default().table_name();
     match owner {
@@ -304,12 +304,9 @@ pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
     Ok(host)
 }
 
-async fn offboard<R: Role, C: ConnectionTrait>(
-    db: &C,
-    owner: &Value,
-) -> Result<Option<R::Model>, Error>
+async fn offboard<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<Option<R::Model>, Error>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let _turn = turn(db).await?;
     for _ in 0..ATTEMPTS {

@@ -11,9 +11,9 @@
 pub(super) fn is_visible(c: char) -> bool {
     let point = u32::from(c);
     let after = REFUSED.partition_point(|(first, _)| *first <= point);
-    !REFUSED[..after]
+    REFUSED[..after]
         .last()
-        .is_some_and(|(_, last)| point <= *last)
+        .is_none_or(|(_, last)| point > *last)
 }
 
 /// The other characters, as ranges: controls, format characters, separators, private and unassigned

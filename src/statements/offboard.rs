@@ -19,12 +19,12 @@ const RETURNS: &str = "guesthouse_returns";
 ///
 /// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; in a transaction on
 /// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB/MySQL: a SELECT, and a DELETE if there is a row.
-pub(crate) async fn delete_role<R: Role, C: ConnectionTrait>(
+pub(crate) async fn delete_role<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,
 ) -> Result<Deleted<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     match db.get_database_backend() {
         #[cfg(feature = "postgres")]
@@ -54,9 +54,9 @@ where
 }
 
 /// Whether there is a row after all, which was made meanwhile or which something keeps.
-async fn has_role<R: Role, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<bool, DbErr>
+async fn has_role<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<bool, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let statement = Text::of::<R>("role of owner", db.get_database_backend())
         .bind(owner.clone())
@@ -76,12 +76,12 @@ pub(crate) enum Deleted<M> {
 
 /// The block returns no row, so the row is read before, and deleted as it was read.
 #[cfg(feature = "postgres")]
-async fn in_a_block_on_postgres<R: Role, C: ConnectionTrait>(
+async fn in_a_block_on_postgres<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,
 ) -> Result<Deleted<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     use super::block::postgres;
 
@@ -124,12 +124,9 @@ where
 
 /// A plain SELECT comes first: where there is nothing to delete, the DELETE would lock the gap, and
 /// MySQL does not return what it deletes.
-async fn on_mysql<R: Role, C: ConnectionTrait>(
-    db: &C,
-    owner: &Value,
-) -> Result<Deleted<R::Model>, DbErr>
+async fn on_mysql<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<Deleted<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let statement = Text::of::<R>("role", DbBackend::MySql)
         .bind(owner.clone())
@@ -176,9 +173,9 @@ where
     })
 }
 
-fn role_of<R: Role>(owner: &Value) -> SelectStatement
+fn role_of<R>(owner: &Value) -> SelectStatement
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let mut select = Query::select();
     select_columns::<R>(&mut select, R::default().table_name(), "");

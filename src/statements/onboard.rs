@@ -45,13 +45,13 @@ pub(crate) enum Attempt<M> {
 /// PostgreSQL: one statement, new or existing. SQLite and MariaDB: one statement when new, and a
 /// SELECT when nothing was inserted. MySQL, which has no RETURNING, needs that SELECT always.
 /// MariaDB/MySQL in a transaction: a SELECT before.
-pub(crate) async fn onboard_once<R: Role, C: ConnectionTrait>(
+pub(crate) async fn onboard_once<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
     owner: &Value,
 ) -> Result<Attempt<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     match db.get_database_backend() {
         DbBackend::Postgres => on_postgres::<R, C>(db, role, owner).await,
@@ -62,13 +62,13 @@ where
 
 /// Outside a transaction the foreign key decides whether the owner exists, as it looks anyway. In
 /// one its refusal would end the transaction, so the statement looks for the owner itself.
-async fn on_postgres<R: Role, C: ConnectionTrait>(
+async fn on_postgres<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
     owner: &Value,
 ) -> Result<Attempt<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let autocommit = Scope::of::<C>() == Scope::Autocommit;
     let statement = if autocommit {
@@ -120,13 +120,13 @@ where
 ///
 /// NOT EXISTS decides nothing; it spares an owner who has the role already an attempt that the
 /// unique index refuses.
-fn new_or_existing<R: Role>(
+fn new_or_existing<R>(
     role: &R::ActiveModel,
     owner: &Value,
     mut source: SelectStatement,
 ) -> WithQuery
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let mut existing = Query::select();
     existing
@@ -151,9 +151,9 @@ where
 }
 
 /// What a part of the statement has found or made, and which of both.
-fn rows_of<R: Role>(table: &'static str, is_new: &'static str) -> SelectStatement
+fn rows_of<R>(table: &'static str, is_new: &'static str) -> SelectStatement
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let mut select = Query::select();
     select_columns::<R>(&mut select, table, "");
@@ -166,13 +166,13 @@ where
 /// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1; SELECT …`
 ///
 /// The row is read by a SELECT, as RETURNING comes before the triggers that run after the insert.
-async fn on_sqlite<R: Role, C: ConnectionTrait>(
+async fn on_sqlite<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
     owner: &Value,
 ) -> Result<Attempt<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let statement = Text::of::<R>("new role", DbBackend::Sqlite)
         .and::<R::Owner>()
@@ -208,13 +208,13 @@ where
 
 /// In a transaction a plain SELECT comes first: under REPEATABLE READ the insert would lock the gap
 /// in which an owner who does not exist is missing, and hold up all who are new.
-async fn on_mysql<R: Role, C: ConnectionTrait>(
+async fn on_mysql<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
     owner: &Value,
 ) -> Result<Attempt<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let scope = Scope::of::<C>();
     if scope != Scope::Autocommit {
@@ -262,14 +262,14 @@ enum Look {
 }
 
 /// One SELECT that distinguishes an owner with the role from one without and from none.
-async fn look_up<R: Role, C: ConnectionTrait>(
+async fn look_up<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,
     clash: Option<DbErr>,
     how: Look,
 ) -> Result<Attempt<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let name = match how {
         Look::Plain => "owner with role",
@@ -289,9 +289,9 @@ where
     answer::<R>(&look(db, statement).await?, clash)
 }
 
-fn answer<R: Role>(rows: &[QueryResult], clash: Option<DbErr>) -> Result<Attempt<R::Model>, DbErr>
+fn answer<R>(rows: &[QueryResult], clash: Option<DbErr>) -> Result<Attempt<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     match rows {
         [] => Ok(Attempt::OwnerNotFound),
@@ -303,9 +303,9 @@ where
     }
 }
 
-fn owner_with_role<R: Role>(owner: &Value) -> SelectStatement
+fn owner_with_role<R>(owner: &Value) -> SelectStatement
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let key = owner_key::<R>();
     let the_owner = Expr::col((R::Owner::default(), key.clone()));
@@ -324,9 +324,9 @@ where
     select
 }
 
-fn only_owner<R: Role>(owner: &Value) -> SelectStatement
+fn only_owner<R>(owner: &Value) -> SelectStatement
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let mut select = Query::select();
     select

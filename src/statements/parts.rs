@@ -13,9 +13,9 @@ use super::block::mariadb::columns;
 use crate::{role::Role, scope::Scope};
 
 /// The primary key of the role's owner.
-pub(super) fn owner_key<R: Role>() -> DynIden
+pub(super) fn owner_key<R>() -> DynIden
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     #[expect(clippy::expect_used, reason = "every entity has a primary key")]
     <R::Owner as EntityTrait>::PrimaryKey::iter()

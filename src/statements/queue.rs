@@ -8,6 +8,7 @@ use std::{
 use tokio::sync::Mutex as AsyncMutex;
 
 type Queue = AsyncMutex<()>;
+type Queues = HashMap<(usize, Unit), Weak<Queue>>;
 
 /// What is waited for: the end of a call, or of one statement of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,8 +29,7 @@ pub(super) fn of_statements<C>(db: &C) -> Arc<Queue> {
 
 /// Tasks that share a transaction share its address, which it keeps while anybody refers to it.
 fn queue<C>(db: &C, unit: Unit) -> Arc<Queue> {
-    static QUEUES: LazyLock<Mutex<HashMap<(usize, Unit), Weak<Queue>>>> =
-        LazyLock::new(Mutex::default);
+    static QUEUES: LazyLock<Mutex<Queues>> = LazyLock::new(Mutex::default);
 
     let mut queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (std::ptr::from_ref(db).addr(), unit);
