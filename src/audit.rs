@@ -104,7 +104,7 @@ pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, Error> {
-    drop(turn(db).await?);
+    turn(db).await?;
     let mut total = 0;
     let mut after = None;
     loop {

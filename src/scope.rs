@@ -2,9 +2,7 @@
 
 use std::any::TypeId;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
-
-use crate::error::code;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
 
 /// What happens to a statement that has been sent on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +32,10 @@ impl Scope {
     ///
     /// A savepoint outside a transaction is refused without consequence. One that is left behind
     /// by a dropped call changes nothing either.
-    pub(crate) async fn on_postgres<C: ConnectionTrait>(db: &C) -> Result<Self, DbErr> {
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn on_postgres<C: ConnectionTrait>(db: &C) -> Result<Self, sea_orm::DbErr> {
         let scope = Self::of::<C>();
-        if scope != Self::Unknown || db.get_database_backend() != DbBackend::Postgres {
+        if scope != Self::Unknown {
             return Ok(scope);
         }
         match db.execute_unprepared("SAVEPOINT guesthouse_scope").await {
@@ -47,7 +46,9 @@ impl Scope {
             }
             // https://www.postgresql.org/docs/current/errcodes-appendix.html: no active SQL
             // transaction.
-            Err(error) if code(&error).as_deref() == Some("25P01") => Ok(Self::Autocommit),
+            Err(error) if crate::error::code(&error).as_deref() == Some("25P01") => {
+                Ok(Self::Autocommit)
+            }
             Err(error) => Err(error),
         }
     }

@@ -1,13 +1,13 @@
 //! Giving a user another e-mail address.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IdenStatic, Iterable, Related, Value,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, Iterable, Related, Value,
     sea_query::{Expr, ExprTrait, Query, SelectStatement, UpdateStatement},
 };
 
 use super::{
     block::mariadb::still_in_transaction,
-    parts::{owner_key, quoted, read, returning, select_columns, table_name, then},
+    parts::{owner_key, read, returning, select_columns, then},
     send::{execute, query},
     text::Text,
 };
@@ -77,7 +77,12 @@ async fn in_a_block_on_postgres<U: SignUp, C: ConnectionTrait>(
 where
     U::Guest: Related<U>,
 {
-    use super::block::postgres;
+    use sea_orm::IdenStatic;
+
+    use super::{
+        block::postgres,
+        parts::{quoted, table_name},
+    };
 
     let backend = DbBackend::Postgres;
     let table = table_name::<U>(backend);

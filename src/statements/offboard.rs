@@ -1,13 +1,13 @@
 //! Taking a role from its owner.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, Value,
+    ConnectionTrait, DbBackend, DbErr, Related, Statement, Value,
     sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
     block::mariadb::still_in_transaction,
-    parts::{quoted, read, returning, returning_on_mariadb, select_columns, table_name},
+    parts::{read, returning, returning_on_mariadb, select_columns},
     send::{execute, look, query},
     text::Text,
 };
@@ -83,7 +83,12 @@ async fn in_a_block_on_postgres<R, C: ConnectionTrait>(
 where
     R: Role + Related<R::Owner>,
 {
-    use super::block::postgres;
+    use sea_orm::IdenStatic;
+
+    use super::{
+        block::postgres,
+        parts::{quoted, table_name},
+    };
 
     const VERSION: &str = "guesthouse_version";
 

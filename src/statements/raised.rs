@@ -29,6 +29,7 @@ pub(super) fn on_mariadb(condition: &str, message: &str) -> String {
 }
 
 /// The text of an error, for SQL that raises it in its own way.
+#[cfg(feature = "postgres")]
 pub(super) fn message(message: &str) -> String {
     format!("{PREFIX}{message}")
 }
