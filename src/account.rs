@@ -148,8 +148,9 @@ fn found(row: Result<Option<Row>, DbErr>) -> Result<Option<Account>, Error> {
 ///
 /// # Transactions
 ///
-/// Runs in a transaction of its own, or in a savepoint of the caller's, so that a refusal leaves
-/// that usable. PostgreSQL and SQLite: one statement; MariaDB/MySQL: two.
+/// PostgreSQL and SQLite: one statement; MariaDB/MySQL: two. In the caller's transaction, which a
+/// refusal leaves usable: PostgreSQL four; the others one or two more, to see that it is not over and
+/// who stands in the way, and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///
@@ -256,9 +257,11 @@ async fn refused(
 ///
 /// # Transactions
 ///
-/// Two statements in a transaction of their own, or in a savepoint of the caller's; one more after
-/// a refusal by a foreign key, to name the reason. A table that is not this library's is believed
-/// after three attempts.
+/// One statement, SQLite in a transaction of its own; one more after a refusal by a foreign key, to
+/// name the reason, and on MariaDB/MySQL for a user without a guest. A table that is not this
+/// library's is believed after three attempts. In the caller's transaction, which a refusal leaves
+/// usable: PostgreSQL three; the others one or two more, to see that it is not over and that the user
+/// exists, and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///

@@ -1,13 +1,20 @@
 //! Adopting a database that already has users: counting and giving each its guest.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use tracing::instrument;
+use uuid::Uuid;
 
 use crate::{
     bulk::give,
+    email::Email,
     error::Error,
     guest,
-    statements::{accounts, alive::turn},
+    statements::{
+        accounts::{self, Filter},
+        alive::turn,
+    },
 };
 
 /// Users of one batch.
@@ -58,6 +65,90 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
     })
 }
 
+/// Users whose stored address is not one that [`Email`] would store. Ids only, no address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmailAudit {
+    /// Users whose address is not valid, in the order of their ids.
+    pub malformed: Vec<Uuid>,
+    /// Users whose address is valid and spelled otherwise, in the order of their ids.
+    pub to_rewrite: Vec<Uuid>,
+    /// Users whose addresses are one mailbox, each group in the order of their ids.
+    pub collisions: Vec<Vec<Uuid>>,
+}
+
+/// Looks for addresses that were stored before [`Email`] spelled them as it does, or by hand.
+///
+/// Such a user is not found by the address, and the mailbox can sign up again. How to go on is in
+/// `docs/upgrading.md`.
+///
+/// Reads 1,000 users at a time by keyset; memory grows with what is found.
+///
+/// # Errors
+///
+/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+///
+/// # Transactions
+///
+/// One statement for every 1,000 users, and one for each user in `to_rewrite`.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{audit_emails, user};
+/// use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let mut ids = Vec::new();
+/// for email in ["ada@b\u{fc}cher.example", "ada@xn--bcher-kva.example"] {
+///     let raw = user::ActiveModel { email: Set(email.into()), ..Default::default() };
+///     ids.push(raw.insert(&db).await?.id);
+/// }
+///
+/// let found = audit_emails(&db).await?;
+/// assert_eq!(found.to_rewrite, [ids[1]]);
+/// assert_eq!(found.collisions, [ids]);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(level = "debug", skip_all, err(level = "debug"))]
+pub async fn audit_emails(db: &impl ConnectionTrait) -> Result<EmailAudit, Error> {
+    let mut audit = EmailAudit::default();
+    let mut rewritten: BTreeMap<Email, Vec<Uuid>> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = accounts::page(db, Filter::All, after, BATCH).await;
+        let page = page.map_err(Error::of_read)?;
+        let Some((last, ..)) = page.last() else {
+            break;
+        };
+        after = Some(last.id);
+        for (user, ..) in page {
+            match user.email.parse::<Email>() {
+                Ok(email) if email.as_ref() == user.email => {}
+                Ok(email) => {
+                    audit.to_rewrite.push(user.id);
+                    rewritten.entry(email).or_default().push(user.id);
+                }
+                Err(_) => audit.malformed.push(user.id),
+            }
+        }
+    }
+    for (email, mut users) in rewritten {
+        let holder = accounts::by_email(db, email.as_ref()).await;
+        users.extend(holder.map_err(Error::of_read)?.map(|(user, ..)| user.id));
+        users.sort_unstable();
+        users.dedup();
+        if users.len() > 1 {
+            audit.collisions.push(users);
+        }
+    }
+    audit.collisions.sort_unstable();
+    Ok(audit)
+}
+
 /// Gives every user without a guest exactly one, and returns how many it gave.
 ///
 /// Works in batches of 1,000 users by keyset, so memory stays the same however many there are.
@@ -72,8 +163,8 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
 ///
 /// # Transactions
 ///
-/// Two statements a batch (MySQL: three). Each batch is committed by itself, unless the caller's transaction is
-/// given. The last one finds nobody.
+/// Two statements a batch (MariaDB: three, MySQL: four). Each batch is committed by itself, unless the
+/// caller's transaction is given. The last one finds nobody.
 ///
 /// # Concurrency
 ///

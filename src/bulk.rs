@@ -60,8 +60,11 @@ pub struct Onboardings {
 ///
 /// # Transactions
 ///
-/// Two statements for every 5,000 addresses (MySQL: four), whatever the database's limit of
-/// binds, in a transaction of their own or in a savepoint of the caller's. None for no address.
+/// One statement for any number of addresses, SQLite in a transaction of its own; MariaDB two, and two
+/// more above a megabyte to learn `max_allowed_packet`, beyond which it refuses (MySQL: four). None
+/// for no address.
+/// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///
@@ -212,9 +215,12 @@ async fn saved(
 ///
 /// # Transactions
 ///
-/// One statement for every 5,000 ids (MySQL: two), whatever the database's limit of binds, and one
-/// more if some of them are hosts already or unknown (PostgreSQL: two more), in a transaction of
-/// their own or in a savepoint of the caller's. None for no id.
+/// PostgreSQL and SQLite: one statement for any number of ids, and one more if some of them are hosts
+/// already or unknown (PostgreSQL outside a transaction: two more). MariaDB two, one of them if there
+/// is nobody to make a host of (MySQL: three), and one more above a megabyte to learn
+/// `max_allowed_packet`, beyond which it refuses. None for no id.
+/// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///

@@ -32,7 +32,7 @@ mod view;
 
 pub use account::{Account, change_email, delete_user};
 pub use accounts::{Accounts, Page};
-pub use audit::{Audit, audit, backfill_guests};
+pub use audit::{Audit, EmailAudit, audit, audit_emails, backfill_guests};
 pub use bulk::{Onboardings, SignUps, become_hosts, sign_up_all};
 pub use describe::{
     Association, AssociationKind, ColumnSchema, PerBackend, Schema, TableSchema, Views, describe,

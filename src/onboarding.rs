@@ -269,9 +269,11 @@ pub async fn become_host(
 ///
 /// # Transactions
 ///
-/// Runs in a transaction of its own, or in a savepoint of the caller's, so that a refusal leaves
-/// that usable. PostgreSQL and SQLite: one statement; MariaDB/MySQL: one, or two if there is a
-/// host.
+/// PostgreSQL and SQLite: one statement, and a SELECT if there is no host; MariaDB/MySQL: a SELECT, and
+/// one more if there is a host. In the caller's transaction, which a refusal leaves usable:
+/// PostgreSQL a SELECT, and three more if there is a host.
+/// In it SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///

@@ -39,10 +39,12 @@ const ATTEMPTS: usize = 3;
 ///
 /// # Transactions
 ///
-/// PostgreSQL: one statement and no transaction. SQLite and MariaDB/MySQL: two inserts in a
-/// transaction of their own, or in a savepoint of the caller's (MySQL, which has no RETURNING,
-/// reads both rows back). A refusal leaves the caller's transaction usable. A cancelled call
+/// PostgreSQL and MariaDB: one statement. SQLite: two in a transaction of its own, one in the
+/// caller's. MySQL: three in a transaction of its own, or in a savepoint of the caller's. One more
+/// if the address is taken. A refusal leaves the caller's transaction usable. A cancelled call
 /// leaves both rows or none.
+/// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///

@@ -10,7 +10,7 @@
 //! | `reset [--force]` | rolls everything back |
 //! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
 //! | `verify` | says what in the live schema the library's promises cannot rest on, and what is pending |
-//! | `audit` | counts users, hosts, and users without a guest |
+//! | `audit` | counts users, hosts, and users without a guest; names users with another spelling of an address |
 //! | `backfill-guests` | gives every user without a guest one |
 //!
 //! `--database-url` (or `DATABASE_URL`) says which database, `--entity-dir` (or

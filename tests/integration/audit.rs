@@ -1,7 +1,7 @@
 //! A database that already has users.
 
-use guesthouse::{Audit, audit, backfill_guests};
-use sea_orm::TransactionTrait;
+use guesthouse::{Audit, EmailAudit, audit, audit_emails, backfill_guests, user};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, TransactionTrait};
 
 use crate::support::{Backend as On, TestDb as Db};
 
@@ -20,6 +20,35 @@ async fn raw_users(db: &Db, count: usize) {
         ),
     };
     db.execute(&sql).await;
+}
+
+on_each_backend! {
+    /// Addresses as an earlier version, or another program, has stored them.
+    async fn addresses_in_another_spelling_are_found(db: TestDb) {
+        db.user("ada").await;
+        let mut ids = Vec::new();
+        for address in [
+            "ada@b\u{fc}cher.example",
+            "ada@xn--bcher-kva.example",
+            "\"ada\"@b\u{fc}cher.example",
+            "bob@xn--bcher-kva.example",
+            "a\u{3164}da@example.com",
+        ] {
+            let raw = user::ActiveModel { email: Set(address.into()), ..Default::default() };
+            ids.push(raw.insert(&db.pool).await.unwrap().id);
+        }
+        let before = db.rows().await;
+
+        let found = audit_emails(&db.pool).await.unwrap();
+
+        let expected = EmailAudit {
+            malformed: vec![ids[4]],
+            to_rewrite: ids[1..4].to_vec(),
+            collisions: vec![ids[..3].to_vec()],
+        };
+        assert_eq!(found, expected);
+        assert_eq!(db.rows().await, before);
+    }
 }
 
 on_each_backend! {

@@ -1,6 +1,8 @@
 //! The library's questions and repairs: `verify`, `audit` and `backfill-guests`.
 
-use guesthouse::{Audit, SchemaError, audit, backfill_guests, verify_schema};
+use guesthouse::{
+    Audit, EmailAudit, SchemaError, audit, audit_emails, backfill_guests, verify_schema,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use sea_orm_migration::{
     MigratorTrait,
@@ -40,6 +42,21 @@ pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> 
     say(&format!("users                {users}"));
     say(&format!("hosts                {hosts}"));
     say(&format!("users without guest  {users_without_guest}"));
+    let EmailAudit {
+        malformed,
+        to_rewrite,
+        collisions,
+    } = audit_emails(db).await?;
+    for user_id in malformed {
+        say(&format!("address malformed    {user_id}"));
+    }
+    for user_id in to_rewrite {
+        say(&format!("address to rewrite   {user_id}"));
+    }
+    for users in collisions {
+        let users: Vec<_> = users.iter().map(ToString::to_string).collect();
+        say(&format!("one mailbox          {}", users.join(" ")));
+    }
     Ok(())
 }
 
