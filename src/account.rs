@@ -190,14 +190,17 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
         .await
         .map_err(Error::of_read)?;
     let key = user_id.into();
-    let _turn = turn(db).await?;
+    let turn = turn(db).await?;
     if looks_first(db) {
         refused(db, user_id, &email, Look::Plain).await?;
     }
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
         last_clash = match update::<user::Entity, C>(db, &key, &change).await {
-            Ok(Some(user)) => return saved(db, user).await,
+            Ok(Some(user)) => {
+                drop(turn);
+                return saved(db, user).await;
+            }
             Ok(None) => None,
             Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => Some(clash),
             Err(source) => return Err(Error::of_write::<C>(source)),

@@ -136,13 +136,14 @@ where
     if let Value::Uuid(Some(user_id)) = owner {
         span.record("user_id", display(user_id));
     }
-    let _turn = turn(db).await?;
+    let turn = turn(db).await?;
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
         let attempt = onboard_once::<R, C>(db, &role, &owner).await;
         match attempt.map_err(Error::of_write::<C>)? {
             Attempt::New(model) => {
                 span.record("outcome", "new");
+                drop(turn);
                 return R::ActiveModel::after_save(model, db, true)
                     .await
                     .map(Onboarding::New)

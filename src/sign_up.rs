@@ -204,7 +204,7 @@ async fn insert_or<C: ConnectionTrait + TransactionTrait>(
         return Err(Error::of_read(DbErr::AttrNotSet("id".into())));
     };
     let id = (keys == MayClash::EmailOrId).then_some(*id);
-    let _turn = turn(db).await?;
+    let turn = turn(db).await?;
     if looks_first(db) {
         let found = in_the_way(db, id, email, Look::Plain).await;
         let found = found.map_err(Error::of_read)?;
@@ -215,7 +215,10 @@ async fn insert_or<C: ConnectionTrait + TransactionTrait>(
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
         match insert_both::<user::Entity, _>(db, user, guest, keys).await {
-            Ok(Some((user, guest))) => return saved(db, user, guest).await,
+            Ok(Some((user, guest))) => {
+                drop(turn);
+                return saved(db, user, guest).await;
+            }
             Ok(None) => {}
             Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => {
                 last_clash = Some(clash);

@@ -11,7 +11,6 @@ pub(crate) mod offboard;
 pub(crate) mod onboard;
 pub(crate) mod onboard_all;
 mod parts;
-#[cfg(feature = "mysql")]
 mod queue;
 mod raised;
 pub(crate) mod rows;

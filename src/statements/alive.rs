@@ -6,7 +6,8 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
-#[cfg(feature = "mysql")]
+use tokio::sync::OwnedMutexGuard;
+
 use super::queue;
 use crate::{
     error::{Error, code, database_error},
@@ -14,29 +15,37 @@ use crate::{
 };
 
 /// The turn of a call that writes. It ends when this is dropped.
-pub(crate) struct Turn {
-    #[cfg(feature = "mysql")]
-    _turn: Option<tokio::sync::OwnedMutexGuard<()>>,
-}
+///
+/// Hooks run outside it: what they call on the same transaction waits for a turn, too.
+pub(crate) type Turn = Option<OwnedMutexGuard<()>>;
 
 /// Begins a call that writes, unless the database has ended the transaction of the caller.
 ///
-/// On MariaDB/MySQL a call in a transaction takes several statements, and waits here until no other
-/// task on that transaction is between two of them.
+/// A call in a transaction may take several statements. It waits here until no other task on that
+/// transaction is between two of its own.
 pub(crate) async fn turn<C: ConnectionTrait>(db: &C) -> Result<Turn, Error> {
-    let turn = Turn {
-        #[cfg(feature = "mysql")]
-        _turn: match db.get_database_backend() {
-            DbBackend::MySql if Scope::of::<C>() != Scope::Autocommit => {
-                Some(queue::of_calls(db).lock_owned().await)
-            }
-            _ => None,
-        },
+    let takes_turns = match Scope::of::<C>() {
+        Scope::Transaction => true,
+        Scope::Unknown => db.get_database_backend() == DbBackend::MySql,
+        Scope::Autocommit => false,
+    };
+    let turn = match takes_turns {
+        true => Some(queue::of_calls(db).lock_owned().await),
+        false => None,
     };
     match is_over(db).await {
         Ok(false) => Ok(turn),
         Ok(true) => Err(Error::over()),
         Err(source) => Err(Error::of_read(source)),
+    }
+}
+
+/// The turn of a call on a transaction of a type that is not SeaORM's, for which [`turn`] takes none.
+#[cfg(feature = "postgres")]
+pub(super) async fn turn_on_unknown<C: ConnectionTrait>(db: &C) -> Turn {
+    match Scope::of::<C>() {
+        Scope::Unknown => Some(queue::of_calls(db).lock_owned().await),
+        Scope::Autocommit | Scope::Transaction => None,
     }
 }
 

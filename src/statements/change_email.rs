@@ -80,10 +80,12 @@ where
     use sea_orm::IdenStatic;
 
     use super::{
+        alive::turn_on_unknown,
         block::postgres,
         parts::{quoted, table_name},
     };
 
+    let _turn = turn_on_unknown(db).await;
     let backend = DbBackend::Postgres;
     let table = table_name::<U>(backend);
     let key_column = quoted(backend, &owner_key::<U::Guest>().to_string());

@@ -86,12 +86,14 @@ where
     use sea_orm::IdenStatic;
 
     use super::{
+        alive::turn_on_unknown,
         block::postgres,
         parts::{quoted, table_name},
     };
 
     const VERSION: &str = "guesthouse_version";
 
+    let _turn = turn_on_unknown(db).await;
     let statement = Text::of::<R>("role with its version", DbBackend::Postgres)
         .bind(owner.clone())
         .or_build(|backend| {
