@@ -278,7 +278,7 @@ async fn take_in(
             user_ids.extend(users.iter().map(|user| user.id));
         }
         let onboardings = become_hosts(txn, &user_ids).await?;
-        Ok((created, onboardings.new.len()))
+        Ok::<_, GuesthouseError>((created, onboardings.new.len()))
     })
     .await?;
 

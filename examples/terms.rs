@@ -62,11 +62,7 @@ async fn accepted_version(txn: &DatabaseTransaction, user_id: Uuid) -> Result<Op
     if txn.get_database_backend() != DbBackend::Sqlite {
         find = find.lock_exclusive();
     }
-    let row = find
-        .one(txn)
-        .await
-        .map_err(|source| Error::Database { source })?;
-    Ok(row.map(|row| row.version))
+    Ok(find.one(txn).await?.map(|row| row.version))
 }
 
 #[tokio::main]

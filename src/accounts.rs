@@ -1,13 +1,18 @@
 //! Accounts page by page.
 
-use sea_orm::ConnectionTrait;
+use std::any::TypeId;
+
+use sea_orm::{ConnectionTrait, Related};
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
 use crate::{
     account::Account,
     error::Error,
-    statements::accounts::{self, Filter},
+    guest, host,
+    role::Role,
+    statements::accounts::{self, Filter, RoleOfUser},
+    user,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -84,7 +89,7 @@ impl Accounts {
         Self::which(Filter::Hosts)
     }
 
-    /// Accounts of users who are no hosts.
+    /// Accounts of users who are not hosts.
     pub fn without_host() -> Self {
         Self::which(Filter::WithoutHost)
     }
@@ -92,6 +97,42 @@ impl Accounts {
     /// Accounts of users without a guest: rows that [`sign_up`](crate::sign_up) did not make.
     pub fn without_guest() -> Self {
         Self::which(Filter::WithoutGuest)
+    }
+
+    /// Accounts of users who have this role.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Accounts, host};
+    ///
+    /// assert_eq!(Accounts::with::<host::Entity>(), Accounts::hosts());
+    /// assert_eq!(Accounts::without::<host::Entity>(), Accounts::without_host());
+    /// ```
+    pub fn with<R>() -> Self
+    where
+        R: Role<Owner = user::Entity> + Related<user::Entity>,
+    {
+        Self::which(if TypeId::of::<R>() == TypeId::of::<host::Entity>() {
+            Filter::Hosts
+        } else {
+            Filter::With(RoleOfUser::new::<R>())
+        })
+    }
+
+    /// Accounts of users who do not have this role.
+    pub fn without<R>() -> Self
+    where
+        R: Role<Owner = user::Entity> + Related<user::Entity>,
+    {
+        let role = TypeId::of::<R>();
+        Self::which(if role == TypeId::of::<host::Entity>() {
+            Filter::WithoutHost
+        } else if role == TypeId::of::<guest::Entity>() {
+            Filter::WithoutGuest
+        } else {
+            Filter::Without(RoleOfUser::new::<R>())
+        })
     }
 
     fn which(filter: Filter) -> Self {

@@ -157,7 +157,7 @@ impl Error {
     /// What stood in the way was gone as often as it was looked for.
     pub(crate) fn came_and_went() -> Self {
         Self::Contention {
-            source: DbErr::Custom("what stood in the way was gone again each time".into()),
+            source: DbErr::Custom(code::CAME_AND_WENT.into()),
         }
     }
 
@@ -183,6 +183,17 @@ impl Error {
             | Self::Aborted { source }
             | Self::Database { source } => Some(source),
         }
+    }
+}
+
+/// What an error of the app's own statement means, so that `?` turns it into contention, an aborted
+/// transaction or a failure of the database.
+///
+/// Never [`Error::OutcomeUnknown`]: the error does not say whether the statement was a write outside
+/// a transaction.
+impl From<DbErr> for Error {
+    fn from(source: DbErr) -> Self {
+        Self::of_read(source)
     }
 }
 

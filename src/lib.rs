@@ -40,8 +40,8 @@ pub use describe::{
 pub use email::{Email, InvalidEmail};
 pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
-pub use onboarding::{Onboarding, become_host, onboard, stop_hosting};
-pub use retry::{retry, transaction};
+pub use onboarding::{Onboarding, become_host, offboard, onboard, stop_hosting};
+pub use retry::{retry, transaction, transaction_with};
 pub use role::{OwnerId, Role, SignUp};
 pub use schema::{Difference, SchemaError, verify_schema};
 pub use sign_up::{sign_up, sign_up_with_id};

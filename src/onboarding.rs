@@ -1,10 +1,12 @@
-//! Giving a user a role, once; becoming a host and ceasing to be one.
+//! Giving an owner a role, once, and taking it away; becoming a host and ceasing to be one.
 
 use std::any::TypeId;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityName,
-    IdenStatic, Related, TransactionTrait, Value,
+    ActiveModelBehavior, ActiveModelTrait,
+    ActiveValue::Set,
+    ConnectionTrait, DbErr, EntityName, IdenStatic, Related, TransactionTrait, Value,
+    sea_query::{IntoValueTuple, ValueTuple},
 };
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     error::{Error, Violation},
     host,
-    role::Role,
+    role::{OwnerId, Role},
     statements::{
         alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
@@ -22,7 +24,7 @@ use crate::{
     user,
 };
 
-/// How often [`onboard`] looks again when the row that stood in its way is gone.
+/// How often a call looks again when the row that stood in its way is gone.
 const ATTEMPTS: usize = 3;
 
 /// Whether an onboarding made the row or found it.
@@ -110,7 +112,7 @@ impl<M> Onboarding<M> {
 #[instrument(
     level = "debug",
     skip_all,
-    fields(role = R::default().table_name(), user_id, outcome),
+    fields(role = R::default().table_name(), owner_id, outcome),
     err(level = "debug")
 )]
 pub async fn onboard<R>(
@@ -132,10 +134,8 @@ where
 {
     let role = role.before_save(db, true).await.map_err(Error::of_read)?;
     let owner = owner_of::<R>(&role)?;
+    record_owner(&owner);
     let span = Span::current();
-    if let Value::Uuid(Some(user_id)) = owner {
-        span.record("user_id", display(user_id));
-    }
     let turn = turn(db).await?;
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
@@ -259,26 +259,121 @@ pub async fn become_host(
     onboard::<host::Entity>(db, role).await
 }
 
-/// Ends the user's hosting and gives back the host that was deleted, `None` if there was none, be
-/// it that the user was no host or that there is no such user.
+/// Takes a role from its owner and returns the row that was deleted; `None` if there was none, be it
+/// that the owner did not have the role or that there is no such owner.
 ///
 /// # Errors
 ///
-/// - [`Error::StillReferenced`]: another table has rows of this host.
+/// - [`Error::StillReferenced`]: another table has rows that refer to this one.
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
-///   for [`onboard`]. After an unknown outcome call again: `None` says that the first call did it.
+///   for [`onboard`]. After an unknown outcome call again: `None` shows that the first call did it.
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement, and a SELECT if there is no host; MariaDB/MySQL: a SELECT, and
-/// one more if there is a host. In the caller's transaction, which a refusal leaves usable:
-/// PostgreSQL a SELECT, and three more if there is a host.
+/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; MariaDB/MySQL: a SELECT, and
+/// one more if there is a row. In the caller's transaction, which a refusal leaves usable:
+/// PostgreSQL a SELECT, and three more if there is a row.
 /// In it SQLite and MariaDB/MySQL send one more, to see that it is not over,
 /// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// Of any number of callers exactly one gets the host, the others `None`.
+/// Of any number of callers exactly one gets the row, the others `None`.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{become_host, host, offboard, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+/// let host = become_host(&db, ada.id).await?.into_model();
+///
+/// assert_eq!(offboard::<host::Entity>(&db, ada.id).await?, Some(host));
+/// assert_eq!(offboard::<host::Entity>(&db, ada.id).await?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(
+    level = "debug",
+    skip_all,
+    fields(role = R::default().table_name(), owner_id, found),
+    err(level = "debug")
+)]
+pub async fn offboard<R>(
+    db: &impl ConnectionTrait,
+    owner: OwnerId<R>,
+) -> Result<Option<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    offboard_on::<R, _>(db, &key_of::<R>(owner)?).await
+}
+
+async fn offboard_on<R, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Option<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    record_owner(owner);
+    let _turn = turn(db).await?;
+    for _ in 0..ATTEMPTS {
+        let deleted = delete_role::<R, C>(db, owner).await;
+        let found = match deleted.map_err(Error::of_delete::<C>)? {
+            Deleted::Row(model) => Some(model),
+            Deleted::Nothing => None,
+            Deleted::Changed => continue,
+        };
+        Span::current().record("found", found.is_some());
+        return Ok(found);
+    }
+    Err(match leaves_rows_out::<R>(db, &[]).await {
+        Ok(true) => Error::left_out(R::default().table_name()),
+        Ok(false) => Error::came_and_went(),
+        Err(source) => Error::of_read(source),
+    })
+}
+
+/// The one value of an owner's key.
+fn key_of<R: Role>(owner: OwnerId<R>) -> Result<Value, Error>
+where
+    R: Related<R::Owner>,
+{
+    let ValueTuple::One(key) = owner.into_value_tuple() else {
+        let table = R::Owner::default().table_name();
+        return Err(Error::of_read(DbErr::Type(format!(
+            "the primary key of {table} has several columns"
+        ))));
+    };
+    Ok(key)
+}
+
+/// Ids of other types may be personal.
+fn record_owner(owner: &Value) {
+    if let Value::Uuid(Some(owner_id)) = owner {
+        Span::current().record("owner_id", display(owner_id));
+    }
+}
+
+/// Ends the user's hosting: [`offboard`] for the role this library is named after. Returns the host
+/// that was deleted, `None` if there was none.
+///
+/// # Errors
+///
+/// Those of [`offboard`].
+///
+/// # Transactions
+///
+/// Those of [`offboard`].
+///
+/// # Concurrency
+///
+/// As [`offboard`]: of any number of callers exactly one gets the host.
 ///
 /// # Examples
 ///
@@ -297,32 +392,9 @@ pub async fn become_host(
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, fields(%user_id, found), err(level = "debug"))]
 pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
 ) -> Result<Option<host::Model>, Error> {
-    let host = offboard::<host::Entity, C>(db, &user_id.into()).await?;
-    Span::current().record("found", host.is_some());
-    Ok(host)
-}
-
-async fn offboard<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<Option<R::Model>, Error>
-where
-    R: Role + Related<R::Owner>,
-{
-    let _turn = turn(db).await?;
-    for _ in 0..ATTEMPTS {
-        let deleted = delete_role::<R, C>(db, owner).await;
-        match deleted.map_err(Error::of_delete::<C>)? {
-            Deleted::Row(model) => return Ok(Some(model)),
-            Deleted::Nothing => return Ok(None),
-            Deleted::Changed => {}
-        }
-    }
-    Err(match leaves_rows_out::<R>(db, &[]).await {
-        Ok(true) => Error::left_out(R::default().table_name()),
-        Ok(false) => Error::came_and_went(),
-        Err(source) => Error::of_read(source),
-    })
+    offboard::<host::Entity>(db, user_id).await
 }

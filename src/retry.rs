@@ -1,10 +1,10 @@
 //! Trying again after contention, and after nothing else.
 
-use std::{future::Future, time::Duration};
+use std::{error::Error as StdError, future::Future, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
@@ -20,8 +20,8 @@ fn policy() -> ExponentialBuilder {
         .with_jitter()
 }
 
-fn log_retry(error: &Error, pause: Duration) {
-    tracing::debug!(%error, ?pause, "contention: trying again");
+fn log_retry<E>(_: &E, pause: Duration) {
+    tracing::debug!(?pause, "contention: trying again");
 }
 
 /// Calls `call` until it ends in something other than [`Error::Contention`], at most eight times.
@@ -69,6 +69,11 @@ where
 /// the write lock at once (`BEGIN IMMEDIATE`), since a transaction that reads first cannot wait for
 /// it later.
 ///
+/// `E` is this library's [`Error`] or an error type of the app's own that is made from it, such as
+/// an enum of `thiserror` with a variant `#[from] guesthouse::Error`. Contention is found wherever
+/// it is among the [sources](std::error::Error::source) of an error, also as a `DbErr` of the app's
+/// own statements: a deadlock there is tried again like one here.
+///
 /// # Errors
 ///
 /// - What `work` returned last.
@@ -77,6 +82,8 @@ where
 /// - [`Error::Aborted`] on PostgreSQL if `work` passed over an error that had ended the
 ///   transaction: PostgreSQL would answer the `COMMIT` of it with success and keep nothing.
 /// - [`Error::Database`] for anything else.
+///
+/// Those of this library come as `E`.
 ///
 /// # Transactions
 ///
@@ -106,19 +113,87 @@ where
 /// # Ok(())
 /// # }
 /// ```
-pub async fn transaction<T>(
+pub async fn transaction<T, E>(
     db: &DatabaseConnection,
-    work: impl AsyncFn(&DatabaseTransaction) -> Result<T, Error>,
-) -> Result<T, Error> {
+    work: impl AsyncFn(&DatabaseTransaction) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: StdError + From<Error> + 'static,
+{
+    transaction_with(db, TransactionOptions::default(), work).await
+}
+
+/// As [`transaction`], with an isolation level, an access mode or SQLite's way to begin, which is
+/// [`Immediate`](SqliteTransactionMode::Immediate) unless `options` give another.
+///
+/// # Errors
+///
+/// Those of [`transaction`].
+///
+/// # Transactions
+///
+/// Those of [`transaction`].
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Account, Error, become_host, retry, sign_up};
+/// use sea_orm::{DbErr, IsolationLevel, TransactionOptions};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum AppError {
+///     #[error("only guests of an account become hosts")]
+///     NotAGuest,
+///     #[error(transparent)]
+///     Guesthouse(#[from] Error),
+///     #[error(transparent)]
+///     Database(#[from] DbErr),
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+///
+/// let serializable = TransactionOptions {
+///     isolation_level: Some(IsolationLevel::Serializable),
+///     ..Default::default()
+/// };
+/// let host = retry::transaction_with(&db, serializable, async |txn| {
+///     match Account::find(txn, ada.id).await? {
+///         Some(Account { guest: Some(_), .. }) => Ok(become_host(txn, ada.id).await?),
+///         _ => Err(AppError::NotAGuest),
+///     }
+/// })
+/// .await?;
+/// assert!(host.is_new());
+/// # Ok(())
+/// # }
+/// ```
+pub async fn transaction_with<T, E>(
+    db: &DatabaseConnection,
+    options: TransactionOptions,
+    work: impl AsyncFn(&DatabaseTransaction) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: StdError + From<Error> + 'static,
+{
+    let options = TransactionOptions {
+        sqlite_transaction_mode: options
+            .sqlite_transaction_mode
+            .or(Some(SqliteTransactionMode::Immediate)),
+        ..options
+    };
     let attempt = || async {
-        let txn = begin_to_write(db).await?;
+        let txn = begin(db, options).await?;
         match work(&txn).await {
-            Ok(done) => commit(txn).await.map(|()| done),
+            Ok(done) => Ok(commit(txn).await.map(|()| done)?),
             Err(error) => {
                 // The database may have ended the transaction already: that error stays.
                 let undone = txn.rollback().await;
                 match undone {
-                    Err(source) if error.is_refusal() => Err(Error::of_read(source)),
+                    Err(source) if !has_failed(&error) => Err(Error::of_read(source).into()),
                     _ => Err(error),
                 }
             }
@@ -126,23 +201,49 @@ pub async fn transaction<T>(
     };
     attempt
         .retry(policy())
-        .when(Error::is_retryable)
+        .when(is_contention)
         .notify(log_retry)
         .await
+}
+
+/// Whether contention is what the error comes from.
+fn is_contention(error: &(impl StdError + 'static)) -> bool {
+    originally(error).is_some_and(|error| error.is_retryable())
+}
+
+/// Whether the error comes from a failure of the database, not from a refusal or from the app.
+fn has_failed(error: &(impl StdError + 'static)) -> bool {
+    originally(error).is_some_and(|error| !error.is_refusal())
+}
+
+/// The error of this library or of SeaORM that an error is, or comes from.
+fn originally(error: &(impl StdError + 'static)) -> Option<Error> {
+    let mut source: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return Some(error.clone());
+        }
+        if let Some(error) = error.downcast_ref::<DbErr>() {
+            return Some(Error::from(error.clone()));
+        }
+        // What a transparent error shows of a `DbErr`.
+        if let Some(error) = error.downcast_ref::<RuntimeErr>() {
+            return Some(Error::from(DbErr::Query(error.clone())));
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// Begins in a task of its own, which comes to its end and rolls back by itself if the caller goes:
 /// sqlx counts a transaction only after the server has answered, and would give the connection back
 /// to the pool inside one.
-async fn begin_to_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
+async fn begin(
+    db: &DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction, Error> {
     let db = db.clone();
-    let beginning = tokio::spawn(async move {
-        db.begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        })
-        .await
-    });
+    let beginning = tokio::spawn(async move { db.begin_with_options(options).await });
     let begun = beginning.await.unwrap_or_else(|stopped| {
         Err(DbErr::Custom(format!(
             "the runtime is shutting down: {stopped}"

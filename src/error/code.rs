@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+/// What this library says itself of contention that no database has reported.
+pub(super) const CAME_AND_WENT: &str = "what stood in the way was gone again each time";
+
 /// What a failure means for what was attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -23,6 +26,9 @@ pub(super) enum Class {
 
 impl Class {
     pub(super) fn of(error: &DbErr) -> Self {
+        if matches!(error, DbErr::Custom(said) if said == CAME_AND_WENT) {
+            return Self::Contention;
+        }
         let class = match driver_error(error) {
             Some(sqlx::Error::Database(_)) if is_stale_statement(error) => Self::Contention,
             Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),

@@ -1,8 +1,10 @@
 //! Reading users with guest and host: one SELECT with two LEFT JOINs.
 
+use std::{any::TypeId, fmt};
+
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, Order, QueryResult,
-    Statement,
+    Related, Statement,
     sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -13,7 +15,7 @@ use super::{
     send::look,
     text::Text,
 };
-use crate::{guest, host, user};
+use crate::{guest, host, role::Role, user};
 
 /// What a row of the SELECT holds.
 pub(crate) type Row = (user::Model, Option<guest::Model>, Option<host::Model>);
@@ -75,6 +77,43 @@ pub(crate) enum Filter {
     Hosts,
     WithoutHost,
     WithoutGuest,
+    With(RoleOfUser),
+    Without(RoleOfUser),
+}
+
+/// A role that is not joined.
+#[derive(Clone, Copy)]
+pub(crate) struct RoleOfUser {
+    entity: TypeId,
+    table: &'static str,
+    of_user: fn() -> SelectStatement,
+}
+
+impl RoleOfUser {
+    pub(crate) fn new<R>() -> Self
+    where
+        R: Role<Owner = user::Entity> + Related<user::Entity>,
+    {
+        Self {
+            entity: TypeId::of::<R>(),
+            table: R::default().table_name(),
+            of_user: || of_user::<R>(R::owner_id()),
+        }
+    }
+}
+
+impl PartialEq for RoleOfUser {
+    fn eq(&self, other: &Self) -> bool {
+        self.entity == other.entity
+    }
+}
+
+impl Eq for RoleOfUser {}
+
+impl fmt::Debug for RoleOfUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.table)
+    }
 }
 
 impl Filter {
@@ -85,6 +124,7 @@ impl Filter {
             Self::Hosts => Some(host::Column::Id.is_not_null()),
             Self::WithoutHost => Some(host::Column::Id.is_null()),
             Self::WithoutGuest => Some(guest::Column::Id.is_null()),
+            Self::With(_) | Self::Without(_) => self.alone(),
         }
     }
 
@@ -96,6 +136,8 @@ impl Filter {
             Self::Hosts => Some(has(of_user::<host::Entity>(host::Column::UserId))),
             Self::WithoutHost => Some(has(of_user::<host::Entity>(host::Column::UserId)).not()),
             Self::WithoutGuest => Some(has(of_user::<guest::Entity>(guest::Column::UserId)).not()),
+            Self::With(role) => Some(has((role.of_user)())),
+            Self::Without(role) => Some(has((role.of_user)()).not()),
         }
     }
 }
@@ -105,7 +147,7 @@ fn of_user<R: EntityTrait>(user_id: R::Column) -> SelectStatement {
     let mut select = Query::select();
     select
         .expr(Expr::val(1))
-        .from(R::default())
+        .from(R::default().table_ref())
         .and_where(of_user);
     select
 }

@@ -379,9 +379,11 @@ fn a_full_disk_keeps_all_or_nothing() {
                 pool.execute_unprepared(full).await.unwrap();
 
                 let kept = if retried {
-                    transaction(&pool, async |txn| Ok(fill_the_disk(txn, in_bulk).await))
-                        .await
-                        .unwrap_or_default()
+                    transaction(&pool, async |txn| {
+                        Ok::<_, Error>(fill_the_disk(txn, in_bulk).await)
+                    })
+                    .await
+                    .unwrap_or_default()
                 } else {
                     let txn = pool.begin().await.unwrap();
                     let acknowledged = fill_the_disk(&txn, in_bulk).await;
@@ -504,7 +506,7 @@ fn a_table_altered_meanwhile_is_tried_again() {
                 }
                 if reads_a_page {
                     let page = Accounts::all().fetch(txn).await?;
-                    Ok(page.accounts)
+                    Ok::<_, Error>(page.accounts)
                 } else {
                     let account = Account::find(txn, ada.user_id).await?;
                     Ok(account.into_iter().collect())

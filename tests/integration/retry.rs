@@ -5,8 +5,13 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use guesthouse::{Account, Accounts, Error, become_host, retry, sign_up, transaction};
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use guesthouse::{
+    Account, Accounts, Error, become_host, retry, sign_up, transaction, transaction_with,
+};
+use sea_orm::{
+    ConnectionTrait, DbErr, IsolationLevel, Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::support::{Backend as On, email};
@@ -117,7 +122,7 @@ on_each_backend! {
         let account = transaction(&db.pool, async |txn| {
             let account = sign_up(txn, email("ada")).await?;
             fails(3, &calls)?;
-            Ok(account)
+            Ok::<_, Error>(account)
         })
         .await
         .unwrap();
@@ -164,6 +169,42 @@ on_each_backend! {
         assert!(retry(|| become_host(&pool, ada.id)).await.unwrap().is_new());
     }
 
+    /// What the app made of it is returned, and nothing is kept.
+    async fn an_error_of_the_app_undoes_the_transaction(db: TestDb) {
+        let calls = AtomicUsize::new(0);
+        let outcome: Result<(), _> = transaction(&db.pool, async |txn| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            sign_up(txn, email("ada")).await?;
+            Err(AppError::TooYoung)
+        })
+        .await;
+        assert!(matches!(outcome, Err(AppError::TooYoung)), "{outcome:?}");
+        assert_eq!(calls.into_inner(), 1);
+        assert_eq!(db.rows().await.users.len(), 0);
+    }
+
+    /// Contention that the app's own error type hides as it is, or shows what it came from.
+    async fn contention_within_an_error_of_the_app_is_found(db: TestDb) {
+        let as_the_app_has_it: [fn(Error) -> AppError; 3] = [
+            AppError::Guesthouse,
+            AppError::Wrapped,
+            |error| AppError::Boxed(Box::new(AppError::Wrapped(error))),
+        ];
+        for (n, wrap) in as_the_app_has_it.into_iter().enumerate() {
+            let calls = AtomicUsize::new(0);
+            let made = transaction(&db.pool, async |txn| {
+                let account = sign_up(txn, email(&format!("user{n}"))).await?;
+                fails(2, &calls).map_err(wrap)?;
+                Ok::<_, AppError>(account)
+            })
+            .await
+            .unwrap();
+            assert_eq!(calls.into_inner(), 3);
+            assert_eq!(db.rows().await.users.len(), n + 1);
+            assert_eq!(Account::find(&db.pool, made.user.id).await.unwrap(), Some(made));
+        }
+    }
+
     /// Twenty transactions that read before they write, in tasks of their own. None may see what
     /// another one has half done, and all get through.
     async fn twenty_serializable_transactions_all_succeed(db: TestDb) {
@@ -204,6 +245,93 @@ on_each_backend! {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+enum AppError {
+    #[error("too young to host")]
+    TooYoung,
+    #[error(transparent)]
+    Guesthouse(#[from] Error),
+    #[error("the library has failed")]
+    Wrapped(#[source] Error),
+    #[error("something has failed")]
+    Boxed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// Somebody holds the row that the app's own statement wants in the first attempt.
+async fn a_lock_in_the_way_of_the_apps_own_statement(db: crate::support::TestDb) {
+    let ada = db.user("ada").await;
+    let wanted = "SELECT email FROM users FOR UPDATE";
+    let holding = db.pool.begin().await.unwrap();
+    holding.execute_unprepared(wanted).await.unwrap();
+    let holding = Mutex::new(Some(holding));
+    let pool = db.pool_of(1).await;
+    let do_not_wait = match db.backend {
+        On::Postgres => "SET LOCAL lock_timeout = '1ms'",
+        _ => "SET innodb_lock_wait_timeout = 0",
+    };
+    let calls = AtomicUsize::new(0);
+
+    let host = transaction(&pool, async |txn| {
+        txn.execute_unprepared(do_not_wait).await?;
+        if calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            let held = holding.lock().await.take();
+            held.expect("held until now").rollback().await?;
+        }
+        txn.execute_unprepared(wanted).await?;
+        Ok::<_, AppError>(become_host(txn, ada.id).await?)
+    })
+    .await
+    .unwrap();
+
+    assert!(host.is_new());
+    assert_eq!(calls.into_inner(), 2);
+    assert_eq!(db.rows().await.hosts, [host.into_model()]);
+}
+
+#[test]
+fn contention_of_the_apps_own_statement_runs_the_work_again_on_postgres() {
+    crate::support::run(On::Postgres, a_lock_in_the_way_of_the_apps_own_statement);
+}
+
+#[test]
+fn contention_of_the_apps_own_statement_runs_the_work_again_on_mariadb() {
+    crate::support::run(On::MariaDb, a_lock_in_the_way_of_the_apps_own_statement);
+}
+
+/// The level holds on every database that has levels, MariaDB among them.
+#[test]
+fn a_transaction_has_the_isolation_level_that_it_was_given() {
+    for (backend, ask) in [
+        (
+            On::Postgres,
+            "SELECT current_setting('transaction_isolation')",
+        ),
+        (
+            On::MariaDb,
+            "SELECT trx_isolation_level FROM information_schema.innodb_trx \
+             WHERE trx_mysql_thread_id = connection_id()",
+        ),
+    ] {
+        crate::support::run(backend, async move |db| {
+            let options = TransactionOptions {
+                isolation_level: Some(IsolationLevel::Serializable),
+                ..Default::default()
+            };
+            let level = transaction_with(&db.pool, options, async |txn| {
+                sign_up(txn, email("ada")).await?;
+                let ask = Statement::from_string(txn.get_database_backend(), ask);
+                let row = txn.query_one_raw(ask).await?.expect("a row");
+                Ok::<String, AppError>(row.try_get_by_index(0)?)
+            })
+            .await
+            .unwrap();
+            assert_eq!(level.to_lowercase(), "serializable");
+        });
+    }
+}
+
 /// PostgreSQL answers the COMMIT of a dead transaction with success; the caller is told the truth.
 #[test]
 fn an_error_passed_over_is_not_committed() {
@@ -211,7 +339,7 @@ fn an_error_passed_over_is_not_committed() {
         let outcome = transaction(&db.pool, async |txn| {
             let account = sign_up(txn, email("ada")).await?;
             let _ = txn.execute_unprepared("SELECT 1 / 0").await;
-            Ok(account)
+            Ok::<_, Error>(account)
         })
         .await;
         assert!(matches!(outcome, Err(Error::Aborted { .. })), "{outcome:?}");

@@ -76,8 +76,8 @@ on_each_backend! {
         let expected = [
             format!("sign_up{{user_id={ada}}}"),
             "the e-mail address is taken".to_owned(),
-            format!(r#"onboard{{role="hosts" user_id={ada} outcome="new"}}"#),
-            format!(r#"onboard{{role="hosts" user_id={ada} outcome="existing"}}"#),
+            format!(r#"onboard{{role="hosts" owner_id={ada} outcome="new"}}"#),
+            format!(r#"onboard{{role="hosts" owner_id={ada} outcome="existing"}}"#),
             format!("there is no user {}", Uuid::nil()),
             format!("find{{user_id={ada} found=true}}"),
             "find_by_email{found=true}".to_owned(),
@@ -85,7 +85,7 @@ on_each_backend! {
             "count{filter=Hosts}".to_owned(),
             format!("delete_user{{user_id={ada}}}"),
             format!("user {ada} is still a host"),
-            format!("stop_hosting{{user_id={ada} found=true}}"),
+            format!("offboard{{role=\"hosts\" owner_id={ada} found=true}}"),
             format!("change_email{{user_id={ada}}}"),
             "contention: trying again".to_owned(),
         ];
