@@ -1,10 +1,10 @@
 //! Many sign-ups or onboardings at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityName,
-    TransactionTrait, TryIntoModel,
+    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, ModelTrait, Related,
+    TransactionTrait, Value, sea_query::ValueType,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
@@ -14,13 +14,15 @@ use crate::{
     email::Email,
     error::Error,
     guest, host,
+    onboarding::owner_of,
+    role::{OwnerId, Role},
     scope::Scope,
     statements::{
         alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        key::Key,
         onboard_all,
-        rows::{OfUser, Rows},
-        sign_up_all,
+        sign_up_all::{self, Pairs},
     },
     user,
 };
@@ -38,15 +40,26 @@ pub struct SignUps {
     pub taken: Vec<Email>,
 }
 
-/// What [`become_hosts`] did. Each id of the input is in one list, once, in the order of the input.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Onboardings {
-    /// The hosts made.
-    pub new: Vec<host::Model>,
-    /// The hosts that were there already.
-    pub existing: Vec<host::Model>,
-    /// Ids that no user has.
-    pub unknown: Vec<Uuid>,
+/// What [`onboard_all`] or [`become_hosts`] did. Each owner of the input is in one list, once, in the
+/// order of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Onboardings<M = host::Model, K = Uuid> {
+    /// The rows made.
+    pub new: Vec<M>,
+    /// The rows that were there already.
+    pub existing: Vec<M>,
+    /// Keys that no owner has.
+    pub unknown: Vec<K>,
+}
+
+impl<M, K> Default for Onboardings<M, K> {
+    fn default() -> Self {
+        Self {
+            new: Vec::new(),
+            existing: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
 }
 
 /// Signs up any number of people: a user and a guest for every address that is free.
@@ -112,9 +125,7 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 
     let mut pairs = Vec::with_capacity(sorted.len());
     for email in sorted {
-        let user = new_user(db, email).await.map_err(Error::of_read)?;
-        let guest = guest::Model::new(db, user.id).await;
-        pairs.push((user, guest.map_err(Error::of_read)?));
+        pairs.push(new_pair(db, email).await.map_err(Error::of_read)?);
     }
     let mut created = sign_up_rows(db, &pairs).await?;
 
@@ -132,12 +143,28 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     Ok(SignUps { created, taken })
 }
 
+type Pair = (user::ActiveModel, guest::ActiveModel);
+
+async fn new_pair(db: &impl ConnectionTrait, email: &str) -> Result<Pair, DbErr> {
+    let user = user::ActiveModel {
+        email: Set(email.to_owned()),
+        ..Default::default()
+    };
+    let user = user.before_save(db, true).await?;
+    let guest = guest::ActiveModel {
+        user_id: user.id.clone(),
+        ..Default::default()
+    };
+    let guest = guest.before_save(db, true).await?;
+    Ok((user, guest))
+}
+
 /// The accounts made. An address that is neither free nor another user's is tried again.
 async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
     db: &C,
-    pairs: &[(user::Model, guest::Model)],
+    pairs: &[Pair],
 ) -> Result<Vec<Account>, Error> {
-    let _turn = turn(db).await?;
+    let turn = turn(db).await?;
     let backend = db.get_database_backend();
     let scope = Scope::of::<C>();
     let mut last = None;
@@ -145,7 +172,7 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
         let mut taken = HashSet::new();
         // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
         if backend == DbBackend::MySql {
-            let all = Rows::users(pairs.iter().map(|(user, _)| user));
+            let all = Pairs::<user::Entity>::new(pairs.iter()).map_err(Error::of_read)?;
             let locking = attempt > 0 && scope != Scope::Autocommit;
             let found = sign_up_all::taken(db, &all, locking).await;
             taken = found.map_err(Error::of_read)?;
@@ -153,14 +180,14 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
                 return Ok(Vec::new());
             }
         }
-        let free = pairs
-            .iter()
-            .filter(|(user, _)| !taken.contains(&user.email));
-        let users = Rows::users(free.clone().map(|(user, _)| user));
-        let guests = Rows::guests(free.map(|(_, guest)| guest));
-        let made = sign_up_all::insert(db, &users, &guests).await;
+        let is_free = |(user, _): &&Pair| !taken.contains(user.email.as_ref());
+        let free = Pairs::<user::Entity>::new(pairs.iter().filter(is_free));
+        let made = sign_up_all::insert(db, &free.map_err(Error::of_read)?).await;
         let refusal = match made {
-            Ok(made) => return saved(db, made).await,
+            Ok(made) => {
+                drop(turn);
+                return saved(db, made).await;
+            }
             Err(refusal) => refusal,
         };
         let contended = sign_up_all::is_unexplained(&refusal)
@@ -195,37 +222,126 @@ async fn saved(
     let mut accounts = Vec::with_capacity(made.len());
     for (user, guest) in made {
         let user = user::ActiveModel::after_save(user, db, true).await;
+        let guest = guest::ActiveModel::after_save(guest, db, true).await;
         accounts.push(Account {
             user: user.map_err(Error::of_read)?,
-            guest: Some(guest.saved(db).await.map_err(Error::of_read)?),
+            guest: Some(guest.map_err(Error::of_read)?),
             host: None,
         });
     }
     Ok(accounts)
 }
 
-/// Makes hosts of any number of users.
+/// Gives any number of owners a role, once each.
 ///
-/// An existing host and an unknown id are reported, not errors. If anything fails, nothing is made.
+/// A row that is there already and an owner who does not exist are reported, not errors. If anything
+/// fails, nothing is made. Of several rows for one owner the first counts. All rows set the same
+/// columns; a column that none of them sets is left to the database.
+///
+/// `ActiveModelBehavior::before_save` runs once for each owner, `after_save` for each new row.
 ///
 /// # Errors
 ///
-/// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
-/// for [`become_host`](crate::become_host).
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] as for
+///   [`onboard`](crate::onboard).
+/// - [`Error::Database`]: anything else, among it a clash on a key other than that of the owner, rows
+///   that set different columns, an unset owner, and errors of the hooks.
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement for any number of ids, and one more if some of them are hosts
-/// already or unknown (PostgreSQL outside a transaction: two more). MariaDB two, one of them if there
-/// is nobody to make a host of (MySQL: three), and one more above a megabyte to learn
-/// `max_allowed_packet`, beyond which it refuses. None for no id.
+/// PostgreSQL and SQLite: one statement for any number of rows, and one more if some of the owners
+/// have the role already or do not exist (PostgreSQL outside a transaction: two more). MariaDB two, one
+/// of them if there is nobody to give the role to (MySQL: three), and one more above a megabyte to
+/// learn `max_allowed_packet`, beyond which it refuses. None for no row.
 /// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
 /// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// The unique index on `user_id` judges. The ids are taken in sorted order, so that two callers do
-/// not wait for each other crosswise.
+/// The unique index on the foreign key judges. The owners are taken in sorted order, so that two
+/// callers do not wait for each other crosswise.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{host, onboard_all, sign_up};
+/// use sea_orm::ActiveValue::Set;
+/// use uuid::Uuid;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+///
+/// let rows = [ada.id, Uuid::nil()].map(|user_id| host::ActiveModel {
+///     user_id: Set(user_id),
+///     ..Default::default()
+/// });
+/// let onboardings = onboard_all::<host::Entity>(&db, rows.to_vec()).await?;
+/// assert_eq!(onboardings.new[0].user_id, ada.id);
+/// assert_eq!(onboardings.unknown, [Uuid::nil()]);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(
+    level = "debug",
+    skip_all,
+    fields(role = R::default().table_name(), given = rows.len(), new, existing, unknown),
+    err(level = "debug")
+)]
+pub async fn onboard_all<R>(
+    db: &impl ConnectionTrait,
+    rows: Vec<R::ActiveModel>,
+) -> Result<Onboardings<R::Model, OwnerId<R>>, Error>
+where
+    R: Role + Related<R::Owner>,
+    OwnerId<R>: ValueType,
+{
+    let mut owners = Vec::with_capacity(rows.len());
+    let mut offers = BTreeMap::new();
+    for row in rows {
+        let owner = owner_of::<R>(&row)?;
+        let key = Key::of(&owner);
+        if !offers.contains_key(&key) {
+            offers.insert(key.clone(), row);
+            owners.push((key, owner));
+        }
+    }
+    let mut found = give::<R, _>(db, offers).await?;
+
+    let mut onboardings = Onboardings::default();
+    for (key, owner) in owners {
+        match found.remove(&key) {
+            Some((row, true)) => onboardings.new.push(row),
+            Some((row, false)) => onboardings.existing.push(row),
+            None => {
+                let owner = <OwnerId<R> as ValueType>::try_from(owner);
+                let owner = owner.map_err(|error| Error::of_read(DbErr::Type(error.to_string())));
+                onboardings.unknown.push(owner?);
+            }
+        }
+    }
+    let span = Span::current();
+    span.record("new", onboardings.new.len());
+    span.record("existing", onboardings.existing.len());
+    span.record("unknown", onboardings.unknown.len());
+    Ok(onboardings)
+}
+
+/// Makes hosts of any number of users: [`onboard_all`] for the role this library is named after.
+///
+/// # Errors
+///
+/// Those of [`onboard_all`].
+///
+/// # Transactions
+///
+/// Those of [`onboard_all`].
+///
+/// # Concurrency
+///
+/// As [`onboard_all`].
 ///
 /// # Examples
 ///
@@ -248,144 +364,159 @@ async fn saved(
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(
-    level = "debug",
-    skip_all,
-    fields(given = user_ids.len(), new, existing, unknown),
-    err(level = "debug")
-)]
 pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_ids: &[Uuid],
 ) -> Result<Onboardings, Error> {
-    let mut sorted = user_ids.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.is_empty() {
-        return Ok(Onboardings::default());
-    }
-
-    let mut found = give::<host::Model, C>(db, sorted).await?;
-
-    let mut onboardings = Onboardings::default();
-    for user_id in user_ids {
-        match found.remove(user_id) {
-            Some(Some((host, true))) => onboardings.new.push(host),
-            Some(Some((host, false))) => onboardings.existing.push(host),
-            Some(None) => onboardings.unknown.push(*user_id),
-            // A repetition: its first mention was answered.
-            None => {}
-        }
-    }
-    let span = Span::current();
-    span.record("new", onboardings.new.len());
-    span.record("existing", onboardings.existing.len());
-    span.record("unknown", onboardings.unknown.len());
-    Ok(onboardings)
+    let host = |user_id: &Uuid| host::ActiveModel {
+        user_id: Set(*user_id),
+        ..Default::default()
+    };
+    onboard_all::<host::Entity>(db, user_ids.iter().map(host).collect()).await
 }
 
-/// Each user's row and whether that is new, or `None` for an id that no user has.
-pub(crate) type Given<M> = HashMap<Uuid, Option<(M, bool)>>;
+/// The row of each owner who exists, and whether it is new.
+pub(crate) type Given<M> = HashMap<Key, (M, bool)>;
 
-/// Gives each of the users a row, once. The ids are in order.
-pub(crate) async fn give<M: OfUser, C: ConnectionTrait>(
+/// A row for each owner, in an order that all callers share.
+pub(crate) type Offers<R> = BTreeMap<Key, <R as sea_orm::EntityTrait>::ActiveModel>;
+
+/// Gives each of the owners the row that is offered, once.
+pub(crate) async fn give<R, C: ConnectionTrait>(
     db: &C,
-    user_ids: Vec<Uuid>,
-) -> Result<Given<M>, Error> {
-    let _turn = turn(db).await?;
+    offers: Offers<R>,
+) -> Result<Given<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    let mut waiting = Vec::with_capacity(offers.len());
+    for (key, row) in offers {
+        let row = row.before_save(db, true).await.map_err(Error::of_read)?;
+        waiting.push(Offer::<R> { key, row });
+    }
+    if waiting.is_empty() {
+        return Ok(Given::new());
+    }
+    let turn = turn(db).await?;
+    let mut given = Given::with_capacity(waiting.len());
+    give_all(db, waiting, &mut given).await?;
+    drop(turn);
+
+    let mut saved = Given::with_capacity(given.len());
+    for (key, (row, is_new)) in given {
+        let row = match is_new {
+            true => R::ActiveModel::after_save(row, db, true).await,
+            false => Ok(row),
+        };
+        saved.insert(key, (row.map_err(Error::of_read)?, is_new));
+    }
+    Ok(saved)
+}
+
+struct Offer<R: Role>
+where
+    R: Related<R::Owner>,
+{
+    key: Key,
+    row: R::ActiveModel,
+}
+
+async fn give_all<R, C: ConnectionTrait>(
+    db: &C,
+    mut waiting: Vec<Offer<R>>,
+    given: &mut Given<R::Model>,
+) -> Result<(), Error>
+where
+    R: Role + Related<R::Owner>,
+{
     let backend = db.get_database_backend();
     let scope = Scope::of::<C>();
-    let mut given = HashMap::with_capacity(user_ids.len());
-    let mut waiting = user_ids;
     let mut clashed = false;
     for attempt in 0..ATTEMPTS {
         // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
         if backend == DbBackend::MySql {
             let locking = attempt > 0 && scope != Scope::Autocommit;
-            waiting = look_up(db, waiting, &mut given, locking).await?;
+            waiting = look_up(db, waiting, given, locking).await?;
             if waiting.is_empty() {
-                return Ok(given);
+                return Ok(());
             }
         }
-        let mut offered = Vec::with_capacity(waiting.len());
-        for user_id in &waiting {
-            offered.push(M::new(db, *user_id).await.map_err(Error::of_read)?);
-        }
-        match onboard_all::insert::<M, C>(db, &M::rows(&offered)).await {
+        let offered: Vec<_> = waiting.iter().map(|offer| &offer.row).collect();
+        match onboard_all::insert::<R, C>(db, &offered).await {
             Ok(inserted) => {
                 clashed = false;
                 for row in inserted {
-                    let row = row.saved(db).await.map_err(Error::of_read)?;
-                    given.insert(row.user_id(), Some((row, true)));
+                    let key = Key::of(&row.get(R::owner_id()));
+                    given.insert(key, (row, true));
                 }
             }
             Err(clash)
-                if is_contended::<M>(db, &clash)
+                if is_contended::<R>(db, &clash)
                     .await
                     .map_err(Error::of_read)? =>
             {
                 clashed = true;
                 // PostgreSQL has ended the transaction with the statement.
                 if backend == DbBackend::Postgres && scope != Scope::Autocommit {
-                    return Err(Error::Contention { source: clash });
+                    return Err(Error::contended(clash));
                 }
             }
             Err(source) => return Err(Error::of_write::<C>(source)),
         }
-        waiting.retain(|user_id| !given.contains_key(user_id));
+        waiting.retain(|offer| !given.contains_key(&offer.key));
         if !waiting.is_empty() && backend != DbBackend::MySql {
-            waiting = look_up(db, waiting, &mut given, false).await?;
+            waiting = look_up(db, waiting, given, false).await?;
         }
         if waiting.is_empty() {
-            return Ok(given);
+            return Ok(());
         }
     }
     if clashed {
         return Err(Error::came_and_went());
     }
-    Err(match leaves_rows_out::<M::Entity>(db, &[]).await {
-        Ok(true) => Error::left_out(M::Entity::default().table_name()),
+    Err(match leaves_rows_out::<R>(db, &[]).await {
+        Ok(true) => Error::left_out(R::default().table_name()),
         Ok(false) => Error::came_and_went(),
         Err(source) => Error::of_read(source),
     })
 }
 
-/// Answers the ids of users who have a row and of nobody, and returns the others.
-async fn look_up<M: OfUser, C: ConnectionTrait>(
+/// Answers the owners who have a row, forgets those who do not exist, and returns the others.
+async fn look_up<R, C: ConnectionTrait>(
     db: &C,
-    user_ids: Vec<Uuid>,
-    given: &mut Given<M>,
+    waiting: Vec<Offer<R>>,
+    given: &mut Given<R::Model>,
     locking: bool,
-) -> Result<Vec<Uuid>, Error> {
-    let found = onboard_all::rows_of_users::<M, C>(db, &user_ids, locking).await;
+) -> Result<Vec<Offer<R>>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    let owners: Result<Vec<Value>, _> = waiting
+        .iter()
+        .map(|offer| owner_of::<R>(&offer.row))
+        .collect();
+    let found = onboard_all::rows_of_owners::<R, C>(db, &owners?, locking).await;
     let mut found = found.map_err(Error::of_read)?;
     let mut without = Vec::new();
-    for user_id in user_ids {
-        match found.remove(&user_id) {
+    for offer in waiting {
+        match found.remove(&offer.key) {
             Some(Some(row)) => {
-                given.insert(user_id, Some((row, false)));
+                given.insert(offer.key, (row, false));
             }
-            Some(None) => without.push(user_id),
-            None => {
-                given.insert(user_id, None);
-            }
+            Some(None) => without.push(offer),
+            None => {}
         }
     }
     Ok(without)
 }
 
-/// Whether another caller gave one of the users a row, or deleted one, while the statement ran.
-async fn is_contended<M: OfUser>(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr> {
-    if is_foreign_key_of::<M::Entity>(clash, M::USER_ID) {
+/// Whether another caller gave one of the owners a row, or deleted one, while the statement ran.
+async fn is_contended<R>(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr>
+where
+    R: Role + Related<R::Owner>,
+{
+    if is_foreign_key_of::<R>(clash, R::owner_id()) {
         return Ok(true);
     }
-    is_key_of::<M::Entity>(db, clash, M::USER_ID).await
-}
-
-async fn new_user(db: &impl ConnectionTrait, email: &str) -> Result<user::Model, DbErr> {
-    let user = user::ActiveModel {
-        email: Set(email.to_owned()),
-        ..Default::default()
-    };
-    user.before_save(db, true).await?.try_into_model()
+    is_key_of::<R>(db, clash, R::owner_id()).await
 }

@@ -154,6 +154,17 @@ impl Error {
         }
     }
 
+    /// A key's refusal that has ended the transaction, and would not be met another time. Its source
+    /// shows it, too, where an error of the app's own hides this one.
+    pub(crate) fn contended(clash: DbErr) -> Self {
+        #[cfg(feature = "postgres")]
+        if let Some(error) = database_error(&clash) {
+            let source = crate::statements::Refusal::contended(error).into();
+            return Self::Contention { source };
+        }
+        Self::Contention { source: clash }
+    }
+
     /// What stood in the way was gone as often as it was looked for.
     pub(crate) fn came_and_went() -> Self {
         Self::Contention {

@@ -16,6 +16,7 @@ mod guides {
 mod account;
 mod accounts;
 mod audit;
+mod backfill;
 mod bulk;
 mod describe;
 mod email;
@@ -32,8 +33,9 @@ mod view;
 
 pub use account::{Account, change_email, delete_user};
 pub use accounts::{Accounts, Page};
-pub use audit::{Audit, EmailAudit, audit, audit_emails, backfill_guests};
-pub use bulk::{Onboardings, SignUps, become_hosts, sign_up_all};
+pub use audit::{Audit, EmailAudit, audit, audit_emails};
+pub use backfill::{backfill, backfill_guests};
+pub use bulk::{Onboardings, SignUps, become_hosts, onboard_all, sign_up_all};
 pub use describe::{
     Association, AssociationKind, ColumnSchema, PerBackend, Schema, TableSchema, Views, describe,
 };

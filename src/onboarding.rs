@@ -3,10 +3,8 @@
 use std::any::TypeId;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait,
-    ActiveValue::Set,
-    ConnectionTrait, DbErr, EntityName, IdenStatic, Related, TransactionTrait, Value,
-    sea_query::{IntoValueTuple, ValueTuple},
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityName,
+    IdenStatic, Related, TransactionTrait, Value,
 };
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
@@ -18,6 +16,7 @@ use crate::{
     statements::{
         alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        key::single,
         offboard::{Deleted, delete_role},
         onboard::{Attempt, onboard_once},
     },
@@ -154,7 +153,7 @@ where
                 return Ok(Onboarding::Existing(model));
             }
             Attempt::OwnerNotFound => return Err(owner_not_found::<R>(&owner)),
-            Attempt::Gone { source } => return Err(Error::Contention { source }),
+            Attempt::Gone { source } => return Err(Error::contended(source)),
             // Another attempt would not fare better.
             Attempt::Neither {
                 clash: Some(source),
@@ -191,7 +190,7 @@ where
     }
 }
 
-fn owner_of<R>(role: &R::ActiveModel) -> Result<Value, Error>
+pub(crate) fn owner_of<R>(role: &R::ActiveModel) -> Result<Value, Error>
 where
     R: Role + Related<R::Owner>,
 {
@@ -310,7 +309,8 @@ pub async fn offboard<R>(
 where
     R: Role + Related<R::Owner>,
 {
-    offboard_on::<R, _>(db, &key_of::<R>(owner)?).await
+    let owner = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
+    offboard_on::<R, _>(db, &owner).await
 }
 
 async fn offboard_on<R, C: ConnectionTrait>(
@@ -337,20 +337,6 @@ where
         Ok(false) => Error::came_and_went(),
         Err(source) => Error::of_read(source),
     })
-}
-
-/// The one value of an owner's key.
-fn key_of<R: Role>(owner: OwnerId<R>) -> Result<Value, Error>
-where
-    R: Related<R::Owner>,
-{
-    let ValueTuple::One(key) = owner.into_value_tuple() else {
-        let table = R::Owner::default().table_name();
-        return Err(Error::of_read(DbErr::Type(format!(
-            "the primary key of {table} has several columns"
-        ))));
-    };
-    Ok(key)
 }
 
 /// Ids of other types may be personal.

@@ -42,7 +42,7 @@ use crate::{guest, host, user};
 ///     assert_eq!(Entity::owner_id().as_str(), "user_id");
 /// }
 /// ```
-pub trait Role: EntityTrait<ActiveModel: Send>
+pub trait Role: EntityTrait<ActiveModel: Send + Sync>
 where
     Self: Related<<Self as Role>::Owner>,
 {
@@ -92,7 +92,7 @@ impl Role for host::Entity {
 
 /// An entity to which people sign up with an e-mail address, and each row of which has a guest that
 /// is made and deleted with it.
-pub trait SignUp: EntityTrait<ActiveModel: Send>
+pub trait SignUp: EntityTrait<ActiveModel: Send + Sync>
 where
     Self::Guest: Related<Self>,
 {

@@ -7,17 +7,20 @@ mod block;
 pub(crate) mod change_email;
 pub(crate) mod delete_user;
 pub(crate) mod evidence;
+pub(crate) mod input;
+pub(crate) mod key;
 pub(crate) mod offboard;
 pub(crate) mod onboard;
 pub(crate) mod onboard_all;
 mod parts;
+mod position;
 mod queue;
 mod raised;
-pub(crate) mod rows;
 mod send;
 pub(crate) mod sign_up;
 pub(crate) mod sign_up_all;
 mod text;
+pub(crate) mod without;
 
 #[cfg(feature = "postgres")]
 pub(crate) use block::postgres::Refusal;

@@ -31,6 +31,8 @@ impl Class {
         }
         let class = match driver_error(error) {
             Some(sqlx::Error::Database(_)) if is_stale_statement(error) => Self::Contention,
+            #[cfg(feature = "postgres")]
+            Some(sqlx::Error::Database(error)) if is_contended(error.as_ref()) => Self::Contention,
             Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),
             // The reply did not come, or made no sense.
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => {
@@ -44,6 +46,13 @@ impl Class {
             _ => class,
         }
     }
+}
+
+#[cfg(feature = "postgres")]
+fn is_contended(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error
+        .try_downcast_ref::<crate::statements::Refusal>()
+        .is_some_and(crate::statements::Refusal::is_contended)
 }
 
 /// A database's error code, in that database's own numbering.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     parts::{check_range, see_what_was_clashed_with},
-    rows::AtPosition,
+    position::AtPosition,
     send::look,
     text::Text,
 };
@@ -164,33 +164,6 @@ pub(crate) async fn count(db: &impl ConnectionTrait, filter: Filter) -> Result<u
         None => 0,
     };
     Ok(count.unsigned_abs())
-}
-
-/// The ids of so many users after this one, ascending, who have no guest.
-pub(crate) async fn ids_without_guest(
-    db: &impl ConnectionTrait,
-    after: Option<Uuid>,
-    limit: u64,
-) -> Result<Vec<Uuid>, DbErr> {
-    let mut select = Query::select();
-    select
-        .column((user::Entity, user::Column::Id))
-        .from(user::Entity);
-    // PostgreSQL does not conclude it, and would read the guests of all users before.
-    let of_user =
-        Expr::col((guest::Entity, guest::Column::UserId)).equals((user::Entity, user::Column::Id));
-    let on = match after {
-        Some(after) => of_user.and(guest::Column::UserId.gt(after)),
-        None => of_user,
-    };
-    select
-        .left_join(guest::Entity, on)
-        .and_where(guest::Column::Id.is_null())
-        .and_where_option(after.map(|after| user::Column::Id.gt(after)))
-        .order_by((user::Entity, user::Column::Id), Order::Asc)
-        .limit(limit);
-    let rows = look(db, db.get_database_backend().build(&select)).await?;
-    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// How many users and hosts there are, and how many users without a guest.

@@ -345,7 +345,7 @@ fn several<R: Role>() -> DbErr {
 
 /// Whether the stored row is the one that was sent: by its primary key, or by all that was sent if
 /// the database makes the key.
-fn is_row<E: EntityTrait>(stored: &E::Model, sent: &E::ActiveModel) -> bool {
+pub(super) fn is_row<E: EntityTrait>(stored: &E::Model, sent: &E::ActiveModel) -> bool {
     let same = |column| {
         let value = sent.get(column).into_value();
         value.map(|value| value == stored.get(column))

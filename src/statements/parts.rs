@@ -119,6 +119,42 @@ pub(super) fn cte(name: &str, query: impl Into<SubQueryStatement>) -> CommonTabl
         .to_owned()
 }
 
+/// Expressions without binds, as text.
+pub(super) fn expressions(backend: DbBackend, list: impl IntoIterator<Item = Expr>) -> String {
+    let mut select = Query::select();
+    select.exprs(list);
+    text_of(backend, &select)
+}
+
+/// The columns of the entity's table as a model is read from them.
+pub(super) fn columns_of<E: EntityTrait>(backend: DbBackend) -> String {
+    let mut select = Query::select();
+    select_columns::<E>(&mut select, E::default().table_name(), "");
+    text_of(backend, &select)
+}
+
+/// The same for RETURNING.
+pub(super) fn returned<E: EntityTrait>(backend: DbBackend) -> String {
+    let column = |column: E::Column| column.select_as(Expr::col(column));
+    let named = E::Column::iter().map(|name| (column(name), Alias::new(name.as_str())));
+    let mut select = Query::select();
+    for (expr, name) in named {
+        select.expr_as(expr, name);
+    }
+    text_of(backend, &select)
+}
+
+/// The columns of the entity's table as a statement around this one reads them.
+pub(super) fn every_column_of<E: EntityTrait>(backend: DbBackend) -> String {
+    expressions(backend, E::Column::iter().map(Expr::col))
+}
+
+/// What the SELECT, which has no more than expressions, selects.
+pub(super) fn text_of(backend: DbBackend, select: &SelectStatement) -> String {
+    let sql = backend.build(select).sql;
+    sql.strip_prefix("SELECT ").unwrap_or(&sql).to_owned()
+}
+
 /// Two statements that SQLite is sent as one.
 pub(super) fn then(mut first: Statement, second: Statement) -> Statement {
     first.sql.push_str("; ");

@@ -14,6 +14,7 @@ type Queues = HashMap<(usize, Unit), Weak<Queue>>;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Unit {
     Call,
+    #[cfg(feature = "mysql")]
     Statement,
 }
 
@@ -23,6 +24,7 @@ pub(super) fn of_calls<C>(db: &C) -> Arc<Queue> {
 }
 
 /// The queue of statements for the transaction behind this reference. A call waits in it in its turn.
+#[cfg(feature = "mysql")]
 pub(super) fn of_statements<C>(db: &C) -> Arc<Queue> {
     queue(db, Unit::Statement)
 }

@@ -29,8 +29,8 @@ const NEW_USER: &str = "new_user";
 const NEW_GUEST: &str = "new_guest";
 
 /// Prefixes under which one row carries two models, as SeaORM's own joins have them.
-const FIRST: &str = "A_";
-const SECOND: &str = "B_";
+pub(super) const FIRST: &str = "A_";
+pub(super) const SECOND: &str = "B_";
 const CHECK: &str = "guesthouse_check";
 
 const NO_USER: &str = "the user was not inserted";
@@ -138,7 +138,7 @@ where
         .query(both)
 }
 
-fn both<U: SignUp>(row: &QueryResult) -> Result<Both<U>, DbErr> {
+pub(super) fn both<U: SignUp>(row: &QueryResult) -> Result<Both<U>, DbErr> {
     Ok((read::<U>(row, FIRST)?, read::<U::Guest>(row, SECOND)?))
 }
 

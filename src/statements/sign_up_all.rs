@@ -3,41 +3,103 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TransactionSession, TransactionTrait,
+    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, QueryResult, Related,
+    Statement, TransactionSession, TransactionTrait, sea_query::Query,
 };
 
 use super::{
     block::{mariadb, sqlite},
     evidence::has_skipping_trigger,
-    parts::check_range,
+    input::{Given, Rows, fit_a_packet},
+    parts::{every_column_of, owner_key, quoted, select_columns, table_name, text_of},
     raised,
-    rows::{AtPosition, Rows, fit_a_packet},
     send::{query, query_large},
+    sign_up::{Both, FIRST, SECOND, both},
 };
-use crate::{guest, scope::Scope, user};
+use crate::{
+    role::{Role, SignUp},
+    scope::Scope,
+};
 
 const NO_GUEST: &str = "a guest was not inserted";
 const UNEXPLAINED: &str = "users were neither inserted nor found";
+
+/// Users and their guests, one of each.
+pub(crate) struct Pairs<U: SignUp>
+where
+    U::Guest: Related<U>,
+{
+    users: Rows<U>,
+    guests: Rows<U::Guest>,
+}
+
+impl<U: SignUp> Pairs<U>
+where
+    U::Guest: Related<U>,
+{
+    pub(crate) fn new<'a>(
+        pairs: impl Iterator<Item = &'a (U::ActiveModel, GuestOf<U>)> + Clone,
+    ) -> Result<Self, DbErr>
+    where
+        U::ActiveModel: 'a,
+        GuestOf<U>: 'a,
+    {
+        Ok(Self {
+            users: Rows::new(pairs.clone().map(|(user, _)| user))?,
+            guests: Rows::new(pairs.map(|(_, guest)| guest))?,
+        })
+    }
+
+    fn values(&self, backend: DbBackend) -> Vec<sea_orm::Value> {
+        let mut values = self.users.values(backend);
+        values.extend(self.guests.values(backend));
+        values
+    }
+}
+
+/// A guest that is not stored yet.
+pub(crate) type GuestOf<U> = <<U as SignUp>::Guest as EntityTrait>::ActiveModel;
+
+/// The quoted names of both tables and of the columns that matter.
+struct Names {
+    users: String,
+    id: String,
+    email: String,
+    guests: String,
+    user_id: String,
+}
+
+impl Names {
+    fn of<U: SignUp>(backend: DbBackend) -> Self
+    where
+        U::Guest: Related<U>,
+    {
+        Self {
+            users: table_name::<U>(backend),
+            id: quoted(backend, &owner_key::<U::Guest>().to_string()),
+            email: quoted(backend, U::email().as_str()),
+            guests: table_name::<U::Guest>(backend),
+            user_id: quoted(backend, U::Guest::owner_id().as_str()),
+        }
+    }
+}
 
 /// Inserts the users whose address is free, each with its guest, and returns them as they are
 /// stored. Every other address is that of a user who was read; an address of which neither is true
 /// makes the statement fail, see [`is_unexplained`]. On MariaDB/MySQL a taken address makes it fail.
 ///
 /// One statement, in the order in which the rows come. MySQL: three.
-pub(crate) async fn insert<C>(
-    db: &C,
-    users: &Rows<'_>,
-    guests: &Rows<'_>,
-) -> Result<Vec<(user::Model, guest::Model)>, DbErr>
+pub(crate) async fn insert<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<Both<U>>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
+    U::Guest: Related<U>,
 {
     let rows = match db.get_database_backend() {
-        DbBackend::Postgres => on_postgres(db, users, guests).await?,
-        DbBackend::MySql => on_mysql(db, users, guests).await?,
-        _ => on_sqlite(db, users, guests).await?,
+        DbBackend::Postgres => on_postgres(db, pairs).await?,
+        DbBackend::MySql => on_mysql(db, pairs).await?,
+        _ => on_sqlite(db, pairs).await?,
     };
-    rows.iter().map(both).collect()
+    rows.iter().map(both::<U>).collect()
 }
 
 /// Whether the error is that of an address which is neither free nor another user's: that user is
@@ -53,158 +115,150 @@ pub(crate) fn skips_users(unexplained: &DbErr) -> bool {
 }
 
 /// Those of the addresses that users have. `locking` is as for
-/// [`rows_of_users`](super::onboard_all::rows_of_users).
-pub(crate) async fn taken(
+/// [`rows_of_owners`](super::onboard_all::rows_of_owners).
+pub(crate) async fn taken<U: SignUp>(
     db: &impl ConnectionTrait,
-    users: &Rows<'_>,
+    pairs: &Pairs<U>,
     locking: bool,
-) -> Result<HashSet<String>, DbErr> {
+) -> Result<HashSet<String>, DbErr>
+where
+    U::Guest: Related<U>,
+{
     let backend = db.get_database_backend();
+    let emails = pairs.users.only(U::email());
+    let Names { users, email, .. } = Names::of::<U>(backend);
     let sql = format!(
-        "SELECT users.email FROM {} JOIN users ON users.email = input.unique_key LIMIT {}{}",
-        users.input(backend, Rows::first_bind(backend)),
-        users.len(),
+        "SELECT {users}.{email} FROM {} JOIN {users} ON {users}.{email} = input.{email} LIMIT {}{}",
+        emails.table(backend, Given::Binds(0)),
+        emails.len(),
         if locking { " LOCK IN SHARE MODE" } else { "" }
     );
-    fit_a_packet(db, &users.values(backend)).await?;
-    let statement = || Statement::from_sql_and_values(backend, &sql, users.values(backend));
+    let values = || emails.values(backend);
+    fit_a_packet(db, &values()).await?;
+    let statement = || Statement::from_sql_and_values(backend, &sql, values());
     let found = query_large(db, statement).await?;
     found.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-fn both(row: &QueryResult) -> Result<(user::Model, guest::Model), DbErr> {
-    check_range(row)?;
-    Ok((user::Model::at(row, 0)?, guest::Model::at(row, 4)?))
-}
-
 /// What the statement looks up for a refused address it looks up row by row, by the unique index: a
 /// join would read the whole table of users whenever the planner finds that cheaper.
-async fn on_postgres(
+async fn on_postgres<U: SignUp>(
     db: &impl ConnectionTrait,
-    users: &Rows<'_>,
-    guests: &Rows<'_>,
-) -> Result<Vec<QueryResult>, DbErr> {
-    let backend = DbBackend::Postgres;
-    let no_guest = raised::on_postgres("new_guest.id IS NULL", NO_GUEST, "new_guest.id");
-    let skips = has_skipping_trigger("'users'");
-    let unexplained = raised::on_postgres("count(*) > 0", UNEXPLAINED, &skips);
-    let sql = format!(
-        "WITH new_user AS (INSERT INTO users (id, email, created_at, updated_at) \
-         SELECT id, unique_key, created_at, updated_at FROM {} \
-         ON CONFLICT (email) DO NOTHING RETURNING id, email, created_at, updated_at), \
-         new_guest AS (INSERT INTO guests (id, user_id, created_at, updated_at) \
-         SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {} \
-         JOIN new_user ON new_user.id = input.unique_key \
-         RETURNING id, user_id, created_at, updated_at), \
-         refused AS (SELECT unique_key AS email FROM {} \
-         LEFT JOIN new_user ON new_user.email = unique_key WHERE new_user.id IS NULL OFFSET 0) \
-         SELECT {}, {}, {no_guest} FROM new_user \
-         LEFT JOIN new_guest ON new_guest.user_id = new_user.id \
-         WHERE (SELECT {unexplained} FROM refused \
-         WHERE (SELECT users.id FROM users WHERE users.email = refused.email) IS NULL) IS NULL",
-        users.input(backend, "$1"),
-        guests.input(backend, "$5"),
-        users.input(backend, "$1"),
-        users.columns("new_user"),
-        guests.columns("new_guest"),
-    );
-    query_large(db, || {
-        let values = users.values(backend).into_iter();
-        let values = values.chain(guests.values(backend));
-        Statement::from_sql_and_values(backend, &sql, values)
-    })
-    .await
-}
-
-async fn on_sqlite<C>(
-    db: &C,
-    users: &Rows<'_>,
-    guests: &Rows<'_>,
+    pairs: &Pairs<U>,
 ) -> Result<Vec<QueryResult>, DbErr>
 where
+    U::Guest: Related<U>,
+{
+    let backend = DbBackend::Postgres;
+    let Names {
+        users,
+        id,
+        email,
+        user_id,
+        ..
+    } = Names::of::<U>(backend);
+    let given = pairs.users.values(backend).len();
+    let has_guest = format!("new_guest.{user_id}");
+    let no_guest = raised::on_postgres(&format!("{has_guest} IS NULL"), NO_GUEST, &has_guest);
+    let skips = has_skipping_trigger(&format!("'{}'", users.replace('\'', "''")));
+    let unexplained = raised::on_postgres("count(*) > 0", UNEXPLAINED, &skips);
+    let mut both = Query::select();
+    select_columns::<U>(&mut both, "new_user", FIRST);
+    select_columns::<U::Guest>(&mut both, "new_guest", SECOND);
+    let sql = format!(
+        "WITH new_user AS ({} ON CONFLICT ({email}) DO NOTHING RETURNING {}), \
+         new_guest AS ({} JOIN new_user ON new_user.{id} = input.{user_id} RETURNING {}), \
+         refused AS (SELECT input.{email} AS email FROM {} \
+         LEFT JOIN new_user ON new_user.{email} = input.{email} \
+         WHERE new_user.{id} IS NULL OFFSET 0) \
+         SELECT {}, {no_guest} FROM new_user \
+         LEFT JOIN new_guest ON new_guest.{user_id} = new_user.{id} \
+         WHERE (SELECT {unexplained} FROM refused \
+         WHERE (SELECT {users}.{id} FROM {users} WHERE {users}.{email} = refused.email) IS NULL) \
+         IS NULL",
+        pairs.users.insert(backend, Given::Binds(0)),
+        every_column_of::<U>(backend),
+        pairs.guests.insert(backend, Given::Binds(given)),
+        every_column_of::<U::Guest>(backend),
+        pairs.users.table(backend, Given::Binds(0)),
+        text_of(backend, &both),
+    );
+    let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
+    query_large(db, statement).await
+}
+
+async fn on_sqlite<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
+where
     C: ConnectionTrait + TransactionTrait,
+    U::Guest: Related<U>,
 {
     let backend = DbBackend::Sqlite;
-    let given = users.input(backend, "NEW.v0");
+    let Names {
+        users,
+        id,
+        email,
+        guests,
+        user_id,
+    } = Names::of::<U>(backend);
+    let (of_users, of_guests) = (Given::Variable("NEW.v0"), Given::Variable("NEW.v1"));
+    let given = pairs.users.table(backend, of_users);
     let unexplained = format!(
-        "EXISTS (SELECT 1 FROM {given} LEFT JOIN users ON users.email = input.unique_key \
-         WHERE users.id IS NULL)"
+        "EXISTS (SELECT 1 FROM {given} LEFT JOIN {users} ON {users}.{email} = input.{email} \
+         WHERE {users}.{id} IS NULL)"
     );
     let no_guest = format!(
-        "EXISTS (SELECT 1 FROM {given} JOIN users ON users.id = input.id \
-         LEFT JOIN guests ON guests.user_id = users.id WHERE guests.id IS NULL)"
+        "EXISTS (SELECT 1 FROM {given} JOIN {users} ON {users}.{id} = input.{id} \
+         LEFT JOIN {guests} ON {guests}.{user_id} = {users}.{id} WHERE {guests}.{user_id} IS NULL)"
     );
     let steps = format!(
-        "INSERT INTO users (id, email, created_at, updated_at) \
-         SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {given} \
-         WHERE 1 = 1 ON CONFLICT (email) DO NOTHING; {} \
-         INSERT INTO guests (id, user_id, created_at, updated_at) \
-         SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {} \
-         JOIN users ON users.id = input.unique_key; {}",
+        "{} WHERE 1 = 1 ON CONFLICT ({email}) DO NOTHING; {} \
+         {} JOIN {users} ON {users}.{id} = input.{user_id}; {}",
+        pairs.users.insert(backend, of_users),
         raised::on_sqlite(&unexplained, UNEXPLAINED),
-        guests.input(backend, "NEW.v1"),
+        pairs.guests.insert(backend, of_guests),
         raised::on_sqlite(&no_guest, NO_GUEST),
     );
-    let answer = stored(users, guests, backend, "?");
-    let mut values = users.values(backend);
-    values.extend(guests.values(backend));
-    values.extend(users.values(backend));
+    let answer = stored(pairs, backend, Given::Binds(0));
+    let mut values = pairs.values(backend);
+    values.extend(pairs.users.values(backend));
     let sql = sqlite::block(2, &steps, &answer);
     sqlite::run(db, Statement::from_sql_and_values(backend, sql, values)).await
 }
 
-async fn on_mysql<C>(db: &C, users: &Rows<'_>, guests: &Rows<'_>) -> Result<Vec<QueryResult>, DbErr>
+async fn on_mysql<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
+    U::Guest: Related<U>,
 {
     let backend = DbBackend::MySql;
-    let mut values = users.values(backend);
-    values.extend(guests.values(backend));
-    fit_a_packet(db, &values).await?;
+    fit_a_packet(db, &pairs.values(backend)).await?;
 
-    let [insert_users, insert_guests, answer] = steps(users, guests, "users_", "guests_");
+    let (of_users, of_guests) = (Given::Variable("users_"), Given::Variable("guests_"));
     let steps = format!(
         "BEGIN DECLARE users_ LONGTEXT CHARACTER SET utf8mb4 DEFAULT ?; \
          DECLARE guests_ LONGTEXT CHARACTER SET utf8mb4 DEFAULT ?; DECLARE made bigint; \
-         {insert_users}; SET made = ROW_COUNT(); {insert_guests}; {} {answer}; END;",
+         {}; SET made = ROW_COUNT(); {}; {} {}; END;",
+        pairs.users.insert(backend, of_users),
+        pairs.guests.insert(backend, of_guests),
         raised::on_mariadb("ROW_COUNT() <> made", NO_GUEST),
+        stored(pairs, backend, of_users),
     );
     let sql = mariadb::block(Scope::of::<C>(), &steps);
-    let statement = || Statement::from_sql_and_values(backend, &sql, values.clone());
+    let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
     match query_large(db, statement).await {
-        Err(error) if mariadb::is_no_block(&error) => without_a_block(db, users, guests).await,
+        Err(error) if mariadb::is_no_block(&error) => without_a_block(db, pairs).await,
         outcome => outcome,
     }
 }
 
-fn steps(users: &Rows<'_>, guests: &Rows<'_>, of_users: &str, of_guests: &str) -> [String; 3] {
-    let backend = DbBackend::MySql;
-    [
-        format!(
-            "INSERT INTO users (id, email, created_at, updated_at) \
-             SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {}",
-            users.input(backend, of_users)
-        ),
-        format!(
-            "INSERT INTO guests (id, user_id, created_at, updated_at) \
-             SELECT input.id, input.unique_key, input.created_at, input.updated_at FROM {}",
-            guests.input(backend, of_guests)
-        ),
-        stored(users, guests, backend, of_users),
-    ]
-}
-
 /// MySQL has no blocks.
-async fn without_a_block<C>(
-    db: &C,
-    users: &Rows<'_>,
-    guests: &Rows<'_>,
-) -> Result<Vec<QueryResult>, DbErr>
+async fn without_a_block<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
+    U::Guest: Related<U>,
 {
     let unit = db.begin().await?;
-    match one_by_one(&unit, users, guests).await {
+    match one_by_one(&unit, pairs).await {
         Ok(rows) => {
             unit.commit().await?;
             Ok(rows)
@@ -216,40 +270,56 @@ where
     }
 }
 
-async fn one_by_one(
+async fn one_by_one<U: SignUp>(
     unit: &impl ConnectionTrait,
-    users: &Rows<'_>,
-    guests: &Rows<'_>,
-) -> Result<Vec<QueryResult>, DbErr> {
+    pairs: &Pairs<U>,
+) -> Result<Vec<QueryResult>, DbErr>
+where
+    U::Guest: Related<U>,
+{
     let backend = DbBackend::MySql;
-    let [insert_users, insert_guests, answer] = steps(users, guests, "?", "?");
-    let of_users = || users.values(backend);
+    let given = Given::Binds(0);
+    let statement = Statement::from_sql_and_values;
+    let insert_users = pairs.users.insert(backend, given);
     query(
         unit,
-        Statement::from_sql_and_values(backend, insert_users, of_users()),
+        statement(backend, insert_users, pairs.users.values(backend)),
     )
     .await?;
-    let of_guests = guests.values(backend);
+    let insert_guests = pairs.guests.insert(backend, given);
     query(
         unit,
-        Statement::from_sql_and_values(backend, insert_guests, of_guests),
+        statement(backend, insert_guests, pairs.guests.values(backend)),
     )
     .await?;
+    let stored = stored(pairs, backend, given);
     query(
         unit,
-        Statement::from_sql_and_values(backend, answer, of_users()),
+        statement(backend, stored, pairs.users.values(backend)),
     )
     .await
 }
 
 /// The users of these ids, each with its guest. A limit of its own overrides `sql_select_limit`.
-fn stored(users: &Rows<'_>, guests: &Rows<'_>, backend: DbBackend, given: &str) -> String {
+fn stored<U: SignUp>(pairs: &Pairs<U>, backend: DbBackend, given: Given<'_>) -> String
+where
+    U::Guest: Related<U>,
+{
+    let Names {
+        users,
+        id,
+        guests,
+        user_id,
+        ..
+    } = Names::of::<U>(backend);
+    let mut both = Query::select();
+    select_columns::<U>(&mut both, U::default().table_name(), FIRST);
+    select_columns::<U::Guest>(&mut both, U::Guest::default().table_name(), SECOND);
     format!(
-        "SELECT {}, {} FROM {} JOIN users ON users.id = input.id \
-         JOIN guests ON guests.user_id = users.id LIMIT {}",
-        users.columns("users"),
-        guests.columns("guests"),
-        users.input(backend, given),
+        "SELECT {} FROM {} JOIN {users} ON {users}.{id} = input.{id} \
+         JOIN {guests} ON {guests}.{user_id} = {users}.{id} LIMIT {}",
+        text_of(backend, &both),
+        pairs.users.table(backend, given),
         i64::MAX
     )
 }

@@ -45,6 +45,7 @@ mod race;
 mod readme;
 mod retry;
 mod rights;
+mod roles;
 mod schema;
 mod shared_transaction;
 mod sign_up;

@@ -1,15 +1,20 @@
 //! Trying again: after contention only, a bounded number of times, whole transactions.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use guesthouse::{
     Account, Accounts, Error, become_host, retry, sign_up, transaction, transaction_with,
 };
 use sea_orm::{
-    ConnectionTrait, DbErr, IsolationLevel, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DbErr, IsolationLevel, RuntimeErr, Statement, TransactionOptions,
+    TransactionTrait,
+    sqlx::error::{DatabaseError, ErrorKind},
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -19,6 +24,37 @@ use crate::support::{Backend as On, email};
 fn contention() -> Error {
     Error::Contention {
         source: DbErr::Custom("made up".into()),
+    }
+}
+
+/// What SQLite says when another connection writes.
+#[derive(Debug, thiserror::Error)]
+#[error("database is locked")]
+struct Busy;
+
+impl DatabaseError for Busy {
+    fn message(&self) -> &str {
+        "database is locked"
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some("5".into())
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
     }
 }
 
@@ -190,11 +226,17 @@ on_each_backend! {
             AppError::Wrapped,
             |error| AppError::Boxed(Box::new(AppError::Wrapped(error))),
         ];
+        let busy = || -> DbErr {
+            let busy = sea_orm::sqlx::Error::Database(Box::new(Busy));
+            DbErr::Query(RuntimeErr::SqlxError(busy.into()))
+        };
         for (n, wrap) in as_the_app_has_it.into_iter().enumerate() {
             let calls = AtomicUsize::new(0);
             let made = transaction(&db.pool, async |txn| {
                 let account = sign_up(txn, email(&format!("user{n}"))).await?;
-                fails(2, &calls).map_err(wrap)?;
+                if calls.fetch_add(1, Ordering::Relaxed) < 2 {
+                    return Err(wrap(Error::from(busy())));
+                }
                 Ok::<_, AppError>(account)
             })
             .await

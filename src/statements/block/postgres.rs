@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::statements::send::query;
+use crate::{error::detail, statements::send::query};
 
 /// Calls of two tasks on one transaction have settings of their own; so many names there are.
 const SLOTS: usize = 64;
@@ -125,9 +125,29 @@ pub(crate) struct Refusal {
     table: String,
     message: String,
     detail: String,
+    /// Whether it is contention: another caller did what the key refuses meanwhile.
+    #[serde(default)]
+    contended: bool,
 }
 
 impl Refusal {
+    /// A refusal that has ended the transaction, and would not be met another time.
+    pub(crate) fn contended(error: &dyn sqlx::error::DatabaseError) -> Self {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Self {
+            code: text(error.code().as_deref()),
+            constraint: text(error.constraint()),
+            table: text(error.table()),
+            message: error.message().to_owned(),
+            detail: text(detail(error)),
+            contended: true,
+        }
+    }
+
+    pub(crate) fn is_contended(&self) -> bool {
+        self.contended
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.code
     }

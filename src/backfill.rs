@@ -1,0 +1,137 @@
+//! Giving every owner who lacks a role its row.
+
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, EntityName, Related, TransactionTrait,
+    sea_query::FromValueTuple,
+};
+use tracing::instrument;
+
+use crate::{
+    bulk::{Offers, give},
+    error::Error,
+    guest,
+    role::{OwnerId, Role},
+    statements::{
+        alive::turn,
+        key::{Key, single},
+        without::owners_without,
+    },
+};
+
+/// Owners of one batch.
+const BATCH: u64 = 1_000;
+
+/// Gives every owner who does not have the role exactly one row, which `row` makes, and returns how
+/// many it gave.
+///
+/// Works in batches of 1,000 owners by keyset, so memory stays the same however many there are.
+/// `progress` gets the running total after each batch. It can be stopped at any point and run
+/// again: what was given stays given, and nobody gets a second row. The owner's key is set in what
+/// `row` returns.
+///
+/// # Errors
+///
+/// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
+/// for [`onboard_all`](crate::onboard_all). What earlier batches gave stays, unless in a transaction
+/// of the caller's; calling again goes on.
+///
+/// # Transactions
+///
+/// Two statements a batch (MariaDB: three, MySQL: four). Each batch is committed by itself, unless the
+/// caller's transaction is given. The last one finds nobody.
+///
+/// # Concurrency
+///
+/// The unique index on the foreign key judges, so it is safe beside onboardings and beside itself. An
+/// owner deleted meanwhile is passed over.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{backfill, host, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// sign_up(&db, "ada@example.com".parse()?).await?;
+///
+/// let given = backfill::<host::Entity>(&db, |_| Default::default(), |_| {}).await?;
+/// assert_eq!(given, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(level = "debug", skip_all, fields(role = R::default().table_name()), err(level = "debug"))]
+pub async fn backfill<R>(
+    db: &impl ConnectionTrait,
+    row: impl Fn(OwnerId<R>) -> R::ActiveModel,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    turn(db).await?;
+    let mut total = 0;
+    let mut after = None;
+    loop {
+        let owners = owners_without::<R>(db, after, BATCH).await;
+        let mut offers = Offers::<R>::new();
+        let mut last = None;
+        for owner in owners.map_err(Error::of_read)? {
+            let key = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
+            let mut row = row(OwnerId::<R>::from_value_tuple(key.clone()));
+            row.try_set(R::owner_id(), key.clone())
+                .map_err(Error::of_read)?;
+            offers.insert(Key::of(&key), row);
+            last = Some(key);
+        }
+        if last.is_none() {
+            return Ok(total);
+        }
+        after = last;
+
+        let given = give::<R, _>(db, offers).await?;
+        total += given.values().filter(|(_, is_new)| *is_new).count() as u64;
+        progress(total);
+    }
+}
+
+/// Gives every user without a guest exactly one: [`backfill`] for guests.
+///
+/// # Errors
+///
+/// Those of [`backfill`].
+///
+/// # Transactions
+///
+/// Those of [`backfill`].
+///
+/// # Concurrency
+///
+/// As [`backfill`], so it is safe beside sign-ups, too.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{audit, backfill_guests, user};
+/// use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let raw = user::ActiveModel { email: Set("ada@example.com".into()), ..Default::default() };
+/// raw.insert(&db).await?;
+///
+/// let given = backfill_guests(&db, |total| assert_eq!(total, 1)).await?;
+/// assert_eq!(given, 1);
+/// assert_eq!(audit(&db).await?.users_without_guest, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
+    db: &C,
+    progress: impl FnMut(u64),
+) -> Result<u64, Error> {
+    backfill::<guest::Entity>(db, |_| Default::default(), progress).await
+}

@@ -1,0 +1,464 @@
+//! Many rows as few values: an array for each column on PostgreSQL, a JSON text on SQLite and
+//! MariaDB/MySQL. So a statement takes any number of rows and its binds do not grow in number.
+//!
+//! PostgreSQL takes JSON too where a column has nulls, arrays or JSON of its own, which an array of
+//! its values cannot hold.
+
+use std::marker::PhantomData;
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic,
+    Iterable, Statement, Value,
+    sea_query::{Alias, Expr},
+};
+use serde_json::Value as Json;
+
+use super::{
+    parts::{expressions, quoted, table_name},
+    send::look,
+};
+
+/// What a statement calls the rows that it is given.
+pub(super) const INPUT: &str = "input";
+
+/// Rows of an entity that all set the same columns.
+pub(crate) struct Rows<E: EntityTrait> {
+    columns: Vec<E::Column>,
+    input: Input,
+}
+
+impl<E: EntityTrait> Rows<E> {
+    /// Fails if the rows set different columns: no statement leaves the same column to the database's
+    /// default in one row and not in another.
+    pub(crate) fn new<'a>(rows: impl IntoIterator<Item = &'a E::ActiveModel>) -> Result<Self, DbErr>
+    where
+        E::ActiveModel: 'a,
+    {
+        let rows: Vec<_> = rows.into_iter().collect();
+        let sets = |row: &E::ActiveModel, column| !row.is_not_set(column);
+        let columns: Vec<_> = E::Column::iter()
+            .filter(|column| rows.first().is_some_and(|row| sets(row, *column)))
+            .collect();
+        let number = |row: &E::ActiveModel| {
+            E::Column::iter()
+                .filter(|column| sets(row, *column))
+                .count()
+        };
+        for row in &rows {
+            if number(row) != columns.len() || !columns.iter().all(|column| sets(row, *column)) {
+                let table = E::default().table_name();
+                return Err(DbErr::Custom(format!(
+                    "the rows of {table} do not all set the same columns"
+                )));
+            }
+        }
+        let cells = |column: &E::Column| {
+            let cells = rows
+                .iter()
+                .map(|row| row.get(*column).into_value())
+                .collect::<Option<_>>();
+            Column {
+                name: column.as_str().to_owned(),
+                cells: cells.unwrap_or_default(),
+            }
+        };
+        let input = Input::new(columns.iter().map(cells).collect(), rows.len());
+        Ok(Self { columns, input })
+    }
+
+    /// `INSERT INTO table (columns) SELECT … FROM input`.
+    pub(super) fn insert(&self, backend: DbBackend, given: Given<'_>) -> String {
+        let names = self
+            .columns
+            .iter()
+            .map(|column| quoted(backend, column.as_str()));
+        let cells = self.columns.iter().map(|column| {
+            column.save_as(Expr::col((Alias::new(INPUT), Alias::new(column.as_str()))))
+        });
+        let table = table_name::<E>(backend);
+        format!(
+            "INSERT INTO {table} ({}) SELECT {} FROM {}",
+            names.collect::<Vec<_>>().join(", "),
+            expressions(backend, cells),
+            self.input.table::<E>(backend, given)
+        )
+    }
+
+    /// The rows as a table `input`.
+    pub(super) fn table(&self, backend: DbBackend, given: Given<'_>) -> String {
+        self.input.table::<E>(backend, given)
+    }
+
+    /// What [`table`](Self::table) reads.
+    pub(super) fn values(&self, backend: DbBackend) -> Vec<Value> {
+        self.input.values(backend)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.input.rows
+    }
+
+    /// The values of one column, as a table `input` of their own.
+    pub(super) fn only(&self, column: E::Column) -> Keys<E> {
+        let cells = self
+            .input
+            .columns
+            .iter()
+            .find(|found| found.name == column.as_str());
+        let cells = cells.map_or_else(Vec::new, |found| found.cells.clone());
+        Keys::new(column.as_str().to_owned(), cells)
+    }
+}
+
+/// Values of one column of an entity.
+pub(super) struct Keys<E: EntityTrait> {
+    input: Input,
+    entity: PhantomData<E>,
+}
+
+impl<E: EntityTrait> Keys<E> {
+    pub(super) fn new(name: String, cells: Vec<Value>) -> Self {
+        let rows = cells.len();
+        Self {
+            input: Input::new(vec![Column { name, cells }], rows),
+            entity: PhantomData,
+        }
+    }
+
+    /// The values as a table `input` of one column.
+    pub(super) fn table(&self, backend: DbBackend, given: Given<'_>) -> String {
+        self.input.table::<E>(backend, given)
+    }
+
+    /// What [`table`](Self::table) reads.
+    pub(super) fn values(&self, backend: DbBackend) -> Vec<Value> {
+        self.input.values(backend)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.input.rows
+    }
+
+    pub(super) fn into_cells(self) -> Vec<Value> {
+        let columns = self.input.columns.into_iter();
+        columns.flat_map(|column| column.cells).collect()
+    }
+}
+
+/// Where a statement finds the values.
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    /// In binds that come after so many others.
+    Binds(usize),
+    /// In a variable of this name, which holds JSON.
+    Variable(&'a str),
+}
+
+struct Input {
+    columns: Vec<Column>,
+    rows: usize,
+    /// Whether PostgreSQL can take each column as an array.
+    as_arrays: bool,
+}
+
+struct Column {
+    name: String,
+    cells: Vec<Value>,
+}
+
+impl Input {
+    fn new(columns: Vec<Column>, rows: usize) -> Self {
+        let as_arrays = columns
+            .iter()
+            .all(|column| column.cells.iter().all(fits_an_array));
+        Self {
+            columns,
+            rows,
+            as_arrays,
+        }
+    }
+
+    fn table<E: EntityTrait>(&self, backend: DbBackend, given: Given<'_>) -> String {
+        match (backend, given) {
+            (DbBackend::Postgres, Given::Binds(before)) if self.as_arrays => {
+                let binds = (1..=self.columns.len()).map(|n| format!("${}", before + n));
+                let names = self.columns.iter().map(|column| column.quoted(backend));
+                format!(
+                    "unnest({}) AS {INPUT} ({})",
+                    binds.collect::<Vec<_>>().join(", "),
+                    names.collect::<Vec<_>>().join(", ")
+                )
+            }
+            // The table's own types read the texts.
+            (DbBackend::Postgres, Given::Binds(before)) => format!(
+                "json_populate_recordset(NULL::{}, ${}::json) AS {INPUT}",
+                table_name::<E>(backend),
+                before + 1
+            ),
+            (DbBackend::MySql, Given::Variable(name)) => self.json_table(name),
+            (DbBackend::MySql, Given::Binds(_)) => self.json_table("?"),
+            (_, Given::Variable(name)) => self.json_each(name),
+            (_, Given::Binds(_)) => self.json_each("?"),
+        }
+    }
+
+    fn json_each(&self, given: &str) -> String {
+        let cells = self.columns.iter().enumerate().map(|(n, column)| {
+            let name = column.quoted(DbBackend::Sqlite);
+            match column.is_binary() {
+                true => format!("unhex(value ->> {n}) AS {name}"),
+                false => format!("value ->> {n} AS {name}"),
+            }
+        });
+        let cells = cells.collect::<Vec<_>>().join(", ");
+        format!("(SELECT {cells} FROM json_each({given})) AS {INPUT}")
+    }
+
+    fn json_table(&self, given: &str) -> String {
+        let (mut cells, mut columns) = (Vec::new(), Vec::new());
+        for (n, column) in self.columns.iter().enumerate() {
+            let name = column.quoted(DbBackend::MySql);
+            cells.push(match column.is_binary() {
+                true => format!("unhex({name}) AS {name}"),
+                false => name.clone(),
+            });
+            columns.push(format!("{name} {} PATH '$[{n}]'", column.type_on_mysql()));
+        }
+        format!(
+            "(SELECT {} FROM json_table({given}, '$[*]' COLUMNS ({})) AS given) AS {INPUT}",
+            cells.join(", "),
+            columns.join(", ")
+        )
+    }
+
+    fn values(&self, backend: DbBackend) -> Vec<Value> {
+        #[cfg(feature = "postgres")]
+        if backend == DbBackend::Postgres && self.as_arrays {
+            return self.columns.iter().map(Column::array).collect();
+        }
+        let rows: Json = match backend {
+            DbBackend::Postgres => (0..self.rows).map(|row| self.object(row)).collect(),
+            _ => (0..self.rows).map(|row| self.array(row, backend)).collect(),
+        };
+        vec![rows.to_string().into()]
+    }
+
+    /// `{"column": value, …}`
+    fn object(&self, row: usize) -> Json {
+        let cells = self.columns.iter().map(|column| {
+            let value = text::on_postgres(&column.cells[row]);
+            (column.name.clone(), value)
+        });
+        Json::Object(cells.collect())
+    }
+
+    /// `[value, …]`
+    fn array(&self, row: usize, backend: DbBackend) -> Json {
+        let value = |column: &Column| match backend {
+            DbBackend::MySql => text::on_mysql(&column.cells[row]),
+            _ => text::on_sqlite(&column.cells[row]),
+        };
+        self.columns.iter().map(value).collect()
+    }
+}
+
+impl Column {
+    fn quoted(&self, backend: DbBackend) -> String {
+        quoted(backend, &self.name)
+    }
+
+    /// Whether its values travel as hexadecimal texts. A null is of the type that the others are.
+    fn is_binary(&self) -> bool {
+        matches!(self.cells.first(), Some(Value::Uuid(_) | Value::Bytes(_)))
+    }
+
+    fn type_on_mysql(&self) -> String {
+        match self.cells.first() {
+            Some(Value::Uuid(_)) => "char(32)".to_owned(),
+            Some(
+                Value::ChronoDateTime(_)
+                | Value::ChronoDateTimeUtc(_)
+                | Value::ChronoDateTimeLocal(_)
+                | Value::ChronoDateTimeWithTimeZone(_),
+            ) => "datetime(6)".to_owned(),
+            Some(Value::String(_)) => self.text_on_mysql(),
+            _ => "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin".to_owned(),
+        }
+    }
+
+    /// Long enough for each text, in few lengths, as each makes another statement.
+    fn text_on_mysql(&self) -> String {
+        const LONGEST: usize = 1 << 13;
+
+        let length = |value: &Value| match value {
+            Value::String(Some(text)) => text.len(),
+            _ => 0,
+        };
+        let longest = self.cells.iter().map(length).max().unwrap_or(0);
+        let kind = match longest.next_power_of_two().max(64) {
+            length if length <= LONGEST => format!("varchar({length})"),
+            _ => "longtext".to_owned(),
+        };
+        format!("{kind} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    }
+
+    #[cfg(feature = "postgres")]
+    fn array(&self) -> Value {
+        let kind = match self.cells.first() {
+            Some(value) => value.array_type(),
+            None => Value::String(None).array_type(),
+        };
+        Value::Array(kind, Some(Box::new(self.cells.clone())))
+    }
+}
+
+/// Values that sqlx sends in arrays as it sends them alone.
+fn fits_an_array(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::Bool(Some(_))
+            | Value::SmallInt(Some(_))
+            | Value::Int(Some(_))
+            | Value::BigInt(Some(_))
+            | Value::Float(Some(_))
+            | Value::Double(Some(_))
+            | Value::String(Some(_))
+            | Value::Bytes(Some(_))
+            | Value::Uuid(Some(_))
+            | Value::ChronoDate(Some(_))
+            | Value::ChronoTime(Some(_))
+            | Value::ChronoDateTime(Some(_))
+            | Value::ChronoDateTimeUtc(Some(_))
+            | Value::ChronoDateTimeWithTimeZone(Some(_))
+    )
+}
+
+/// Values as JSON, in the text that the database would have been sent of each alone.
+mod text {
+    use std::fmt::Write as _;
+
+    use sea_orm::{
+        Value,
+        sea_query::{MysqlQueryBuilder, PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder},
+    };
+    use serde_json::Value as Json;
+
+    pub(super) fn on_postgres(value: &Value) -> Json {
+        let text = match value {
+            Value::Json(Some(json)) => return (**json).clone(),
+            #[cfg(feature = "postgres")]
+            Value::Array(_, Some(values)) => return values.iter().map(on_postgres).collect(),
+            Value::Bytes(Some(bytes)) => format!("\\x{}", hex(bytes)),
+            Value::ChronoDateTimeUtc(Some(time)) => time.to_rfc3339(),
+            Value::ChronoDateTimeLocal(Some(time)) => time.to_rfc3339(),
+            Value::ChronoDateTimeWithTimeZone(Some(time)) => time.to_rfc3339(),
+            value => return common(value, &PostgresQueryBuilder),
+        };
+        Json::String(text)
+    }
+
+    /// What sqlx writes: <https://docs.rs/sqlx-sqlite>, `types::chrono`.
+    pub(super) fn on_sqlite(value: &Value) -> Json {
+        let text = match value {
+            Value::Bool(Some(is)) => return i64::from(*is).into(),
+            Value::Float(Some(number)) => return f64::from(*number).into(),
+            Value::Double(Some(number)) => return (*number).into(),
+            Value::TinyInt(Some(number)) => return (*number).into(),
+            Value::SmallInt(Some(number)) => return (*number).into(),
+            Value::Int(Some(number)) => return (*number).into(),
+            Value::BigInt(Some(number)) => return (*number).into(),
+            Value::TinyUnsigned(Some(number)) => return (*number).into(),
+            Value::SmallUnsigned(Some(number)) => return (*number).into(),
+            Value::Unsigned(Some(number)) => return (*number).into(),
+            Value::BigUnsigned(Some(number)) => return (*number).into(),
+            Value::Bytes(Some(bytes)) => hex(bytes),
+            Value::Uuid(Some(id)) => id.simple().to_string(),
+            Value::ChronoDateTimeUtc(Some(time)) => time.to_rfc3339(),
+            Value::ChronoDateTimeLocal(Some(time)) => time.to_rfc3339(),
+            Value::ChronoDateTimeWithTimeZone(Some(time)) => time.to_rfc3339(),
+            value => return common(value, &SqliteQueryBuilder),
+        };
+        Json::String(text)
+    }
+
+    pub(super) fn on_mysql(value: &Value) -> Json {
+        let text = match value {
+            Value::Bool(Some(is)) => return i64::from(*is).into(),
+            Value::Bytes(Some(bytes)) => hex(bytes),
+            Value::Uuid(Some(id)) => id.simple().to_string(),
+            Value::ChronoDateTimeUtc(Some(time)) => time.naive_utc().to_string(),
+            Value::ChronoDateTimeLocal(Some(time)) => time.naive_utc().to_string(),
+            Value::ChronoDateTimeWithTimeZone(Some(time)) => time.naive_utc().to_string(),
+            value => return common(value, &MysqlQueryBuilder),
+        };
+        Json::String(text)
+    }
+
+    /// Dates and times have one form everywhere. Types that this library does not know are taken as
+    /// the literals that SeaORM writes of them.
+    fn common(value: &Value, backend: &impl QueryBuilder) -> Json {
+        if *value == value.as_null() {
+            return Json::Null;
+        }
+        let text = match value {
+            Value::Bool(Some(is)) => return (*is).into(),
+            Value::String(Some(text)) => text.to_string(),
+            Value::Char(Some(text)) => text.to_string(),
+            Value::Json(Some(json)) => json.to_string(),
+            Value::Uuid(Some(id)) => id.to_string(),
+            Value::Float(Some(number)) => number.to_string(),
+            Value::Double(Some(number)) => number.to_string(),
+            Value::ChronoDate(Some(date)) => date.to_string(),
+            Value::ChronoTime(Some(time)) => time.to_string(),
+            Value::ChronoDateTime(Some(time)) => time.to_string(),
+            value => {
+                let literal = backend.value_to_string(value);
+                let quoted = literal
+                    .strip_prefix('\'')
+                    .and_then(|end| end.strip_suffix('\''));
+                match quoted {
+                    Some(quoted) => quoted.replace("''", "'"),
+                    None => literal,
+                }
+            }
+        };
+        Json::String(text)
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        let mut hex = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+/// Refuses what does not fit into one packet of MariaDB/MySQL, where the server would end the
+/// connection and, with it, the caller's transaction.
+pub(super) async fn fit_a_packet(db: &impl ConnectionTrait, values: &[Value]) -> Result<(), DbErr> {
+    /// The smallest limit that a server has by default, and what the text around the values takes.
+    const ALWAYS_FITS: u64 = 1 << 20;
+    const TEXT: u64 = 1 << 16;
+
+    let length = |value: &Value| match value {
+        Value::String(Some(text)) => text.len() as u64,
+        _ => 0,
+    };
+    let needed = values.iter().map(length).sum::<u64>() + TEXT;
+    if db.get_database_backend() != DbBackend::MySql || needed <= ALWAYS_FITS {
+        return Ok(());
+    }
+    let ask = "SELECT CAST(@@max_allowed_packet AS SIGNED)";
+    let rows = look(db, Statement::from_string(DbBackend::MySql, ask)).await?;
+    let limit: i64 = match rows.first() {
+        Some(row) => row.try_get_by_index(0)?,
+        None => 0,
+    };
+    if needed > limit.unsigned_abs() {
+        return Err(DbErr::Custom(format!(
+            "the rows take {needed} bytes and max_allowed_packet is {limit}: pass fewer at a time"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! Keys of owners, to be compared and looked up by.
+
+use sea_orm::{
+    DbErr, Value,
+    sea_query::{IntoValueTuple, PostgresQueryBuilder, QueryBuilder, ValueTuple},
+};
+use uuid::Uuid;
+
+/// The value of a key, whatever its type. The order is one that all callers share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Integer(i128),
+    Uuid(Uuid),
+    Text(String),
+    /// As a literal.
+    Other(String),
+}
+
+impl Key {
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            Value::TinyInt(Some(number)) => Self::Integer((*number).into()),
+            Value::SmallInt(Some(number)) => Self::Integer((*number).into()),
+            Value::Int(Some(number)) => Self::Integer((*number).into()),
+            Value::BigInt(Some(number)) => Self::Integer((*number).into()),
+            Value::TinyUnsigned(Some(number)) => Self::Integer((*number).into()),
+            Value::SmallUnsigned(Some(number)) => Self::Integer((*number).into()),
+            Value::Unsigned(Some(number)) => Self::Integer((*number).into()),
+            Value::BigUnsigned(Some(number)) => Self::Integer((*number).into()),
+            Value::Uuid(Some(id)) => Self::Uuid(*id),
+            Value::String(Some(text)) => Self::Text(text.to_string()),
+            value => Self::Other(PostgresQueryBuilder.value_to_string(value)),
+        }
+    }
+}
+
+/// The one value of a primary key.
+pub(crate) fn single(key: impl IntoValueTuple, table: &str) -> Result<Value, DbErr> {
+    match key.into_value_tuple() {
+        ValueTuple::One(key) => Ok(key),
+        _ => Err(DbErr::Type(format!(
+            "the primary key of {table} has several columns"
+        ))),
+    }
+}

@@ -1,0 +1,453 @@
+//! Every verb for every role: a courier of a user, a payout account of a host, and the profile of a
+//! member, whose table is the app's own and whose keys the database makes.
+
+pub mod member;
+pub mod payout;
+pub mod profile;
+
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+
+use guesthouse::{
+    Error, Onboarding, OwnerId, Role, backfill, offboard, onboard, onboard_all, retry,
+};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ConnectionTrait, EntityTrait, IdenStatic, IntoActiveModel, ModelTrait, Related, Schema,
+    TransactionTrait, Value,
+    sea_query::{IntoValueTuple, ValueTuple, ValueType},
+};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+use crate::{
+    courier::{self, Vehicle},
+    support::TestDb as Db,
+};
+
+const CALLERS: usize = 50;
+
+/// A role, and how a test makes its owners and rows.
+trait Kind:
+    Role<Model: Send + Sync + PartialEq + IntoActiveModel<Self::ActiveModel>>
+    + Related<<Self as Role>::Owner>
+where
+    OwnerId<Self>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    /// An owner that does not exist.
+    const NOBODY: OwnerId<Self>;
+
+    async fn create_tables(db: &Db);
+
+    /// The `n`th owner, without the role.
+    async fn owner(db: &Db, n: usize) -> OwnerId<Self>;
+
+    /// What the app gives of a row.
+    fn row(owner: OwnerId<Self>, n: usize) -> Self::ActiveModel;
+
+    fn is_not_found(error: &Error) -> bool;
+}
+
+impl Kind for courier::Entity {
+    const NOBODY: Uuid = Uuid::nil();
+
+    async fn create_tables(db: &Db) {
+        courier::create_table(db).await;
+    }
+
+    async fn owner(db: &Db, n: usize) -> Uuid {
+        db.user(&format!("user{n}")).await.id
+    }
+
+    fn row(owner: Uuid, n: usize) -> courier::ActiveModel {
+        courier::ActiveModel {
+            user_id: Set(owner),
+            vehicle: Set([Vehicle::Bicycle, Vehicle::Van][n % 2]),
+            badge: Set((n % 3 > 0).then(|| format!("B{n}"))),
+            ..Default::default()
+        }
+    }
+
+    fn is_not_found(error: &Error) -> bool {
+        matches!(error, Error::UserNotFound { user_id } if user_id.is_nil())
+    }
+}
+
+impl Kind for payout::Entity {
+    const NOBODY: Uuid = Uuid::nil();
+
+    async fn create_tables(db: &Db) {
+        create_table(db, payout::Entity).await;
+    }
+
+    async fn owner(db: &Db, n: usize) -> Uuid {
+        db.host(&format!("host{n}")).await.id
+    }
+
+    fn row(owner: Uuid, n: usize) -> payout::ActiveModel {
+        payout::row(owner, n)
+    }
+
+    fn is_not_found(error: &Error) -> bool {
+        matches!(error, Error::OwnerNotFound { table: "hosts" })
+    }
+}
+
+impl Kind for profile::Entity {
+    const NOBODY: i64 = 1_000_000;
+
+    async fn create_tables(db: &Db) {
+        create_table(db, member::Entity).await;
+        create_table(db, profile::Entity).await;
+    }
+
+    async fn owner(db: &Db, n: usize) -> i64 {
+        let member = member::ActiveModel {
+            name: Set(format!("member {n}")),
+            ..Default::default()
+        };
+        member.insert(&db.pool).await.unwrap().id
+    }
+
+    fn row(owner: i64, n: usize) -> profile::ActiveModel {
+        profile::ActiveModel {
+            member_id: Set(owner),
+            bio: Set(format!("It's \"{n}\" \\ \u{1f3e0}")),
+            ..Default::default()
+        }
+    }
+
+    fn is_not_found(error: &Error) -> bool {
+        matches!(error, Error::OwnerNotFound { table: "members" })
+    }
+}
+
+async fn create_table<E: EntityTrait>(db: &Db, entity: E) {
+    let create = Schema::new(db.pool.get_database_backend()).create_table_from_entity(entity);
+    db.pool.execute(&create).await.unwrap();
+}
+
+async fn owners<R: Kind>(db: &Db, number: usize) -> Vec<OwnerId<R>>
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    let mut owners = Vec::new();
+    for n in 0..number {
+        owners.push(R::owner(db, n).await);
+    }
+    owners
+}
+
+/// All rows of the role, through another pool.
+async fn rows<R: Kind>(db: &Db) -> Vec<R::Model>
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    let pool = db.pool_of(1).await;
+    let rows = R::find().all(&pool).await.unwrap();
+    pool.close().await.unwrap();
+    rows
+}
+
+fn value_of(key: impl IntoValueTuple) -> Value {
+    match key.into_value_tuple() {
+        ValueTuple::One(key) => key,
+        several => panic!("{several:?}"),
+    }
+}
+
+fn owner_of<R: Kind>(row: &R::Model) -> Value
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    row.get(R::owner_id())
+}
+
+on_each_backend! {
+    async fn a_courier_comes_and_goes(db: TestDb) {
+        comes_and_goes::<courier::Entity>(db).await;
+    }
+
+    async fn a_courier_comes_and_goes_in_a_transaction(db: TestDb) {
+        comes_and_goes_in_a_transaction::<courier::Entity>(db).await;
+    }
+
+    async fn a_courier_comes_in_bulk(db: TestDb) {
+        comes_in_bulk::<courier::Entity>(db).await;
+    }
+
+    async fn a_courier_is_given_to_all_who_lack_it(db: TestDb) {
+        is_given_to_all_who_lack_it::<courier::Entity>(db).await;
+    }
+
+    async fn a_courier_is_one_of_fifty(db: TestDb) {
+        is_one_of_fifty::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_comes_and_goes(db: TestDb) {
+        comes_and_goes::<payout::Entity>(db).await;
+    }
+
+    async fn a_payout_account_comes_and_goes_in_a_transaction(db: TestDb) {
+        comes_and_goes_in_a_transaction::<payout::Entity>(db).await;
+    }
+
+    async fn a_payout_account_comes_in_bulk(db: TestDb) {
+        comes_in_bulk::<payout::Entity>(db).await;
+    }
+
+    async fn a_payout_account_is_given_to_all_who_lack_it(db: TestDb) {
+        is_given_to_all_who_lack_it::<payout::Entity>(db).await;
+    }
+
+    async fn a_payout_account_is_one_of_fifty(db: TestDb) {
+        is_one_of_fifty::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_comes_and_goes(db: TestDb) {
+        comes_and_goes::<profile::Entity>(db).await;
+    }
+
+    async fn a_profile_comes_and_goes_in_a_transaction(db: TestDb) {
+        comes_and_goes_in_a_transaction::<profile::Entity>(db).await;
+    }
+
+    async fn a_profile_comes_in_bulk(db: TestDb) {
+        comes_in_bulk::<profile::Entity>(db).await;
+    }
+
+    async fn a_profile_is_given_to_all_who_lack_it(db: TestDb) {
+        is_given_to_all_who_lack_it::<profile::Entity>(db).await;
+    }
+
+    async fn a_profile_is_one_of_fifty(db: TestDb) {
+        is_one_of_fifty::<profile::Entity>(db).await;
+    }
+
+    /// The second badge of its kind.
+    async fn a_clash_on_another_key_in_bulk_leaves_nothing(db: TestDb) {
+        fails_as_a_whole::<courier::Entity>(db, |owner| vec![courier::ActiveModel {
+            badge: Set(Some("B1".into())),
+            ..courier::Entity::row(owner, 2)
+        }])
+        .await;
+    }
+
+    async fn rows_that_set_different_columns_are_refused(db: TestDb) {
+        fails_as_a_whole::<courier::Entity>(db, |owner| vec![courier::ActiveModel {
+            grade: Set(3),
+            ..courier::Entity::row(owner, 2)
+        }])
+        .await;
+    }
+
+    async fn a_row_without_an_owner_is_refused(db: TestDb) {
+        fails_as_a_whole::<payout::Entity>(db, |owner| vec![payout::ActiveModel {
+            host_id: sea_orm::ActiveValue::NotSet,
+            ..payout::row(owner, 2)
+        }])
+        .await;
+    }
+}
+
+// ---- what holds for each of them ----
+
+async fn comes_and_goes<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let owner = R::owner(&db, 0).await;
+
+    let nobody = onboard::<R>(&db.pool, R::row(R::NOBODY, 0)).await;
+    assert!(nobody.as_ref().is_err_and(R::is_not_found), "{nobody:?}");
+    assert_eq!(offboard::<R>(&db.pool, R::NOBODY).await.unwrap(), None);
+    assert_eq!(rows::<R>(&db).await, []);
+
+    let first = onboard::<R>(&db.pool, R::row(owner, 1)).await.unwrap();
+    let again = onboard::<R>(&db.pool, R::row(owner, 2)).await.unwrap();
+    assert!(first.is_new());
+    assert_eq!(again, Onboarding::Existing(first.model().clone()));
+    assert_eq!(rows::<R>(&db).await, [first.model().clone()]);
+
+    let row = first.into_model();
+    assert_eq!(offboard::<R>(&db.pool, owner).await.unwrap(), Some(row));
+    assert_eq!(offboard::<R>(&db.pool, owner).await.unwrap(), None);
+    assert_eq!(rows::<R>(&db).await, []);
+}
+
+async fn comes_and_goes_in_a_transaction<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let both = owners::<R>(&db, 2).await;
+    let txn = db.pool.begin().await.unwrap();
+
+    let nobody = onboard::<R>(&txn, R::row(R::NOBODY, 0)).await;
+    assert!(nobody.as_ref().is_err_and(R::is_not_found), "{nobody:?}");
+    let first = onboard::<R>(&txn, R::row(both[0], 1)).await.unwrap();
+    let again = onboard::<R>(&txn, R::row(both[0], 2)).await.unwrap();
+    assert_eq!(again, Onboarding::Existing(first.model().clone()));
+    let gone = offboard::<R>(&txn, both[0]).await.unwrap();
+    assert_eq!(gone.as_ref(), Some(first.model()));
+    let kept = onboard_all::<R>(&txn, vec![R::row(both[1], 3)])
+        .await
+        .unwrap();
+    assert_eq!(kept.new.len(), 1);
+    txn.commit().await.unwrap();
+
+    assert_eq!(rows::<R>(&db).await, kept.new);
+}
+
+async fn comes_in_bulk<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let six = owners::<R>(&db, 6).await;
+    let there = onboard::<R>(&db.pool, R::row(six[2], 2))
+        .await
+        .unwrap()
+        .into_model();
+
+    let order = [5, 2, 0, 5, 4, 2];
+    let mut offered: Vec<_> = order.iter().map(|n| R::row(six[*n], *n + 10)).collect();
+    offered.insert(1, R::row(R::NOBODY, 7));
+    let done = onboard_all::<R>(&db.pool, offered).await.unwrap();
+
+    let new: Vec<_> = done.new.iter().map(owner_of::<R>).collect();
+    assert_eq!(new, [5, 0, 4].map(|n| value_of(six[n])));
+    assert_eq!(done.existing, [there.clone()]);
+    assert_eq!(done.unknown, [R::NOBODY]);
+    let stored = rows::<R>(&db).await;
+    assert_eq!(stored.len(), 4);
+    assert!(
+        [there]
+            .iter()
+            .chain(&done.new)
+            .all(|row| stored.contains(row))
+    );
+    // A row is made as `onboard` makes it.
+    for (row, n) in done.new.iter().zip([5, 0, 4]) {
+        let sent = R::row(six[n], n + 10);
+        for column in <R::Column as sea_orm::Iterable>::iter() {
+            if let Some(value) = sent.get(column).into_value() {
+                assert_eq!(row.get(column), value, "{}", column.as_str());
+            }
+        }
+    }
+}
+
+/// Rows of which one clashes on another key, or cannot be made: none of them is.
+async fn fails_as_a_whole<R: Kind>(db: Db, broken: impl Fn(OwnerId<R>) -> Vec<R::ActiveModel>)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let three = owners::<R>(&db, 3).await;
+    let mut offered = vec![R::row(three[0], 1), R::row(three[1], 2)];
+    offered.extend(broken(three[2]));
+    let failed = onboard_all::<R>(&db.pool, offered).await;
+    assert!(matches!(failed, Err(Error::Database { .. })), "{failed:?}");
+    assert_eq!(rows::<R>(&db).await, []);
+}
+
+async fn is_given_to_all_who_lack_it<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let all = owners::<R>(&db, 5).await;
+    let _ = onboard::<R>(&db.pool, R::row(all[3], 3)).await.unwrap();
+
+    // Stopped before it is at its end, and run again.
+    let txn = db.pool.begin().await.unwrap();
+    assert_eq!(
+        backfill::<R>(&txn, |owner| R::row(owner, 0), |_| {})
+            .await
+            .unwrap(),
+        4
+    );
+    txn.rollback().await.unwrap();
+    let mut totals = Vec::new();
+    let given = backfill::<R>(
+        &db.pool,
+        |owner| R::row(owner, 0),
+        |total| totals.push(total),
+    )
+    .await
+    .unwrap();
+
+    assert_eq!((given, totals), (4, vec![4]));
+    assert_eq!(
+        backfill::<R>(&db.pool, |owner| R::row(owner, 0), |_| {})
+            .await
+            .unwrap(),
+        0
+    );
+    let owners: BTreeSet<_> = rows::<R>(&db)
+        .await
+        .iter()
+        .map(|row| format!("{:?}", owner_of::<R>(row)))
+        .collect();
+    assert_eq!(owners.len(), 5);
+    assert_eq!(rows::<R>(&db).await.len(), 5);
+}
+
+/// Fifty callers at once, each with a row of its own, and then fifty who end it.
+async fn is_one_of_fifty<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let owner = R::owner(&db, 0).await;
+
+    let pool = db.pool.clone();
+    let answers = at_once(move |n| {
+        let pool = pool.clone();
+        async move {
+            retry(|| onboard::<R>(&pool, R::row(owner, n)))
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    let stored = rows::<R>(&db).await;
+    assert_eq!(stored.len(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.is_new()).count(), 1);
+    assert!(answers.iter().all(|answer| *answer.model() == stored[0]));
+
+    let pool = db.pool.clone();
+    let ended = at_once(move |_| {
+        let pool = pool.clone();
+        async move { retry(|| offboard::<R>(&pool, owner)).await.unwrap() }
+    })
+    .await;
+    let ended: Vec<_> = ended.into_iter().flatten().collect();
+    assert_eq!(ended, stored);
+    assert_eq!(rows::<R>(&db).await, []);
+}
+
+async fn at_once<F, Fut, T>(call: F) -> Vec<T>
+where
+    F: Fn(usize) -> Fut,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let start = Arc::new(Barrier::new(CALLERS));
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|n| {
+            let (start, call) = (start.clone(), call(n));
+            tokio::spawn(async move {
+                start.wait().await;
+                call.await
+            })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for caller in callers {
+        answers.push(caller.await.unwrap());
+    }
+    answers
+}
