@@ -17,7 +17,10 @@ use serde::{
 };
 
 use crate::{
-    guest, host, user,
+    guest, host,
+    model::Model,
+    schema::model_name,
+    user,
     view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView},
 };
 
@@ -69,7 +72,7 @@ pub struct ColumnSchema {
     /// The values it may have, if it is an enum.
     pub enum_values: Option<Vec<String>>,
     /// What the database itself puts into a row that was written without this column; `None` if
-    /// such a row is refused. Rows saved through SeaORM do not come to need it: the entities set
+    /// such a row is refused, and for a table of the app's own, whose entity does not say it. Rows saved through SeaORM do not come to need it: the entities set
     /// these columns.
     pub default: Option<PerBackend>,
 }
@@ -160,37 +163,77 @@ pub struct Views {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn describe() -> Schema {
-    let mut schema = Schema {
-        models: BTreeMap::new(),
-        tables: BTreeMap::new(),
-    };
-    // The name of a model is the name of the module it is generated into.
-    macro_rules! add {
-        ($($model:ident as $view:ty, $summary:ty;)+) => {$(
-            schema.add::<$model::Entity>(stringify!($model), Views {
-                default: fields::<$view>(),
-                summary: fields::<$summary>(),
-            });
-        )+};
+    Model::accounts().describe()
+}
+
+impl Views {
+    /// Nothing: what of an app's own row may leave the server is the app's to say.
+    fn none() -> Self {
+        Self {
+            default: Vec::new(),
+            summary: Vec::new(),
+        }
     }
-    add! {
-        guest as GuestView, GuestSummary;
-        host as HostView, HostSummary;
-        user as AccountView, AccountSummary;
-    }
-    schema
 }
 
 impl Schema {
-    fn add<E: EntityTrait>(&mut self, model: &str, views: Views) {
-        let columns: Vec<_> = E::Column::iter().map(column::<E>).collect();
+    pub(crate) fn empty() -> Self {
+        Self {
+            models: BTreeMap::new(),
+            tables: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn add_users(&mut self) {
+        let views = Views {
+            default: fields::<AccountView>(),
+            summary: fields::<AccountSummary>(),
+        };
+        self.add_ours::<user::Entity>(views);
+    }
+
+    pub(crate) fn add_guests(&mut self) {
+        let views = Views {
+            default: fields::<GuestView>(),
+            summary: fields::<GuestSummary>(),
+        };
+        self.add_ours::<guest::Entity>(views);
+    }
+
+    pub(crate) fn add_hosts(&mut self) {
+        let views = Views {
+            default: fields::<HostView>(),
+            summary: fields::<HostSummary>(),
+        };
+        self.add_ours::<host::Entity>(views);
+    }
+
+    /// The entities declare no defaults; the migrations give one to every column of some types.
+    fn add_ours<E: EntityTrait>(&mut self, views: Views) {
+        self.add::<E>(views, default_of);
+    }
+
+    /// An entity of the app's own.
+    pub(crate) fn add_theirs<E: EntityTrait>(&mut self) {
+        self.add::<E>(Views::none(), |_, _| None);
+    }
+
+    fn add<E: EntityTrait>(
+        &mut self,
+        views: Views,
+        default_of: fn(&ColumnType, bool) -> Option<PerBackend>,
+    ) {
+        let model = model_name::<E>();
+        let columns: Vec<_> = E::Column::iter()
+            .map(|name| column::<E>(name, default_of))
+            .collect();
         let associations = E::Relation::iter()
             .map(|relation| association(&snake_case(&relation.name()), &relation.def(), &columns))
             .collect();
         let table = E::default().table_name().to_owned();
-        self.models.insert(model.to_owned(), table.clone());
+        self.models.insert(model.clone(), table.clone());
         let description = TableSchema {
-            model: model.to_owned(),
+            model,
             columns,
             associations,
             views,
@@ -199,7 +242,10 @@ impl Schema {
     }
 }
 
-fn column<E: EntityTrait>(column: E::Column) -> ColumnSchema {
+fn column<E: EntityTrait>(
+    column: E::Column,
+    default_of: fn(&ColumnType, bool) -> Option<PerBackend>,
+) -> ColumnSchema {
     let def = column.def();
     let kind = def.get_column_type();
     let element = match kind {
@@ -253,7 +299,7 @@ fn database_type(kind: &ColumnType) -> PerBackend {
     }
 }
 
-/// The entities declare no defaults; the migrations give one to every column of these types.
+/// What the migrations of this library have of each column of these types.
 fn default_of(kind: &ColumnType, primary_key: bool) -> Option<PerBackend> {
     let (sqlite, postgres, mysql) = match kind {
         ColumnType::Uuid if primary_key => (
@@ -472,16 +518,9 @@ mod tests {
     }
 
     fn described<E: EntityTrait>() -> TableSchema {
-        let mut schema = Schema {
-            models: BTreeMap::new(),
-            tables: BTreeMap::new(),
-        };
-        let no_views = Views {
-            default: Vec::new(),
-            summary: Vec::new(),
-        };
-        schema.add::<E>("model", no_views);
-        schema.tables.remove(&schema.models["model"]).unwrap()
+        let mut schema = Schema::empty();
+        schema.add_theirs::<E>();
+        schema.tables.remove(E::default().table_name()).unwrap()
     }
 
     fn found<'a>(columns: &'a [ColumnSchema], name: &str) -> &'a ColumnSchema {

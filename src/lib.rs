@@ -21,6 +21,7 @@ mod bulk;
 mod describe;
 mod email;
 mod error;
+mod model;
 mod onboarding;
 pub mod retry;
 mod role;
@@ -42,6 +43,7 @@ pub use describe::{
 pub use email::{Email, InvalidEmail};
 pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
+pub use model::Model;
 pub use onboarding::{Onboarding, become_host, offboard, onboard, stop_hosting};
 pub use retry::{retry, transaction, transaction_with};
 pub use role::{OwnerId, Role, SignUp};

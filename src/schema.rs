@@ -3,16 +3,21 @@
 mod catalogue;
 mod comparison;
 
-use std::fmt;
+use std::{any::type_name, fmt};
 
 use sea_orm::{
     ColumnTrait, ColumnType, DatabaseConnection, DbErr, EntityTrait, Iden, IdenStatic, Iterable,
-    PrimaryKeyToColumn, RelationDef, RelationTrait, sea_query::ForeignKeyAction,
+    PrimaryKeyToColumn, Related, RelationDef, sea_query::ForeignKeyAction,
 };
 use serde::Serialize;
 use tracing::{instrument, warn};
 
-use crate::{error, guest, host, user};
+use crate::{
+    error,
+    model::Model,
+    role::{Role, SignUp},
+    user,
+};
 
 /// Looks whether the live database is what the promises of this library rest on.
 ///
@@ -82,13 +87,16 @@ use crate::{error, guest, host, user};
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, err(level = "debug"))]
 pub async fn verify_schema(db: &DatabaseConnection) -> Result<(), SchemaError> {
-    let expected = expected();
-    let catalogue = catalogue::read(db, &expected)
+    Model::accounts().verify(db).await
+}
+
+#[instrument(level = "debug", skip_all, err(level = "debug"))]
+pub(crate) async fn verify(db: &DatabaseConnection, expected: &[Table]) -> Result<(), SchemaError> {
+    let catalogue = catalogue::read(db, expected)
         .await
         .map_err(SchemaError::Database)?;
-    let outcome = comparison::compare(&catalogue, &expected);
+    let outcome = comparison::compare(&catalogue, expected);
     for index in outcome.redundant {
         warn!(
             table = index.table,
@@ -190,16 +198,18 @@ impl std::error::Error for SchemaError {
 // ---- what must hold ----
 
 /// What a table must be.
-struct Table {
-    name: &'static str,
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) name: String,
     /// One of its rows, with its article.
-    row: &'static str,
+    row: String,
     /// What nobody could do without the table.
-    purpose: &'static str,
+    purpose: String,
     columns: Vec<Column>,
 }
 
 /// What a column must be.
+#[derive(Clone, Debug)]
 struct Column {
     name: &'static str,
     kind: ColumnType,
@@ -209,57 +219,136 @@ struct Column {
     refers_to: Option<Reference>,
     /// The check that keeps it in lower case. Entities know nothing of checks.
     lower_case: bool,
+    /// Whether it is this library's, so that its type and bounds are what the migrations make. Of an
+    /// app's own columns that is so of keys.
+    ours: bool,
 }
 
 /// The foreign key a column must have.
+#[derive(Clone, Debug)]
 struct Reference {
     table: String,
     column: String,
+    /// One row of that table, without its article.
+    owner: String,
     on_delete: ForeignKeyAction,
 }
 
-/// The three tables, in the order in which differences are reported.
-fn expected() -> [Table; 3] {
-    let mut users = table::<user::Entity>("a user", "sign up");
-    for column in &mut users.columns {
-        column.lower_case = column.name == user::Column::Email.as_str();
+impl Table {
+    /// The table of this library's users.
+    pub(crate) fn of_users() -> Self {
+        let mut users = Self::of::<user::Entity>("sign up");
+        for column in &mut users.columns {
+            column.lower_case = column.name == user::Column::Email.as_str();
+        }
+        users.ours()
     }
-    [
-        users,
-        table::<guest::Entity>("a guest", "sign up"),
-        table::<host::Entity>("a host", "become a host"),
-    ]
-}
 
-fn table<E: EntityTrait>(row: &'static str, purpose: &'static str) -> Table {
-    Table {
-        name: E::default().table_name(),
-        row,
-        purpose,
-        columns: E::Column::iter().map(column::<E>).collect(),
+    /// The table of this library's guests or hosts.
+    pub(crate) fn of_accounts<R>(purpose: &str) -> Self
+    where
+        R: Role + Related<R::Owner>,
+    {
+        Self::of_role::<R>(purpose).ours()
+    }
+
+    /// The table of an app's own users, whose address is unique.
+    pub(crate) fn of_sign_up<U: SignUp>() -> Self
+    where
+        U::Guest: Related<U>,
+    {
+        let mut users = Self::of::<U>("sign up");
+        for column in &mut users.columns {
+            let is_email = column.name == U::email().as_str();
+            column.unique |= is_email;
+            column.ours |= is_email;
+        }
+        users
+    }
+
+    /// The table of a role, whose foreign key is not null and unique, whatever the entity declares.
+    pub(crate) fn of_role<R>(purpose: &str) -> Self
+    where
+        R: Role + Related<R::Owner>,
+    {
+        let mut role = Self::of::<R>(purpose);
+        let relation = <R as Related<R::Owner>>::to();
+        for column in &mut role.columns {
+            if column.name == R::owner_id().as_str() {
+                column.nullable = false;
+                column.unique = true;
+                column.ours = true;
+                column.refers_to = Some(reference::<R::Owner>(&relation));
+            }
+        }
+        role
+    }
+
+    fn of<E: EntityTrait>(purpose: &str) -> Self {
+        Self {
+            name: table_name::<E>(),
+            row: with_article(&model_name::<E>().replace('_', " ")),
+            purpose: purpose.to_owned(),
+            columns: E::Column::iter().map(column::<E>).collect(),
+        }
+    }
+
+    fn ours(mut self) -> Self {
+        for column in &mut self.columns {
+            column.ours = true;
+        }
+        self
     }
 }
 
 fn column<E: EntityTrait>(column: E::Column) -> Column {
     let (name, def) = (column.as_str(), column.def());
+    let primary = E::PrimaryKey::iter().any(|key| key.into_column().as_str() == name);
     Column {
         name,
         kind: def.get_column_type().clone(),
         nullable: def.is_null(),
-        primary: E::PrimaryKey::iter().any(|key| key.into_column().as_str() == name),
+        primary,
         unique: def.is_unique(),
-        refers_to: E::Relation::iter()
-            .map(|relation| relation.def())
-            .filter(|relation| !relation.is_owner && relation.from_col.to_string() == name)
-            .find_map(reference),
+        refers_to: None,
         lower_case: false,
+        ours: primary,
     }
 }
 
-fn reference(relation: RelationDef) -> Option<Reference> {
-    Some(Reference {
-        table: relation.to_tbl.sea_orm_table().to_string(),
+/// PostgreSQL and MariaDB/MySQL act the same if a foreign key does not say how: they refuse.
+fn reference<O: EntityTrait>(relation: &RelationDef) -> Reference {
+    Reference {
+        table: table_name::<O>(),
         column: relation.to_col.to_string(),
-        on_delete: relation.on_delete?,
-    })
+        owner: model_name::<O>().replace('_', " "),
+        on_delete: relation.on_delete.unwrap_or(ForeignKeyAction::Restrict),
+    }
+}
+
+/// The name of the table, with its schema if the entity has one.
+fn table_name<E: EntityTrait>() -> String {
+    let entity = E::default();
+    match entity.schema_name() {
+        Some(schema) => format!("{schema}.{}", entity.table_name()),
+        None => entity.table_name().to_owned(),
+    }
+}
+
+/// The name of the module that holds the entity, which is that of one row: `courier`. In the root of a
+/// crate an entity has no such name, and its table's name has to do.
+pub(crate) fn model_name<E: EntityTrait>() -> String {
+    let path = type_name::<E>();
+    let mut modules = path.rsplit("::").skip(1);
+    match (modules.next(), modules.next()) {
+        (Some(module), Some(_)) => module.to_owned(),
+        _ => E::default().table_name().to_owned(),
+    }
+}
+
+pub(crate) fn with_article(noun: &str) -> String {
+    match noun.starts_with(['a', 'e', 'i', 'o']) {
+        true => format!("an {noun}"),
+        false => format!("a {noun}"),
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use sea_orm::{
     DatabaseConnection, DatabaseConnectionType, DbBackend, DbErr, DeriveActiveEnum, EnumIter,
-    FromQueryResult, QueryResult, RuntimeErr, Statement, sqlx,
+    FromQueryResult, QueryResult, RuntimeErr, Statement, Value, sqlx,
 };
 
 use super::Table as Wanted;
@@ -177,26 +177,29 @@ struct Check {
 }
 
 /// Reads what the catalogue has of the wanted tables.
-pub(super) async fn read(
-    db: &DatabaseConnection,
-    wanted: &[Wanted; 3],
-) -> Result<Catalogue, DbErr> {
-    let names = wanted.each_ref().map(|table| table.name);
+pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
+    let names: Vec<_> = wanted.iter().map(|table| table.name.as_str()).collect();
     match db.get_database_backend() {
-        DbBackend::Postgres => postgres::read(db, names).await,
-        DbBackend::MySql => mysql::read(db, names).await,
-        _ => sqlite::read(db, names).await,
+        DbBackend::Postgres => postgres::read(db, &names).await,
+        DbBackend::MySql => mysql::read(db, &names).await,
+        _ => sqlite::read(db, &names).await,
     }
 }
 
-/// The rows of one statement, whose three parameters are the names of the tables.
+/// The rows of one statement, in which `{names}` stands for the names of the tables.
 async fn rows<R: FromQueryResult>(
     db: &DatabaseConnection,
     sql: &str,
-    names: [&str; 3],
+    names: &[&str],
 ) -> Result<Vec<R>, DbErr> {
-    let names = names.map(Into::into);
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, names);
+    let backend = db.get_database_backend();
+    let binds = (1..=names.len()).map(|n| match backend {
+        DbBackend::Postgres => format!("(${n}::text)"),
+        _ => "?".to_owned(),
+    });
+    let sql = sql.replace("{names}", &binds.collect::<Vec<_>>().join(", "));
+    let names = names.iter().map(|name| Value::from(*name));
+    let statement = Statement::from_sql_and_values(backend, sql, names);
     R::find_by_statement(statement).all(db).await
 }
 

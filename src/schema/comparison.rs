@@ -11,6 +11,7 @@ use super::{
         Catalogue, Column, Flaw, ForeignKey, Index, KeyFlaw, Kind, Part, Setting, Storage, Table,
         mentions,
     },
+    with_article,
 };
 
 /// What the comparison came to.
@@ -22,21 +23,22 @@ pub(super) struct Outcome {
 
 /// An index beside another one that does its work.
 pub(super) struct RedundantIndex {
-    pub table: &'static str,
+    pub table: String,
     pub column: &'static str,
     pub name: String,
 }
 
 pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome {
     let mut outcome = Outcome::default();
+    let first = wanted.first().map_or("", |table| table.name.as_str());
     for setting in &catalogue.settings {
         let (expected, found) = setting.words(catalogue.dialect.connection);
-        outcome.add("users", None, expected, found);
+        outcome.add(first, None, expected, found);
     }
     for table in wanted {
-        match catalogue.tables.get(table.name) {
+        match catalogue.tables.get(&table.name) {
             None => outcome.add(
-                table.name,
+                &table.name,
                 None,
                 "a table",
                 format!(
@@ -88,13 +90,15 @@ impl Comparison<'_> {
                     format!("is missing: nobody could {}", self.table.purpose),
                 ),
                 Some(found) => {
-                    self.type_of(wanted, found);
+                    if wanted.ours {
+                        self.type_of(wanted, found);
+                        self.readable(wanted);
+                    }
                     self.null(wanted, found);
                     self.primary_key(wanted);
                     self.unique(wanted);
                     self.foreign_key(wanted);
                     self.lower_case(wanted);
-                    self.readable(wanted);
                 }
             }
         }
@@ -112,7 +116,7 @@ impl Comparison<'_> {
 
     fn differs(&mut self, column: &str, expected: &str, found: String) {
         self.outcome
-            .add(self.table.name, Some(column), expected, found);
+            .add(&self.table.name, Some(column), expected, found);
     }
 
     fn storage(&mut self) {
@@ -147,12 +151,12 @@ impl Comparison<'_> {
             ColumnType::String(StringLen::N(length)) => (Kind::Text, Some(length)),
             ColumnType::String(_) | ColumnType::Text => (Kind::Text, None),
             ColumnType::TimestampWithTimeZone => (Kind::Moment, None),
-            // No column of the three tables is of another type.
+            // What an app declares of another type is the app's to keep.
             _ => return,
         };
         let dialect = &self.catalogue.dialect;
         if !(dialect.holds)(kind, &found.declared) {
-            let row = self.table.row;
+            let row = &self.table.row;
             let expected = (dialect.name)(kind);
             let declared = match found.declared.as_str() {
                 "" => "without a type",
@@ -191,7 +195,7 @@ impl Comparison<'_> {
         if wanted.nullable || !found.nullable {
             return;
         }
-        let row = self.table.row;
+        let row = &self.table.row;
         let found = match wanted.refers_to {
             Some(_) => format!("may be null: {row} could belong to nobody"),
             None => format!("may be null: {row} could be without it"),
@@ -236,7 +240,11 @@ impl Comparison<'_> {
             return self.redundant(wanted, &judge.name);
         }
         let harm = match (&wanted.refers_to, wanted.name) {
-            (Some(_), _) => format!("a user could get two {}", self.table.name),
+            (Some(reference), _) => format!(
+                "{} could get two {}",
+                with_article(&reference.owner),
+                self.table.name
+            ),
             (None, "email") => format!("two {} could share an address", self.table.name),
             (None, _) => format!("two {} could share it", self.table.name),
         };
@@ -288,20 +296,24 @@ impl Comparison<'_> {
         {
             return;
         }
-        let row = self.table.row;
+        let row = &self.table.row;
+        let owner = &reference.owner;
         keys.sort_by_key(|key| !key.is(reference));
         let found = match keys.first() {
-            None => format!("has no foreign key: {row} could outlive its user"),
+            None => format!("has no foreign key: {row} could outlive its {owner}"),
             Some(key) if !key.is(reference) => format!(
-                "refers to {}.{}, not {}.{}: {row} could outlive its user",
+                "refers to {}.{}, not {}.{}: {row} could outlive its {owner}",
                 key.to_table, key.to_column, reference.table, reference.column
             ),
             Some(key) if key.on_delete != action => {
                 let harm = match key.on_delete.as_str() {
-                    "CASCADE" => format!("{row} could vanish with its user"),
+                    "CASCADE" => format!("{row} could vanish with its {owner}"),
                     "SET NULL" => format!("{row} could belong to nobody"),
-                    "SET DEFAULT" => format!("{row} could pass to another user"),
-                    _ => format!("a user could be gone before {row} is looked for"),
+                    "SET DEFAULT" => format!("{row} could pass to another {owner}"),
+                    _ => format!(
+                        "{} could be gone before {row} is looked for",
+                        with_article(owner)
+                    ),
                 };
                 format!("has a foreign key with ON DELETE {}: {harm}", key.on_delete)
             }
@@ -353,7 +365,7 @@ impl Comparison<'_> {
         if wanted.kind == ColumnType::TimestampWithTimeZone
             && !self.found.checks.contains(&readable(name))
         {
-            let row = self.table.row;
+            let row = &self.table.row;
             self.differs(
                 name,
                 &format!("a check that {name} lies within the years 1 to 9999"),
@@ -376,7 +388,7 @@ impl Comparison<'_> {
         self.outcome
             .redundant
             .extend(others.map(|index| RedundantIndex {
-                table: self.table.name,
+                table: self.table.name.clone(),
                 column: wanted.name,
                 name: index.name.clone(),
             }));

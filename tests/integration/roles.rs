@@ -8,7 +8,8 @@ pub mod profile;
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use guesthouse::{
-    Error, Onboarding, OwnerId, Role, backfill, offboard, onboard, onboard_all, retry,
+    Error, Model, Onboarding, OwnerId, Role, SchemaError, backfill, offboard, onboard, onboard_all,
+    retry,
 };
 use sea_orm::{
     ActiveModelTrait,
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     courier::{self, Vehicle},
-    support::TestDb as Db,
+    support::{Backend as On, TestDb as Db},
 };
 
 const CALLERS: usize = 50;
@@ -248,6 +249,120 @@ on_each_backend! {
         }])
         .await;
     }
+}
+
+// ---- what the schema has to be ----
+
+async fn differences(db: &Db, model: &Model) -> Vec<String> {
+    match model.verify(&db.pool).await {
+        Ok(()) => Vec::new(),
+        Err(SchemaError::Drift(differences)) => {
+            differences.iter().map(ToString::to_string).collect()
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// A table of couriers whose foreign key is like this.
+async fn create_couriers(db: &Db, user_id: &str, foreign_key: &str) {
+    let (id, time, vehicle) = match db.backend {
+        On::Sqlite => ("uuid_text", "timestamp_with_timezone_text", "text"),
+        On::Postgres => ("uuid", "timestamptz", "text"),
+        On::MariaDb => ("binary(16)", "datetime(6)", "enum('bicycle', 'van')"),
+    };
+    db.execute(&format!(
+        "CREATE TABLE couriers (
+            id {id} NOT NULL PRIMARY KEY,
+            user_id {id} {user_id},
+            vehicle {vehicle} NOT NULL,
+            badge varchar(20) UNIQUE,
+            grade integer NOT NULL DEFAULT 7,
+            created_at {time} NOT NULL,
+            updated_at {time} NOT NULL
+            {foreign_key}
+        )"
+    ))
+    .await;
+}
+
+const RESTRICT: &str = ", FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT";
+
+on_each_backend! {
+    async fn a_difference_of_a_role_is_told_as_that_of_a_host(db: TestDb) {
+        let model = Model::accounts().role::<courier::Entity>();
+        let missing = "table couriers is missing: nobody could get a courier";
+        assert_eq!(differences(&db, &model).await, [missing]);
+        let cascade = ", FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE";
+        let to_guests = ", FOREIGN KEY (user_id) REFERENCES guests (id) ON DELETE RESTRICT";
+        for (user_id, foreign_key, expected) in [
+            ("NOT NULL UNIQUE", RESTRICT, None),
+            ("NOT NULL", RESTRICT, Some("is not unique: a user could get two couriers")),
+            ("UNIQUE", RESTRICT, Some("may be null: a courier could belong to nobody")),
+            ("NOT NULL UNIQUE", "", Some("has no foreign key: a courier could outlive its user")),
+            ("NOT NULL UNIQUE", cascade, Some(
+                "has a foreign key with ON DELETE CASCADE: a courier could vanish with its user",
+            )),
+            ("NOT NULL UNIQUE", to_guests, Some(
+                "refers to guests.id, not users.id: a courier could outlive its user",
+            )),
+        ] {
+            create_couriers(&db, user_id, foreign_key).await;
+            let expected: Vec<_> = expected.iter().map(|found| format!("couriers.user_id {found}")).collect();
+            assert_eq!(differences(&db, &model).await, expected);
+            assert_eq!(differences(&db, &Model::accounts()).await, Vec::<String>::new());
+            db.execute("DROP TABLE couriers").await;
+        }
+    }
+
+    /// A role of a role, and one of the app's own people, whose tables SeaORM made.
+    async fn roles_of_other_owners_are_verified(db: TestDb) {
+        payout::Entity::create_tables(&db).await;
+        profile::Entity::create_tables(&db).await;
+        let model = Model::new().role::<payout::Entity>().role::<profile::Entity>();
+        assert_eq!(differences(&db, &model).await, Vec::<String>::new());
+
+        db.execute("DROP TABLE profiles").await;
+        let id = match db.backend {
+            On::Sqlite => "integer NOT NULL PRIMARY KEY AUTOINCREMENT",
+            On::Postgres => "bigserial NOT NULL PRIMARY KEY",
+            On::MariaDb => "bigint NOT NULL PRIMARY KEY AUTO_INCREMENT",
+        };
+        db.execute(&format!("CREATE TABLE profiles (id {id}, member_id bigint NOT NULL, bio text NOT NULL)")).await;
+        assert_eq!(differences(&db, &model).await, [
+            "profiles.member_id is not unique: a member could get two profiles",
+            "profiles.member_id has no foreign key: a profile could outlive its member",
+        ]);
+    }
+}
+
+#[test]
+fn a_model_describes_every_table_once() {
+    let model = Model::accounts()
+        .role::<courier::Entity>()
+        .role::<payout::Entity>()
+        .role::<guesthouse::host::Entity>()
+        .role::<courier::Entity>();
+    let schema = model.describe();
+    let models: Vec<_> = schema
+        .models
+        .iter()
+        .map(|(model, table)| format!("{model} {table}"))
+        .collect();
+    assert_eq!(
+        models,
+        [
+            "courier couriers",
+            "guest guests",
+            "host hosts",
+            "payout payout_accounts",
+            "user users"
+        ]
+    );
+    assert_eq!(guesthouse::describe(), Model::accounts().describe());
+    assert_eq!(
+        format!("{model:?}"),
+        r#"Model ["users", "guests", "hosts", "couriers", "payout_accounts"]"#
+    );
 }
 
 // ---- what holds for each of them ----

@@ -26,7 +26,7 @@ const COLUMNS: &str = "
     FROM information_schema.columns AS c
     JOIN information_schema.tables AS t
          ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-    WHERE c.table_schema = database() AND c.table_name IN (?, ?, ?)
+    WHERE c.table_schema = database() AND c.table_name IN ({names})
       AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
     ORDER BY c.table_name, c.ordinal_position
     LIMIT 18446744073709551615";
@@ -38,7 +38,7 @@ const INDEXES: &str = "
            CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw,
            lower(column_name) AS column_name, NULL AS expression
     FROM information_schema.statistics
-    WHERE table_schema = database() AND table_name IN (?, ?, ?)
+    WHERE table_schema = database() AND table_name IN ({names})
       AND index_type IN ('BTREE', 'HASH')
     ORDER BY table_name, index_name, seq_in_index
     LIMIT 18446744073709551615";
@@ -52,7 +52,7 @@ const FOREIGN_KEYS: &str = "
                 END AS to_table,
            lower(min(referenced_column_name)) AS to_column
     FROM information_schema.key_column_usage
-    WHERE table_schema = database() AND table_name IN (?, ?, ?)
+    WHERE table_schema = database() AND table_name IN ({names})
       AND referenced_table_name IS NOT NULL
     GROUP BY table_name, constraint_name
     HAVING count(*) = 1
@@ -110,7 +110,7 @@ struct Reference {
     to_column: String,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Catalogue, DbErr> {
+pub(super) async fn read(db: &DatabaseConnection, names: &[&str]) -> Result<Catalogue, DbErr> {
     let settings: Vec<Settings> = settings(db, SETTINGS).await?;
     let is_mariadb = settings
         .iter()
@@ -120,7 +120,7 @@ pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Ca
     let references: Vec<Reference> = rows(db, FOREIGN_KEYS, names).await?;
 
     let (mut foreign_keys, mut checks) = (Vec::new(), Vec::new());
-    for table in names {
+    for &table in names {
         if columns.iter().all(|column| column.table_name != table) {
             continue;
         }

@@ -19,7 +19,7 @@ const COLUMNS: &str = "
                 THEN (a.atttypmod - 4)::bigint END AS characters,
            NOT a.attnotnull AS nullable, a.atthasdef OR a.attidentity <> '' AS filled,
            l.collname::text AS folding
-    FROM (VALUES ($1::text), ($2), ($3)) AS w (name)
+    FROM (VALUES {names}) AS w (name)
     JOIN pg_class AS t ON t.oid = to_regclass(w.name) AND t.relkind IN ('r', 'p')
     JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_collation AS l ON l.oid = a.attcollation AND NOT l.collisdeterministic
@@ -35,7 +35,7 @@ const INDEXES: &str = "
                 WHEN NOT i.indisvalid THEN 'invalid' END AS flaw,
            a.attname::text AS column_name,
            pg_get_indexdef(i.indexrelid, p.position, FALSE) AS expression
-    FROM (VALUES ($1::text), ($2), ($3)) AS w (name)
+    FROM (VALUES {names}) AS w (name)
     JOIN pg_index AS i ON i.indrelid = to_regclass(w.name)
     JOIN pg_class AS c ON c.oid = i.indexrelid
     JOIN pg_am AS m ON m.oid = c.relam
@@ -59,7 +59,7 @@ const FOREIGN_KEYS: &str = "
                 THEN 'disabled'
                 WHEN NOT k.convalidated THEN 'not validated'
                 WHEN k.condeferred THEN 'deferred' END AS flaw
-    FROM (VALUES ($1::text), ($2), ($3)) AS w (name)
+    FROM (VALUES {names}) AS w (name)
     JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'f'
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
     JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = k.confkey[1]
@@ -73,7 +73,7 @@ const CHECKS: &str = "
            replace(replace(pg_get_expr(k.conbin, k.conrelid),
                            '0001-01-01 00:00:00+00'::timestamptz::text, 'first'),
                    '10000-01-01 00:00:00+00'::timestamptz::text, 'end') AS expression
-    FROM (VALUES ($1::text), ($2), ($3)) AS w (name)
+    FROM (VALUES {names}) AS w (name)
     JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'c'
     WHERE k.convalidated
     ORDER BY w.name, k.conname";
@@ -90,7 +90,7 @@ struct Settings {
     session_replication_role: String,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Catalogue, DbErr> {
+pub(super) async fn read(db: &DatabaseConnection, names: &[&str]) -> Result<Catalogue, DbErr> {
     let settings: Vec<Settings> = settings(db, "SHOW session_replication_role").await?;
     // As a replica the session fires no triggers, and foreign keys are triggers.
     let is_replica = settings

@@ -12,14 +12,14 @@ const COLUMNS: &str = r#"
            (SELECT x.coll FROM pragma_index_list(t.name) AS i, pragma_index_xinfo(i.name) AS x
             WHERE i."unique" AND x.key AND x.cid = c.cid AND x.coll <> 'BINARY') AS folding
     FROM sqlite_master AS t, pragma_table_info(t.name) AS c
-    WHERE t.type = 'table' AND lower(t.name) IN (?, ?, ?)
+    WHERE t.type = 'table' AND lower(t.name) IN ({names})
     ORDER BY t.name, c.cid"#;
 
 /// The primary key need not have an index. A plain index under another collation is there for
 /// searches that the unique one cannot do.
 const INDEXES: &str = r#"
     WITH tables AS
-        (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN (?, ?, ?))
+        (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN ({names}))
     SELECT lower(t.name) AS table_name, i.name AS index_name, FALSE AS is_primary,
            i."unique" AS is_unique, CASE WHEN i.partial THEN 'partial' END AS flaw,
            lower(x.name) AS column_name,
@@ -43,7 +43,7 @@ const FOREIGN_KEYS: &str = r#"
            ) AS to_column,
            f.on_delete AS on_delete, NULL AS flaw
     FROM sqlite_master AS t, pragma_foreign_key_list(t.name) AS f
-    WHERE t.type = 'table' AND lower(t.name) IN (?, ?, ?)
+    WHERE t.type = 'table' AND lower(t.name) IN ({names})
     GROUP BY t.name, f.id
     HAVING count(*) = 1
     ORDER BY t.name, f.id"#;
@@ -51,7 +51,7 @@ const FOREIGN_KEYS: &str = r#"
 const TABLES: &str = "
     SELECT lower(name) AS table_name, sql AS create_table
     FROM sqlite_master
-    WHERE type = 'table' AND lower(name) IN (?, ?, ?)";
+    WHERE type = 'table' AND lower(name) IN ({names})";
 
 const SETTINGS: &str = "
     SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal
@@ -79,7 +79,7 @@ struct Table {
     create_table: String,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, names: [&str; 3]) -> Result<Catalogue, DbErr> {
+pub(super) async fn read(db: &DatabaseConnection, names: &[&str]) -> Result<Catalogue, DbErr> {
     let settings: Vec<Settings> = settings(db, SETTINGS).await?;
     let columns = rows(db, COLUMNS, names).await?;
     let index_parts = rows(db, INDEXES, names).await?;
