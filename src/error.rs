@@ -16,7 +16,7 @@ pub(crate) use code::{
 
 /// Why an operation did not do what it was asked.
 ///
-/// The first six are answers, not failures: the database said no, nothing was written, and a
+/// The first seven are answers, not failures: the database said no, nothing was written, and a
 /// caller's transaction can go on and commit. The others are failures of the database or of the
 /// way to it.
 ///
@@ -33,6 +33,12 @@ pub enum Error {
     UserIdTaken {
         /// The id that was given.
         user_id: Uuid,
+    },
+    /// The key given to [`sign_up_as`](crate::sign_up_as) belongs to a user with another e-mail
+    /// address.
+    KeyTaken {
+        /// The table of the users.
+        table: &'static str,
     },
     /// No user has this id.
     UserNotFound {
@@ -108,6 +114,7 @@ impl Error {
             self,
             Self::EmailTaken
                 | Self::UserIdTaken { .. }
+                | Self::KeyTaken { .. }
                 | Self::UserNotFound { .. }
                 | Self::OwnerNotFound { .. }
                 | Self::StillHost { .. }
@@ -185,6 +192,7 @@ impl Error {
         match self {
             Self::EmailTaken
             | Self::UserIdTaken { .. }
+            | Self::KeyTaken { .. }
             | Self::UserNotFound { .. }
             | Self::OwnerNotFound { .. }
             | Self::StillHost { .. } => None,
@@ -215,6 +223,12 @@ impl fmt::Display for Error {
             Self::UserIdTaken { user_id } => {
                 write!(f, "user {user_id} has another e-mail address")
             }
+            Self::KeyTaken { table } => {
+                write!(
+                    f,
+                    "the key is that of a row in {table} with another e-mail address"
+                )
+            }
             Self::UserNotFound { user_id } => write!(f, "there is no user {user_id}"),
             Self::OwnerNotFound { table } => write!(f, "there is no such row in {table}"),
             Self::StillHost { user_id } => write!(f, "user {user_id} is still a host"),
@@ -243,6 +257,7 @@ impl fmt::Debug for Error {
         let name = match self {
             Self::EmailTaken => "EmailTaken",
             Self::UserIdTaken { .. } => "UserIdTaken",
+            Self::KeyTaken { .. } => "KeyTaken",
             Self::UserNotFound { .. } => "UserNotFound",
             Self::OwnerNotFound { .. } => "OwnerNotFound",
             Self::StillHost { .. } => "StillHost",
@@ -259,7 +274,7 @@ impl fmt::Debug for Error {
         {
             debug.field("user_id", user_id);
         }
-        if let Self::OwnerNotFound { table } = self {
+        if let Self::OwnerNotFound { table } | Self::KeyTaken { table } = self {
             debug.field("table", table);
         }
         if let Some(code) = self.driver().and_then(code) {

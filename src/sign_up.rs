@@ -1,7 +1,8 @@
 //! Making a user with its guest, once or repeatably.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, TransactionTrait,
+    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    Iterable, PrimaryKeyToColumn, Related, TransactionTrait,
 };
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
@@ -11,12 +12,14 @@ use crate::{
     email::Email,
     error::{Error, Violation},
     guest,
+    role::SignUp,
     scope::Scope,
     statements::{
-        accounts::{Look, Row, in_the_way},
+        accounts::{Look, in_the_way},
         alive::turn,
         evidence::{is_key_of, leaves_rows_out},
-        sign_up::{MayClash, insert_both},
+        sign_up::{Both, MayClash, insert_both},
+        sign_up_all::GuestOf,
     },
     user,
 };
@@ -75,12 +78,22 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
     email: Email,
 ) -> Result<Account, Error> {
     let user = user::ActiveModel {
-        email: Set(email.into()),
+        email: Set(email.as_ref().to_owned()),
         ..Default::default()
     };
     let (user, guest) = complete(db, user).await?;
-    let refuse = |_| Err(Error::EmailTaken);
-    let account = insert_or(db, &user, &guest, MayClash::Email, refuse).await?;
+    let email = email.as_ref();
+    let standing = |look| async move {
+        let found = in_the_way(db, None, email, look).await?;
+        Ok((!found.is_empty()).then_some(Err(Error::EmailTaken)))
+    };
+    let account =
+        match insert_or::<user::Entity, _, _, _>(db, &user, &guest, MayClash::Email, standing)
+            .await?
+        {
+            Outcome::New(user, guest) => made(db, user, guest).await?,
+            Outcome::Standing(account) => account,
+        };
     Span::current().record("user_id", display(account.user.id));
     Ok(account)
 }
@@ -164,15 +177,23 @@ pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
         ..Default::default()
     };
     let (user, guest) = complete(db, user).await?;
-    let account = insert_or(db, &user, &guest, MayClash::EmailOrId, |found| match found
-        .into_iter()
-        .find(|(user, ..)| user.id == user_id)
+    let email = email.as_ref();
+    let standing = |look| async move {
+        let found = in_the_way(db, Some(user_id), email, look).await?;
+        let taken = !found.is_empty();
+        let of_id = found.into_iter().find(|(user, ..)| user.id == user_id);
+        Ok(match of_id {
+            Some(row) if row.0.email == email => Some(Ok(row.into())),
+            Some(_) => Some(Err(Error::UserIdTaken { user_id })),
+            None => taken.then_some(Err(Error::EmailTaken)),
+        })
+    };
+    match insert_or::<user::Entity, _, _, _>(db, &user, &guest, MayClash::EmailOrId, standing)
+        .await?
     {
-        Some(row) if row.0.email == email.as_ref() => Ok(row.into()),
-        Some(_) => Err(Error::UserIdTaken { user_id }),
-        None => Err(Error::EmailTaken),
-    });
-    account.await
+        Outcome::New(user, guest) => made(db, user, guest).await,
+        Outcome::Standing(account) => Ok(account),
+    }
 }
 
 /// The rows as they will be inserted. The guest is that of the user.
@@ -189,46 +210,51 @@ async fn complete(
     Ok((user, guest))
 }
 
-/// Inserts both rows, or answers with what stands in their way.
+/// What a sign-up came to.
+pub(crate) enum Outcome<U: SignUp, A>
+where
+    U::Guest: Related<U>,
+{
+    New(U::Model, <U::Guest as EntityTrait>::Model),
+    /// What the caller makes of a row that stands in the way.
+    Standing(A),
+}
+
+/// Inserts both rows, unless `standing` finds a row that is an answer.
 ///
 /// On MariaDB/MySQL in a transaction it looks first, since a refused insert would lock more than the
 /// row that refuses it until that transaction ends.
-async fn insert_or<C: ConnectionTrait + TransactionTrait>(
+pub(crate) async fn insert_or<U, C, A, F>(
     db: &C,
-    user: &user::ActiveModel,
-    guest: &guest::ActiveModel,
+    user: &U::ActiveModel,
+    guest: &GuestOf<U>,
     keys: MayClash,
-    refuse: impl Fn(Vec<Row>) -> Result<Account, Error>,
-) -> Result<Account, Error> {
-    let (Set(id), Set(email)) = (&user.id, &user.email) else {
-        return Err(Error::of_read(DbErr::AttrNotSet("id".into())));
-    };
-    let id = (keys == MayClash::EmailOrId).then_some(*id);
-    let turn = turn(db).await?;
-    if looks_first(db) {
-        let found = in_the_way(db, id, email, Look::Plain).await;
-        let found = found.map_err(Error::of_read)?;
-        if !found.is_empty() {
-            return refuse(found);
-        }
+    standing: impl Fn(Look) -> F,
+) -> Result<Outcome<U, A>, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+    C: ConnectionTrait + TransactionTrait,
+    F: Future<Output = Result<Option<Result<A, Error>>, DbErr>>,
+{
+    let _turn = turn(db).await?;
+    if looks_first(db)
+        && let Some(answer) = standing(Look::Plain).await.map_err(Error::of_read)?
+    {
+        return answer.map(Outcome::Standing);
     }
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
-        match insert_both::<user::Entity, _>(db, user, guest, keys).await {
-            Ok(Some((user, guest))) => {
-                drop(turn);
-                return saved(db, user, guest).await;
-            }
+        match insert_both::<U, _>(db, user, guest, keys).await {
+            Ok(Some((user, guest))) => return Ok(Outcome::New(user, guest)),
             Ok(None) => {}
             Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => {
                 last_clash = Some(clash);
             }
             Err(source) => return Err(Error::of_write::<C>(source)),
         }
-        let found = in_the_way(db, id, email, Look::Locking).await;
-        match (found, last_clash.take()) {
-            (Ok(found), _) if !found.is_empty() => return refuse(found),
-            (Ok(_), clash) => last_clash = clash,
+        match (standing(Look::Locking).await, last_clash.take()) {
+            (Ok(Some(answer)), _) => return answer.map(Outcome::Standing),
+            (Ok(None), clash) => last_clash = clash,
             (Err(source), clash) => {
                 return Err(match (Error::of_read(source), clash) {
                     // On PostgreSQL the clash was on a key that is no answer, and ended the
@@ -239,43 +265,75 @@ async fn insert_or<C: ConnectionTrait + TransactionTrait>(
             }
         }
     }
-    Err(unexplained(db, keys, last_clash).await)
+    Err(unexplained::<U>(db, keys, last_clash).await)
 }
 
 /// A user that was not inserted, though nothing was found in the way, as often as it was tried.
-async fn unexplained(db: &impl ConnectionTrait, keys: MayClash, clash: Option<DbErr>) -> Error {
-    let own_keys: &[_] = match keys {
-        MayClash::Email => &[],
-        MayClash::EmailOrId => &[user::Column::Email, user::Column::Id],
-    };
+async fn unexplained<U>(db: &impl ConnectionTrait, keys: MayClash, clash: Option<DbErr>) -> Error
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    let mut own_keys = Vec::new();
+    if keys == MayClash::EmailOrId {
+        own_keys.push(U::email());
+        own_keys.extend(U::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column));
+    }
     let explained = match &clash {
-        Some(clash) => {
-            let of_email = is_key_of::<user::Entity>(db, clash, user::Column::Email).await;
-            let of_id = is_key_of::<user::Entity>(db, clash, user::Column::Id).await;
-            of_email.and_then(|of_email| of_id.map(|of_id| !of_email && !of_id))
-        }
-        None => leaves_rows_out::<user::Entity>(db, own_keys).await,
+        Some(clash) => is_another_key::<U>(db, clash).await,
+        None => leaves_rows_out::<U>(db, &own_keys).await,
     };
     match (explained, clash) {
         (Ok(false), _) => Error::came_and_went(),
         (Ok(true), Some(source)) => Error::of_read(source),
-        (Ok(true), None) => Error::left_out("users"),
+        (Ok(true), None) => Error::left_out(U::default().table_name()),
         (Err(source), _) => Error::of_read(source),
     }
 }
 
-async fn saved(
+/// Whether the clash is neither on the address nor on the key.
+async fn is_another_key<U>(db: &impl ConnectionTrait, clash: &DbErr) -> Result<bool, DbErr>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    if is_key_of::<U>(db, clash, U::email()).await? {
+        return Ok(false);
+    }
+    for key in U::PrimaryKey::iter() {
+        if is_key_of::<U>(db, clash, key.into_column()).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn made(
     db: &impl ConnectionTrait,
     user: user::Model,
     guest: guest::Model,
 ) -> Result<Account, Error> {
-    let user = user::ActiveModel::after_save(user, db, true).await;
-    let guest = guest::ActiveModel::after_save(guest, db, true).await;
+    let (user, guest) = saved::<user::Entity>(db, user, guest).await?;
     Ok(Account {
-        user: user.map_err(Error::of_read)?,
-        guest: Some(guest.map_err(Error::of_read)?),
+        user,
+        guest: Some(guest),
         host: None,
     })
+}
+
+/// Both rows after the app's hooks have seen that they are stored.
+pub(crate) async fn saved<U>(
+    db: &impl ConnectionTrait,
+    user: U::Model,
+    guest: <U::Guest as EntityTrait>::Model,
+) -> Result<Both<U>, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    let user = U::ActiveModel::after_save(user, db, true).await;
+    let guest = GuestOf::<U>::after_save(guest, db, true).await;
+    Ok((
+        user.map_err(Error::of_read)?,
+        guest.map_err(Error::of_read)?,
+    ))
 }
 
 /// Whether a look comes before the insert: see [`insert_or`].

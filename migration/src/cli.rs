@@ -22,11 +22,14 @@
 use std::{
     env,
     ffi::OsString,
+    fmt,
+    marker::PhantomData,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
+use guesthouse::Model;
 use sea_orm_migration::{
     MigratorTrait,
     sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr},
@@ -102,25 +105,85 @@ pub async fn run<M: MigratorTrait>(migrator: M) -> ExitCode {
 /// cli::run_from(Migrator, ["migrate", "status", "--database-url", "sqlite::memory:"]).await
 /// # }
 /// ```
-pub async fn run_from<M, I, T>(_migrator: M, arguments: I) -> ExitCode
+pub async fn run_from<M, I, T>(migrator: M, arguments: I) -> ExitCode
 where
     M: MigratorTrait,
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let program = match Program::try_parse_from(arguments) {
-        Ok(program) => program,
-        Err(usage) => {
-            let _ = usage.print();
-            return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+    Program::new(migrator).run_from(arguments).await
+}
+
+/// The program of an app that has more tables than those of this library.
+///
+/// ```
+/// use guesthouse::{Model, host};
+/// use guesthouse_migration::{Migrator, cli};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::process::ExitCode {
+/// # if cfg!(not(feature = "sqlite")) { return std::process::ExitCode::SUCCESS; }
+/// // An app names its own role here.
+/// let model = Model::accounts().role::<host::Entity>();
+/// cli::Program::new(Migrator)
+///     .model(model)
+///     .run_from(["migrate", "status", "--database-url", "sqlite::memory:"])
+///     .await
+/// # }
+/// ```
+#[must_use = "does nothing until `run`"]
+pub struct Program<M> {
+    migrator: PhantomData<M>,
+    model: Model,
+}
+
+impl<M> fmt::Debug for Program<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("model", &self.model)
+            .finish()
+    }
+}
+
+impl<M: MigratorTrait> Program<M> {
+    /// With the migrations of this migrator, and the tables of this library.
+    pub fn new(_migrator: M) -> Self {
+        Self {
+            migrator: PhantomData,
+            model: Model::accounts(),
         }
-    };
-    show_progress();
-    match program.run::<M>().await {
-        Ok(code) => code,
-        Err(failure) => {
-            complain(&failure);
-            ExitCode::FAILURE
+    }
+
+    /// The tables that `verify` checks.
+    pub fn model(self, model: Model) -> Self {
+        Self { model, ..self }
+    }
+
+    /// Runs the program's own arguments, and returns what `main` exits with.
+    pub async fn run(self) -> ExitCode {
+        self.run_from(env::args_os()).await
+    }
+
+    /// Runs these arguments; the first one is the name of the program.
+    pub async fn run_from<I, T>(self, arguments: I) -> ExitCode
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let arguments = match Arguments::try_parse_from(arguments) {
+            Ok(arguments) => arguments,
+            Err(usage) => {
+                let _ = usage.print();
+                return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+            }
+        };
+        show_progress();
+        match arguments.run::<M>(&self.model).await {
+            Ok(code) => code,
+            Err(failure) => {
+                complain(&failure);
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -128,7 +191,7 @@ where
 /// Migrates the database of Guesthouse and keeps the entities in step with it.
 #[derive(Parser)]
 #[command(version)]
-struct Program {
+struct Arguments {
     /// The database
     #[arg(
         short = 'u',
@@ -193,12 +256,12 @@ enum Command {
     BackfillGuests,
 }
 
-impl Program {
-    async fn run<M: MigratorTrait>(self) -> Result<ExitCode, Failure> {
+impl Arguments {
+    async fn run<M: MigratorTrait>(self, model: &Model) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Status => self.status::<M>().await?,
             Command::Sync { check } => return self.sync(check).await,
-            Command::Verify => return self.verify::<M>().await,
+            Command::Verify => return self.verify::<M>(model).await,
             Command::Audit => upkeep::print_audit(&self.connect_to_existing().await?).await?,
             Command::BackfillGuests => upkeep::backfill(&self.connect_to_existing().await?).await?,
             _ => self.migrate::<M>().await?,
@@ -250,8 +313,8 @@ impl Program {
         Ok(())
     }
 
-    async fn verify<M: MigratorTrait>(&self) -> Result<ExitCode, Failure> {
-        let in_order = upkeep::verify::<M>(&self.connect_to_existing().await?).await?;
+    async fn verify<M: MigratorTrait>(&self, model: &Model) -> Result<ExitCode, Failure> {
+        let in_order = upkeep::verify::<M>(&self.connect_to_existing().await?, model).await?;
         Ok(if in_order {
             ExitCode::SUCCESS
         } else {

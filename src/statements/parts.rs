@@ -57,9 +57,22 @@ pub(super) fn insert_values<E: EntityTrait>(row: &E::ActiveModel) -> InsertState
 /// `INSERT INTO table (columns) SELECT values FROM …`: one row if the source has one, else none.
 pub(super) fn insert_select<E: EntityTrait>(
     row: &E::ActiveModel,
-    mut source: SelectStatement,
+    source: SelectStatement,
 ) -> InsertStatement {
-    let (columns, values) = set_columns::<E>(row);
+    insert_select_with::<E>(row, source, None)
+}
+
+/// The same with one more column, which comes from the source.
+pub(super) fn insert_select_with<E: EntityTrait>(
+    row: &E::ActiveModel,
+    mut source: SelectStatement,
+    one_more: Option<(E::Column, Expr)>,
+) -> InsertStatement {
+    let (mut columns, mut values) = set_columns::<E>(row);
+    if let Some((column, value)) = one_more {
+        columns.push(column);
+        values.push(value);
+    }
     source.exprs(values);
     let mut insert = Query::insert();
     insert.into_table(E::default().table_ref()).columns(columns);

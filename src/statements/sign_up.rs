@@ -2,25 +2,28 @@
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
-    Iterable, QueryResult, Related, Statement, TransactionSession, TransactionTrait, Value,
+    Iterable, QueryResult, Related, Statement, TransactionSession, TransactionTrait,
+    TryGetableMany, Value,
     sea_query::{
-        Alias, Expr, ExprTrait, InsertStatement, OnConflict, Query, SelectStatement, WithClause,
-        WithQuery,
+        Alias, Condition, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
+        SelectStatement, WithClause, WithQuery,
     },
 };
 
 use super::{
+    accounts::Look,
     block::{mariadb, sqlite},
+    key::single,
     parts::{
-        cte, do_nothing_on, every_column, insert_select, insert_values, owner_key, read,
-        select_columns, then,
+        cte, do_nothing_on, every_column, insert_select, insert_select_with, insert_values,
+        owner_key, quoted, read, see_what_was_clashed_with, select_columns, table_name, then,
     },
     raised,
-    send::{execute, query},
+    send::{execute, look as look_at, query},
     text::Text,
 };
 use crate::{
-    role::{Role, SignUp},
+    role::{OwnerId, Role, SignUp},
     scope::Scope,
 };
 
@@ -117,7 +120,7 @@ where
 
     let mut from_new_user = Query::select();
     from_new_user.from(Alias::new(NEW_USER));
-    let mut new_guest = insert_select::<U::Guest>(guest, from_new_user);
+    let mut new_guest = insert_guest::<U>(guest, from_new_user, NEW_USER);
     new_guest.returning(every_column::<U::Guest>());
 
     let owner = Expr::col((Alias::new(NEW_GUEST), U::Guest::owner_id()));
@@ -140,6 +143,57 @@ where
 
 pub(super) fn both<U: SignUp>(row: &QueryResult) -> Result<Both<U>, DbErr> {
     Ok((read::<U>(row, FIRST)?, read::<U::Guest>(row, SECOND)?))
+}
+
+/// A user and its guest, if it has one.
+pub(crate) type Found<U> = (
+    <U as EntityTrait>::Model,
+    Option<<<U as SignUp>::Guest as EntityTrait>::Model>,
+);
+
+/// Those, two at most, that have this key or this address.
+pub(crate) async fn users_in_the_way<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: Option<&Value>,
+    email: Option<&str>,
+    look: Look,
+) -> Result<Vec<Found<U>>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let user_key = (U::default(), owner_key::<U::Guest>());
+    let mut either = Condition::any();
+    if let Some(email) = email {
+        either = either.add(Expr::col((U::default(), U::email())).eq(email));
+    }
+    if let Some(key) = key {
+        either = either.add(Expr::col(user_key.clone()).eq(key.clone()));
+    }
+    let owner = Expr::col((U::Guest::default(), U::Guest::owner_id()));
+    let has_guest = Expr::case(owner.clone().is_not_null(), Expr::cust("1"));
+    let mut select = Query::select();
+    select_columns::<U>(&mut select, U::default().table_name(), FIRST);
+    select_columns::<U::Guest>(&mut select, U::Guest::default().table_name(), SECOND);
+    // A limit of its own overrides `sql_select_limit` of MariaDB/MySQL.
+    select
+        .expr_as(has_guest.finally(Expr::cust("0")), Alias::new(CHECK))
+        .from(U::default().table_ref())
+        .left_join(U::Guest::default().table_ref(), owner.equals(user_key))
+        .cond_where(either)
+        .limit(4);
+    let mut statement = db.get_database_backend().build(&select);
+    if look == Look::Locking {
+        see_what_was_clashed_with::<C>(&mut statement);
+    }
+    let rows = look_at(db, statement).await?;
+    let found = rows.iter().map(|row| {
+        let guest = match row.try_get::<i32>("", CHECK)? {
+            0 => None,
+            _ => Some(read::<U::Guest>(row, SECOND)?),
+        };
+        Ok((read::<U>(row, FIRST)?, guest))
+    });
+    found.collect()
 }
 
 // ---- SQLite ----
@@ -177,20 +231,34 @@ async fn insert_one_by_one<U: SignUp, C: ConnectionTrait>(
 where
     U::Guest: Related<U>,
 {
+    let key = owner_key::<U::Guest>();
     let new_user = Text::of::<U>("insert", DbBackend::Sqlite)
         .row::<U>(user)
-        .or_build(|backend| backend.build(&counted::<U>(user)));
-    if query(unit, new_user).await?.is_empty() {
+        .or_build(|backend| {
+            let mut insert = insert_values::<U>(user);
+            insert.returning(Query::returning().column(key.clone()));
+            backend.build(&insert)
+        });
+    let rows = query(unit, new_user).await?;
+    let Some(row) = rows.first() else {
         return Ok(None);
-    }
-    let key = owner_of::<U>(guest)?;
+    };
+    let id = OwnerId::<U::Guest>::try_get_many(row, "", &[key.to_string()])?;
+    let id = single(id, U::default().table_name())?;
+    let mut guest = guest.clone();
+    guest.try_set(U::Guest::owner_id(), id.clone())?;
     let new_guest = Text::of::<U>("insert guest", DbBackend::Sqlite)
         .and::<U::Guest>()
-        .row::<U::Guest>(guest)
-        .bind(key.clone())
+        .row::<U::Guest>(&guest)
+        .bind(id.clone())
         .or_build(|backend| {
-            let guest = backend.build(&counted::<U::Guest>(guest));
-            then(guest, backend.build(&stored::<U>(&key)))
+            let mut insert = insert_values::<U::Guest>(&guest);
+            insert.returning(Query::returning().expr(Expr::cust("1")));
+            let handle = Handle {
+                column: key,
+                value: id,
+            };
+            then(backend.build(&insert), backend.build(&stored::<U>(&handle)))
         });
     match &query(unit, new_guest).await?[..] {
         [_, row] => both::<U>(row).map(Some),
@@ -198,21 +266,50 @@ where
     }
 }
 
-/// An insert that returns a row if it made one.
-fn counted<E: EntityTrait>(row: &E::ActiveModel) -> InsertStatement {
-    let mut insert = insert_values::<E>(row);
-    insert.returning(Query::returning().expr(Expr::cust("1")));
-    insert
+/// A column of the users and a value in it that only the new user has.
+struct Handle {
+    column: DynIden,
+    value: Value,
 }
 
-/// The id of the user, which the guest has.
-fn owner_of<U: SignUp>(guest: &<U::Guest as EntityTrait>::ActiveModel) -> Result<Value, DbErr>
+impl Handle {
+    /// The key, which the guest has, or the address if the database makes the key.
+    fn of<U: SignUp>(
+        user: &U::ActiveModel,
+        guest: &<U::Guest as EntityTrait>::ActiveModel,
+    ) -> Result<Self, DbErr>
+    where
+        U::Guest: Related<U>,
+    {
+        if let Some(value) = guest.get(U::Guest::owner_id()).into_value() {
+            let column = owner_key::<U::Guest>();
+            return Ok(Self { column, value });
+        }
+        let email = U::email();
+        let value = user.get(email).into_value();
+        Ok(Self {
+            column: DynIden::from(email.as_str()),
+            value: value.ok_or_else(|| DbErr::AttrNotSet(email.as_str().to_owned()))?,
+        })
+    }
+}
+
+/// `INSERT INTO guests … SELECT … FROM users`: the guest belongs to the user that `source` finds, unless
+/// it has an owner already.
+fn insert_guest<U: SignUp>(
+    guest: &<U::Guest as EntityTrait>::ActiveModel,
+    source: SelectStatement,
+    users: &'static str,
+) -> InsertStatement
 where
     U::Guest: Related<U>,
 {
     let owner_id = U::Guest::owner_id();
-    let key = guest.get(owner_id).into_value();
-    key.ok_or_else(|| DbErr::AttrNotSet(owner_id.as_str().to_owned()))
+    if guest.get(owner_id).is_set() {
+        return insert_select::<U::Guest>(guest, source);
+    }
+    let owner = Expr::col((Alias::new(users), owner_key::<U::Guest>()));
+    insert_select_with::<U::Guest>(guest, source, Some((owner_id, owner)))
 }
 
 async fn in_a_block_on_sqlite<U: SignUp, C>(
@@ -225,17 +322,39 @@ where
     U::Guest: Related<U>,
 {
     let backend = DbBackend::Sqlite;
-    let owner_id = U::Guest::owner_id();
-    let key = owner_of::<U>(guest)?;
-    let mut values = vec![key.clone()];
-    let insert_user = insert_step::<U>(user, &mut values);
-    let insert_guest = insert_step::<U::Guest>(guest, &mut values);
-    let no_user = raised::on_sqlite(&none::<U>(&owner_key::<U::Guest>().to_string()), NO_USER);
-    let no_guest = raised::on_sqlite(&none::<U::Guest>(owner_id.as_str()), NO_GUEST);
+    let handle = Handle::of::<U>(user, guest)?;
+    let users = table_name::<U>(backend);
+    let guests = table_name::<U::Guest>(backend);
+    let owner_id = quoted(backend, U::Guest::owner_id().as_str());
+    let id = format!(
+        "{users}.{}",
+        quoted(backend, &owner_key::<U::Guest>().to_string())
+    );
+    let column = quoted(backend, &handle.column.to_string());
+    let new_user = format!("{users} WHERE {users}.{column} = NEW.v0");
+
+    let mut values = vec![handle.value.clone()];
+    let (columns, given) = step::<U>(user, &mut values);
+    let insert_user = format!("INSERT INTO {users} ({columns}) VALUES ({given});");
+    let (columns, given) = step::<U::Guest>(guest, &mut values);
+    let insert_guest = match guest.get(U::Guest::owner_id()).is_set() {
+        true => format!("INSERT INTO {guests} ({columns}) VALUES ({given});"),
+        false if columns.is_empty() => {
+            format!("INSERT INTO {guests} ({owner_id}) SELECT {id} FROM {new_user};")
+        }
+        false => format!(
+            "INSERT INTO {guests} ({columns}, {owner_id}) SELECT {given}, {id} FROM {new_user};"
+        ),
+    };
+    let no_user = raised::on_sqlite(&format!("NOT EXISTS (SELECT 1 FROM {new_user})"), NO_USER);
+    let no_guest = format!(
+        "NOT EXISTS (SELECT 1 FROM {guests} WHERE {owner_id} = (SELECT {id} FROM {new_user}))"
+    );
+    let no_guest = raised::on_sqlite(&no_guest, NO_GUEST);
     let steps = format!("{insert_user} {no_user} {insert_guest} {no_guest}");
-    let answer = backend.build(&stored::<U>(&key)).sql;
+    let answer = backend.build(&stored::<U>(&handle)).sql;
     let sql = sqlite::block(values.len(), &steps, &answer);
-    values.push(key);
+    values.push(handle.value);
     match sqlite::run(db, Statement::from_sql_and_values(backend, sql, values)).await {
         Ok(rows) => rows.first().map(both::<U>).transpose(),
         Err(refusal) if raised::is(&refusal, NO_USER) => Ok(None),
@@ -243,33 +362,22 @@ where
     }
 }
 
-/// Inserts the values from `NEW.v1` on, and adds them.
-fn insert_step<E: EntityTrait>(row: &E::ActiveModel, values: &mut Vec<Value>) -> String {
+/// The columns that are set, and the names of their values, which are added.
+fn step<E: EntityTrait>(row: &E::ActiveModel, values: &mut Vec<Value>) -> (String, String) {
     let mut columns = Vec::new();
     let mut names = Vec::new();
     for column in E::Column::iter() {
         if let Some(value) = row.get(column).into_value() {
-            columns.push(format!("\"{}\"", column.as_str()));
+            columns.push(quoted(DbBackend::Sqlite, column.as_str()));
             names.push(format!("NEW.v{}", values.len()));
             values.push(value);
         }
     }
-    format!(
-        "INSERT INTO \"{}\" ({}) VALUES ({});",
-        E::default().table_name(),
-        columns.join(", "),
-        names.join(", ")
-    )
-}
-
-/// That no row has the user's key in this column.
-fn none<E: EntityTrait>(column: &str) -> String {
-    let table = E::default().table_name();
-    format!("NOT EXISTS (SELECT 1 FROM \"{table}\" WHERE \"{column}\" = NEW.v0)")
+    (columns.join(", "), names.join(", "))
 }
 
 /// Both rows as they are stored.
-fn stored<U: SignUp>(key: &Value) -> SelectStatement
+fn stored<U: SignUp>(handle: &Handle) -> SelectStatement
 where
     U::Guest: Related<U>,
 {
@@ -278,12 +386,10 @@ where
     let mut both = Query::select();
     select_columns::<U>(&mut both, U::default().table_name(), FIRST);
     select_columns::<U::Guest>(&mut both, U::Guest::default().table_name(), SECOND);
+    let is_new = Expr::col((U::default(), handle.column.clone())).eq(handle.value.clone());
     both.from(U::default().table_ref())
-        .inner_join(
-            U::Guest::default().table_ref(),
-            owner.equals(user_key.clone()),
-        )
-        .and_where(Expr::col(user_key).eq(key.clone()));
+        .inner_join(U::Guest::default().table_ref(), owner.equals(user_key))
+        .and_where(is_new);
     both
 }
 
@@ -304,13 +410,16 @@ where
         Scope::Transaction => "user with guest, in a transaction",
         Scope::Unknown => "user with guest, on any connection",
     };
+    let handle = Handle::of::<U>(user, guest)?;
+    let by_address = guest.get(U::Guest::owner_id()).is_not_set();
     let statement = Text::of::<U>(name, DbBackend::MySql)
         .and::<U::Guest>()
         .row::<U>(user)
         .row::<U::Guest>(guest)
+        .bind_if(by_address, &handle.value)
         .or_build(|backend| {
             let user = backend.build(&insert_values::<U>(user));
-            let guest = backend.build(&insert_values::<U::Guest>(guest));
+            let guest = backend.build(&insert_guest_of::<U>(&handle, guest));
             let steps = format!(
                 "{} RETURNING {}; {} RETURNING {};",
                 user.sql,
@@ -328,10 +437,29 @@ where
             _ => Err(raised::error(NO_GUEST)),
         },
         Err(error) if mariadb::is_no_block(&error) => {
-            without_a_block::<U, C>(db, scope, user, guest).await
+            without_a_block::<U, C>(db, scope, user, guest, &handle).await
         }
         Err(error) => Err(error),
     }
+}
+
+/// `INSERT INTO guests … VALUES …`, or `… SELECT … FROM users WHERE email = ?`.
+fn insert_guest_of<U: SignUp>(
+    handle: &Handle,
+    guest: &<U::Guest as EntityTrait>::ActiveModel,
+) -> InsertStatement
+where
+    U::Guest: Related<U>,
+{
+    if guest.get(U::Guest::owner_id()).is_set() {
+        return insert_values::<U::Guest>(guest);
+    }
+    let users = U::default().table_name();
+    let mut source = Query::select();
+    source
+        .from(U::default().table_ref())
+        .and_where(Expr::col((Alias::new(users), handle.column.clone())).eq(handle.value.clone()));
+    insert_guest::<U>(guest, source, users)
 }
 
 /// MySQL has neither blocks nor RETURNING.
@@ -340,6 +468,7 @@ async fn without_a_block<U: SignUp, C>(
     scope: Scope,
     user: &U::ActiveModel,
     guest: &<U::Guest as EntityTrait>::ActiveModel,
+    handle: &Handle,
 ) -> Result<Option<Both<U>>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
@@ -347,7 +476,7 @@ where
 {
     if scope == Scope::Transaction {
         db.execute_unprepared("SAVEPOINT guesthouse").await?;
-        let outcome = insert_and_read::<U, _>(db, user, guest).await;
+        let outcome = insert_and_read::<U, _>(db, user, guest, handle).await;
         if outcome.is_err() {
             db.execute_unprepared("ROLLBACK TO SAVEPOINT guesthouse")
                 .await?;
@@ -355,7 +484,7 @@ where
         return outcome;
     }
     let unit = db.begin().await?;
-    match insert_and_read::<U, _>(&unit, user, guest).await {
+    match insert_and_read::<U, _>(&unit, user, guest, handle).await {
         Ok(both) => {
             unit.commit().await?;
             Ok(both)
@@ -371,14 +500,14 @@ async fn insert_and_read<U: SignUp, C: ConnectionTrait>(
     unit: &C,
     user: &U::ActiveModel,
     guest: &<U::Guest as EntityTrait>::ActiveModel,
+    handle: &Handle,
 ) -> Result<Option<Both<U>>, DbErr>
 where
     U::Guest: Related<U>,
 {
     let backend = DbBackend::MySql;
-    let key = owner_of::<U>(guest)?;
     execute(unit, backend.build(&insert_values::<U>(user))).await?;
-    execute(unit, backend.build(&insert_values::<U::Guest>(guest))).await?;
-    let rows = query(unit, backend.build(&stored::<U>(&key))).await?;
+    execute(unit, backend.build(&insert_guest_of::<U>(handle, guest))).await?;
+    let rows = query(unit, backend.build(&stored::<U>(handle))).await?;
     rows.first().map(both::<U>).transpose()
 }

@@ -89,6 +89,14 @@ impl Text {
         self
     }
 
+    /// Binds one value more in some of the statements.
+    pub(super) fn bind_if(mut self, binds: bool, value: &Value) -> Self {
+        if binds {
+            self.values.push(value.clone());
+        }
+        self
+    }
+
     /// The statement; `build` is called for the first of its kind only, and always in a debug
     /// build, which compares.
     pub(super) fn or_build(self, build: impl FnOnce(DbBackend) -> Statement) -> Statement {

@@ -38,6 +38,7 @@ mod interleaving;
 mod locks;
 mod migration;
 mod onboarding;
+mod own_users;
 #[cfg(feature = "mysql")]
 mod pool_settings;
 mod quickstart;

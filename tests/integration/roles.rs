@@ -104,7 +104,9 @@ impl Kind for profile::Entity {
 
     async fn owner(db: &Db, n: usize) -> i64 {
         let member = member::ActiveModel {
+            email: Set(format!("member{n}@example.com")),
             name: Set(format!("member {n}")),
+            password_hash: Set("$argon2id$".into()),
             ..Default::default()
         };
         member.insert(&db.pool).await.unwrap().id
@@ -253,7 +255,7 @@ on_each_backend! {
 
 // ---- what the schema has to be ----
 
-async fn differences(db: &Db, model: &Model) -> Vec<String> {
+pub async fn differences(db: &Db, model: &Model) -> Vec<String> {
     match model.verify(&db.pool).await {
         Ok(()) => Vec::new(),
         Err(SchemaError::Drift(differences)) => {
@@ -544,7 +546,7 @@ where
     assert_eq!(rows::<R>(&db).await, []);
 }
 
-async fn at_once<F, Fut, T>(call: F) -> Vec<T>
+pub async fn at_once<F, Fut, T>(call: F) -> Vec<T>
 where
     F: Fn(usize) -> Fut,
     Fut: Future<Output = T> + Send + 'static,

@@ -1,8 +1,6 @@
 //! The library's questions and repairs: `verify`, `audit` and `backfill-guests`.
 
-use guesthouse::{
-    Audit, EmailAudit, SchemaError, audit, audit_emails, backfill_guests, verify_schema,
-};
+use guesthouse::{Audit, EmailAudit, Model, SchemaError, audit, audit_emails, backfill_guests};
 use indicatif::{ProgressBar, ProgressStyle};
 use sea_orm_migration::{
     MigratorTrait,
@@ -13,12 +11,15 @@ use super::{failure::Failure, say};
 
 /// Whether the database is what the library's promises rest on: no migration pending, no
 /// difference in the schema. Says what it found.
-pub(super) async fn verify<M: MigratorTrait>(db: &DatabaseConnection) -> Result<bool, Failure> {
+pub(super) async fn verify<M: MigratorTrait>(
+    db: &DatabaseConnection,
+    model: &Model,
+) -> Result<bool, Failure> {
     let pending = M::get_pending_migrations_read_only(db).await?;
     for migration in &pending {
         say(&format!("pending: {}", migration.name()));
     }
-    let differences = match verify_schema(db).await {
+    let differences = match model.verify(db).await {
         Ok(()) => Vec::new(),
         Err(SchemaError::Drift(differences)) => differences,
         Err(SchemaError::Database(error)) => return Err(error.into()),

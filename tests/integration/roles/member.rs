@@ -8,9 +8,20 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
+    #[sea_orm(unique)]
+    pub email: String,
     pub name: String,
+    pub password_hash: String,
     #[sea_orm(has_one)]
     pub profile: HasOne<super::profile::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl guesthouse::SignUp for Entity {
+    type Guest = super::profile::Entity;
+
+    fn email() -> Column {
+        Column::Email
+    }
+}
