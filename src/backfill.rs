@@ -7,7 +7,7 @@ use sea_orm::{
 use tracing::instrument;
 
 use crate::{
-    bulk::{Offers, give},
+    bulk::{Offer, give},
     error::Error,
     guest,
     role::{OwnerId, Role},
@@ -75,14 +75,17 @@ where
     let mut after = None;
     loop {
         let owners = owners_without::<R>(db, after, BATCH).await;
-        let mut offers = Offers::<R>::new();
+        let mut offers = Vec::new();
         let mut last = None;
         for owner in owners.map_err(Error::of_read)? {
             let key = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
             let mut row = row(OwnerId::<R>::from_value_tuple(key.clone()));
             row.try_set(R::owner_id(), key.clone())
                 .map_err(Error::of_read)?;
-            offers.insert(Key::of(&key), row);
+            offers.push(Offer {
+                key: Key::of(&key),
+                row,
+            });
             last = Some(key);
         }
         if last.is_none() {
@@ -91,7 +94,11 @@ where
         after = last;
 
         let given = give::<R, _>(db, offers).await?;
-        total += given.values().filter(|(_, is_new)| *is_new).count() as u64;
+        total += given
+            .values()
+            .flatten()
+            .filter(|(_, is_new)| *is_new)
+            .count() as u64;
         progress(total);
     }
 }

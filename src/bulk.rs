@@ -1,6 +1,6 @@
 //! Many sign-ups or onboardings at once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
     ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, ModelTrait, Related,
@@ -299,23 +299,30 @@ where
     OwnerId<R>: ValueType,
 {
     let mut owners = Vec::with_capacity(rows.len());
-    let mut offers = BTreeMap::new();
+    let mut offers = Vec::with_capacity(rows.len());
     for row in rows {
         let owner = owner_of::<R>(&row)?;
         let key = Key::of(&owner);
-        if !offers.contains_key(&key) {
-            offers.insert(key.clone(), row);
-            owners.push((key, owner));
-        }
+        offers.push(Offer::<R> {
+            key: key.clone(),
+            row,
+        });
+        owners.push((key, owner));
     }
     let mut found = give::<R, _>(db, offers).await?;
+    let mut unknown = HashSet::new();
 
     let mut onboardings = Onboardings::default();
     for (key, owner) in owners {
-        match found.remove(&key) {
-            Some((row, true)) => onboardings.new.push(row),
-            Some((row, false)) => onboardings.existing.push(row),
+        match found.get_mut(&key).map(Option::take) {
+            Some(Some((row, true))) => onboardings.new.push(row),
+            Some(Some((row, false))) => onboardings.existing.push(row),
+            // A repetition: its first mention was answered.
+            Some(None) => {}
             None => {
+                if !unknown.insert(key) {
+                    continue;
+                }
                 let owner = <OwnerId<R> as ValueType>::try_from(owner);
                 let owner = owner.map_err(|error| Error::of_read(DbErr::Type(error.to_string())));
                 onboardings.unknown.push(owner?);
@@ -375,50 +382,56 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
     onboard_all::<host::Entity>(db, user_ids.iter().map(host).collect()).await
 }
 
-/// The row of each owner who exists, and whether it is new.
-pub(crate) type Given<M> = HashMap<Key, (M, bool)>;
+/// The row of each owner who exists, and whether it is new; `None` once it is taken from here.
+pub(crate) type Given<M> = HashMap<Key, Option<(M, bool)>>;
 
-/// A row for each owner, in an order that all callers share.
-pub(crate) type Offers<R> = BTreeMap<Key, <R as sea_orm::EntityTrait>::ActiveModel>;
+/// A row for an owner.
+pub(crate) struct Offer<R>
+where
+    R: Role + Related<R::Owner>,
+{
+    pub(crate) key: Key,
+    pub(crate) row: R::ActiveModel,
+}
 
-/// Gives each of the owners the row that is offered, once.
+/// Gives each of the owners the first row that is offered, once.
 pub(crate) async fn give<R, C: ConnectionTrait>(
     db: &C,
-    offers: Offers<R>,
+    mut offers: Vec<Offer<R>>,
 ) -> Result<Given<R::Model>, Error>
 where
     R: Role + Related<R::Owner>,
 {
+    let mut given = Given::with_capacity(offers.len());
+    if offers.is_empty() {
+        return Ok(given);
+    }
+    // An order that all callers share.
+    offers.sort_by(|one, other| one.key.cmp(&other.key));
+    offers.dedup_by(|later, first| later.key == first.key);
+    // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
+    if db.get_database_backend() == DbBackend::MySql {
+        offers = look_up(db, offers, &mut given, false).await?;
+        if offers.is_empty() {
+            return Ok(given);
+        }
+    }
     let mut waiting = Vec::with_capacity(offers.len());
-    for (key, row) in offers {
+    for Offer { key, row } in offers {
         let row = row.before_save(db, true).await.map_err(Error::of_read)?;
         waiting.push(Offer::<R> { key, row });
     }
-    if waiting.is_empty() {
-        return Ok(Given::new());
-    }
     let turn = turn(db).await?;
-    let mut given = Given::with_capacity(waiting.len());
     give_all(db, waiting, &mut given).await?;
     drop(turn);
 
-    let mut saved = Given::with_capacity(given.len());
-    for (key, (row, is_new)) in given {
-        let row = match is_new {
-            true => R::ActiveModel::after_save(row, db, true).await,
-            false => Ok(row),
-        };
-        saved.insert(key, (row.map_err(Error::of_read)?, is_new));
+    for given in given.values_mut() {
+        if let Some((row, true)) = given.take_if(|(_, is_new)| *is_new) {
+            let row = R::ActiveModel::after_save(row, db, true).await;
+            *given = Some((row.map_err(Error::of_read)?, true));
+        }
     }
-    Ok(saved)
-}
-
-struct Offer<R: Role>
-where
-    R: Related<R::Owner>,
-{
-    key: Key,
-    row: R::ActiveModel,
+    Ok(given)
 }
 
 async fn give_all<R, C: ConnectionTrait>(
@@ -433,13 +446,12 @@ where
     let scope = Scope::of::<C>();
     let mut clashed = false;
     for attempt in 0..ATTEMPTS {
-        // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
-        if backend == DbBackend::MySql {
-            let locking = attempt > 0 && scope != Scope::Autocommit;
+        if attempt > 0 {
+            let locking = backend == DbBackend::MySql && scope != Scope::Autocommit;
             waiting = look_up(db, waiting, given, locking).await?;
-            if waiting.is_empty() {
-                return Ok(());
-            }
+        }
+        if waiting.is_empty() {
+            return Ok(());
         }
         let offered: Vec<_> = waiting.iter().map(|offer| &offer.row).collect();
         match onboard_all::insert::<R, C>(db, &offered).await {
@@ -447,7 +459,7 @@ where
                 clashed = false;
                 for row in inserted {
                     let key = Key::of(&row.get(R::owner_id()));
-                    given.insert(key, (row, true));
+                    given.insert(key, Some((row, true)));
                 }
             }
             Err(clash)
@@ -464,12 +476,13 @@ where
             Err(source) => return Err(Error::of_write::<C>(source)),
         }
         waiting.retain(|offer| !given.contains_key(&offer.key));
-        if !waiting.is_empty() && backend != DbBackend::MySql {
-            waiting = look_up(db, waiting, given, false).await?;
-        }
         if waiting.is_empty() {
             return Ok(());
         }
+    }
+    waiting = look_up(db, waiting, given, false).await?;
+    if waiting.is_empty() {
+        return Ok(());
     }
     if clashed {
         return Err(Error::came_and_went());
@@ -501,7 +514,7 @@ where
     for offer in waiting {
         match found.remove(&offer.key) {
             Some(Some(row)) => {
-                given.insert(offer.key, (row, false));
+                given.insert(offer.key, Some((row, false)));
             }
             Some(None) => without.push(offer),
             None => {}

@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// The value of a key, whatever its type. The order is one that all callers share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Key {
-    Integer(i128),
+    Integer(i64),
     Uuid(Uuid),
     Text(String),
     /// As a literal.
@@ -22,11 +22,14 @@ impl Key {
             Value::TinyInt(Some(number)) => Self::Integer((*number).into()),
             Value::SmallInt(Some(number)) => Self::Integer((*number).into()),
             Value::Int(Some(number)) => Self::Integer((*number).into()),
-            Value::BigInt(Some(number)) => Self::Integer((*number).into()),
+            Value::BigInt(Some(number)) => Self::Integer(*number),
             Value::TinyUnsigned(Some(number)) => Self::Integer((*number).into()),
             Value::SmallUnsigned(Some(number)) => Self::Integer((*number).into()),
             Value::Unsigned(Some(number)) => Self::Integer((*number).into()),
-            Value::BigUnsigned(Some(number)) => Self::Integer((*number).into()),
+            Value::BigUnsigned(Some(number)) => match i64::try_from(*number) {
+                Ok(number) => Self::Integer(number),
+                Err(_) => Self::Text(number.to_string()),
+            },
             Value::Uuid(Some(id)) => Self::Uuid(*id),
             Value::String(Some(text)) => Self::Text(text.to_string()),
             value => Self::Other(PostgresQueryBuilder.value_to_string(value)),

@@ -171,22 +171,22 @@ where
     Ok(inserted)
 }
 
-async fn send<R: Role, C: ConnectionTrait>(
+async fn send<R, C: ConnectionTrait>(
     db: &C,
     rows: &Rows<R>,
     sql: &str,
 ) -> Result<Vec<QueryResult>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     let backend = db.get_database_backend();
     let statement = || Statement::from_sql_and_values(backend, sql, rows.values(backend));
     query_large(db, statement).await
 }
 
-fn models<R: Role>(rows: &[QueryResult]) -> Result<Vec<R::Model>, DbErr>
+fn models<R>(rows: &[QueryResult]) -> Result<Vec<R::Model>, DbErr>
 where
-    R: Related<R::Owner>,
+    R: Role + Related<R::Owner>,
 {
     rows.iter().map(|row| read::<R>(row, "")).collect()
 }
@@ -217,8 +217,8 @@ where
     };
     // A limit of its own overrides `sql_select_limit`. One row more shows an owner with two.
     let sql = format!(
-        "SELECT {owners}.{id} AS {OWNER}, CASE WHEN {roles}.{owner_id} IS NULL THEN 0 ELSE 1 END AS {IS_THERE}, \
-         {} FROM {} JOIN {owners} ON {owners}.{id} = input.{id} \
+        "SELECT CASE WHEN {roles}.{owner_id} IS NULL THEN 0 ELSE 1 END AS {IS_THERE}, \
+         {owners}.{id} AS {OWNER}, {} FROM {} JOIN {owners} ON {owners}.{id} = input.{id} \
          LEFT JOIN {roles} ON {roles}.{owner_id} = {owners}.{id} LIMIT {}{lock}",
         columns_of::<R>(backend),
         keys.table(backend, Given::Binds(0)),
@@ -227,15 +227,19 @@ where
     let statement = Statement::from_sql_and_values(backend, sql, keys.values(backend));
     let found = query(db, statement).await?;
     let mut rows = HashMap::with_capacity(found.len());
+    let name = [OWNER.to_owned()];
     for row in &found {
-        let owner =
-            OwnerId::<R>::try_get_many(row, "", &[OWNER.to_owned()]).map_err(DbErr::from)?;
-        let owner = Key::of(&single(owner, R::Owner::default().table_name())?);
-        let model = match row.try_get::<i32>("", IS_THERE)? {
-            0 => None,
-            _ => Some(read::<R>(row, "")?),
+        let (owner, model) = match row.try_get_by_index::<i32>(0)? {
+            0 => {
+                let owner = OwnerId::<R>::try_get_many(row, "", &name)?;
+                (single(owner, R::Owner::default().table_name())?, None)
+            }
+            _ => {
+                let model = read::<R>(row, "")?;
+                (model.get(R::owner_id()), Some(model))
+            }
         };
-        if rows.insert(owner, model).is_some() {
+        if rows.insert(Key::of(&owner), model).is_some() {
             let table = R::default().table_name();
             return Err(DbErr::Custom(format!(
                 "{table}.{} is not unique: an owner has several rows",

@@ -1,6 +1,8 @@
 //! Every verb for every role: a courier of a user, a payout account of a host, and the profile of a
 //! member, whose table is the app's own and whose keys the database makes.
 
+#[cfg(feature = "postgres")]
+mod labels;
 pub mod member;
 pub mod payout;
 pub mod profile;
@@ -64,7 +66,7 @@ impl Kind for courier::Entity {
         courier::ActiveModel {
             user_id: Set(owner),
             vehicle: Set([Vehicle::Bicycle, Vehicle::Van][n % 2]),
-            badge: Set((n % 3 > 0).then(|| format!("B{n}"))),
+            badge: Set((!n.is_multiple_of(3)).then(|| format!("B{n}"))),
             ..Default::default()
         }
     }
@@ -253,6 +255,42 @@ on_each_backend! {
     }
 }
 
+/// Owners whose key is a text, and columns that only PostgreSQL has.
+#[cfg(feature = "postgres")]
+#[test]
+fn arrays_of_an_owner_with_a_text_for_a_key_on_postgres() {
+    crate::support::run(On::Postgres, async |db| {
+        create_table(&db, labels::city::Entity).await;
+        create_table(&db, labels::Entity).await;
+        for code in ["ber", "o'ma", "par"] {
+            let city = labels::city::ActiveModel {
+                code: Set(code.into()),
+            };
+            city.insert(&db.pool).await.unwrap();
+        }
+        let single = onboard::<labels::Entity>(&db.pool, labels::row("ber", 3))
+            .await
+            .unwrap();
+        let offered = ["ber", "o'ma", "par", "nix"].map(|code| labels::row(code, code.len()));
+        let done = onboard_all::<labels::Entity>(&db.pool, offered.to_vec())
+            .await
+            .unwrap();
+        assert_eq!(done.existing, [single.into_model()]);
+        assert_eq!(done.unknown, ["nix"]);
+        let made: Vec<_> = done.new.iter().map(|row| row.city_code.as_str()).collect();
+        assert_eq!(made, ["o'ma", "par"]);
+        for (row, code) in done.new.iter().zip(made) {
+            let sent = labels::row(code, code.len());
+            assert_eq!(Set(row.names.clone()), sent.names);
+            assert_eq!(Set(row.numbers.clone()), sent.numbers);
+        }
+        let gone = offboard::<labels::Entity>(&db.pool, "par".to_owned())
+            .await
+            .unwrap();
+        assert_eq!(gone.as_ref(), Some(&done.new[1]));
+    });
+}
+
 // ---- what the schema has to be ----
 
 pub async fn differences(db: &Db, model: &Model) -> Vec<String> {
@@ -435,7 +473,7 @@ where
 
     let new: Vec<_> = done.new.iter().map(owner_of::<R>).collect();
     assert_eq!(new, [5, 0, 4].map(|n| value_of(six[n])));
-    assert_eq!(done.existing, [there.clone()]);
+    assert_eq!(done.existing, std::slice::from_ref(&there));
     assert_eq!(done.unknown, [R::NOBODY]);
     let stored = rows::<R>(&db).await;
     assert_eq!(stored.len(), 4);

@@ -46,7 +46,7 @@ pub fn row(host_id: Uuid, n: usize) -> ActiveModel {
     ActiveModel {
         host_id: Set(host_id),
         iban: Set(format!("'DE{n}' \"\\ \u{20ac}")),
-        verified: Set(n % 2 == 0),
+        verified: Set(n.is_multiple_of(2)),
         fee: Set(-number),
         balance: Set(i64::MAX - i64::from(number)),
         share: Set(0.1 + f64::from(number)),
@@ -55,9 +55,9 @@ pub fn row(host_id: Uuid, n: usize) -> ActiveModel {
         opened_at: Set(opened_at),
         local_time: Set("2026-11-25T21:30:05".parse().unwrap()),
         settings: Set(json!({ "n": n, "tags": ["a", null, true], "text": "it's" })),
-        note: Set((n % 2 == 0).then(|| format!("note {n}"))),
+        note: Set((n.is_multiple_of(2)).then(|| format!("note {n}"))),
         limit: Set((n % 2 == 1).then_some(number)),
-        closed_at: Set((n % 2 == 0).then_some(opened_at)),
+        closed_at: Set((n.is_multiple_of(2)).then_some(opened_at)),
         ..Default::default()
     }
 }
