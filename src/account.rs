@@ -148,7 +148,7 @@ fn found(row: Result<Option<Row>, DbErr>) -> Result<Option<Account>, Error> {
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement; MariaDB/MySQL: two. In the caller's transaction, which a
+/// PostgreSQL, SQLite and MariaDB: one statement; MySQL: two. In the caller's transaction, which a
 /// refusal leaves usable: PostgreSQL four; the others one or two more, to see that it is not over and
 /// who stands in the way, and MariaDB two or three more for each statement.
 ///

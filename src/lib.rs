@@ -47,7 +47,7 @@ pub use guesthouse_entity::{guest, host, user};
 pub use model::Model;
 pub use onboarding::{Onboarding, become_host, offboard, onboard, stop_hosting};
 pub use own_users::{change_email_as, delete_user_as, sign_up_as};
-pub use retry::{retry, transaction, transaction_with};
+pub use retry::{Attempts, attempts, retry, transaction, transaction_with};
 pub use role::{OwnerId, Role, SignUp};
 pub use schema::{Difference, SchemaError, verify_schema};
 pub use sign_up::{sign_up, sign_up_with_id};

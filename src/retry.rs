@@ -1,8 +1,10 @@
 //! Trying again after contention, and after nothing else.
 
-use std::{error::Error as StdError, future::Future, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, time::Duration};
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{
+    BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable, Sleeper, TokioSleeper,
+};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -20,7 +22,7 @@ fn policy() -> ExponentialBuilder {
         .with_jitter()
 }
 
-fn log_retry<E>(_: &E, pause: Duration) {
+fn log_retry(pause: Duration) {
     tracing::debug!(?pause, "contention: trying again");
 }
 
@@ -57,7 +59,7 @@ where
 {
     call.retry(policy())
         .when(Error::is_retryable)
-        .notify(log_retry)
+        .notify(|_, pause| log_retry(pause))
         .await
 }
 
@@ -92,7 +94,8 @@ where
 ///
 /// # Concurrency
 ///
-/// In a spawned task the closure is `async move` and owns what it captures.
+/// In a spawned task and in a handler of axum, whose futures are [`Send`], the closure is `async move`
+/// and owns what it captures; [`attempts`] does the same with borrows.
 ///
 /// # Examples
 ///
@@ -179,31 +182,139 @@ pub async fn transaction_with<T, E>(
 where
     E: StdError + From<Error> + 'static,
 {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: options
-            .sqlite_transaction_mode
-            .or(Some(SqliteTransactionMode::Immediate)),
-        ..options
-    };
-    let attempt = || async {
-        let txn = begin(db, options).await?;
-        match work(&txn).await {
-            Ok(done) => Ok(commit(txn).await.map(|()| done)?),
-            Err(error) => {
-                // The database may have ended the transaction already: that error stays.
-                let undone = txn.rollback().await;
-                match undone {
-                    Err(source) if !has_failed(&error) => Err(Error::of_read(source).into()),
-                    _ => Err(error),
-                }
+    let mut attempts = attempts(db).with(options);
+    loop {
+        let txn = attempts.begin().await?;
+        let outcome = work(&txn).await;
+        if let Some(answer) = attempts.end(txn, outcome).await {
+            return answer;
+        }
+    }
+}
+
+/// [`transaction`] without a closure: attempts that the caller begins and ends.
+///
+/// A closure that borrows what it captures makes a future that is not `Send` for every lifetime, so
+/// it does not compile in a handler of axum or in [`tokio::spawn`]. This does, and can do all that
+/// `transaction` can.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Account, Email, Error, Onboarding, become_host, host, retry, sign_up};
+/// use sea_orm::{DatabaseConnection, DatabaseTransaction};
+///
+/// async fn accept(txn: &DatabaseTransaction, email: &Email) -> Result<host::Model, Error> {
+///     let user = sign_up(txn, email.clone()).await?.user;
+///     become_host(txn, user.id).await.map(Onboarding::into_model)
+/// }
+///
+/// async fn accept_host(db: &DatabaseConnection, email: &Email) -> Result<host::Model, Error> {
+///     let mut attempts = retry::attempts(db);
+///     loop {
+///         let txn = attempts.begin().await?;
+///         let outcome = accept(&txn, email).await;
+///         if let Some(answer) = attempts.end(txn, outcome).await {
+///             return answer;
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let email: Email = "ada@example.com".parse()?;
+/// let host = accept_host(&db, &email).await?;
+/// assert!(Account::find(&db, host.user_id).await?.is_some_and(|account| account.is_host()));
+/// # Ok(())
+/// # }
+/// ```
+pub fn attempts(db: &DatabaseConnection) -> Attempts<'_> {
+    Attempts {
+        db,
+        options: TransactionOptions::default(),
+        pauses: policy().build(),
+    }
+}
+
+/// Attempts at one transaction; see [`attempts`].
+#[must_use = "does nothing until `begin`"]
+pub struct Attempts<'a> {
+    db: &'a DatabaseConnection,
+    options: TransactionOptions,
+    pauses: ExponentialBackoff,
+}
+
+impl Attempts<'_> {
+    /// With an isolation level, an access mode or SQLite's way to begin, which is
+    /// [`Immediate`](SqliteTransactionMode::Immediate) unless `options` give another.
+    pub fn with(self, options: TransactionOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Begins a transaction, after contention again and again as [`transaction`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] if the last attempt met it too; [`Error::Database`] for anything else.
+    pub async fn begin(&mut self) -> Result<DatabaseTransaction, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: self
+                .options
+                .sqlite_transaction_mode
+                .or(Some(SqliteTransactionMode::Immediate)),
+            ..self.options
+        };
+        loop {
+            match begin(self.db, options).await {
+                Err(error) if error.is_retryable() && self.pause().await => {}
+                outcome => return outcome,
             }
         }
-    };
-    attempt
-        .retry(policy())
-        .when(is_contention)
-        .notify(log_retry)
-        .await
+    }
+
+    /// Commits the transaction if `outcome` is `Ok`, else rolls it back. Returns what has come of it,
+    /// or `None` after contention, when there is to be another attempt.
+    pub async fn end<T, E>(
+        &mut self,
+        txn: DatabaseTransaction,
+        outcome: Result<T, E>,
+    ) -> Option<Result<T, E>>
+    where
+        E: StdError + From<Error> + 'static,
+    {
+        let answer = match outcome {
+            Ok(done) => commit(txn).await.map(|()| done).map_err(E::from),
+            Err(error) => match txn.rollback().await {
+                // The database may have ended the transaction already: then the error stays.
+                Err(source) if !has_failed(&error) => Err(Error::of_read(source).into()),
+                _ => Err(error),
+            },
+        };
+        match answer {
+            Err(error) if is_contention(&error) && self.pause().await => None,
+            answer => Some(answer),
+        }
+    }
+
+    /// Waits before the next attempt, if there is to be one.
+    async fn pause(&mut self) -> bool {
+        let Some(pause) = self.pauses.next() else {
+            return false;
+        };
+        log_retry(pause);
+        TokioSleeper.sleep(pause).await;
+        true
+    }
+}
+
+impl fmt::Debug for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempts")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether contention is what the error comes from.

@@ -1,13 +1,16 @@
 //! Giving a user another e-mail address.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, Iterable, Related, Value,
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, Iterable, Related, Statement, Value,
     sea_query::{Expr, ExprTrait, Query, SelectStatement, UpdateStatement},
 };
 
 use super::{
-    block::mariadb::still_in_transaction,
-    parts::{owner_key, read, returning, select_columns, then},
+    block::mariadb::{self, still_in_transaction},
+    evidence::leaves_rows_out,
+    parts::{
+        owner_key, read, returning, returning_what_is_written, select_columns, then, was_written,
+    },
     send::{execute, query},
     text::Text,
 };
@@ -16,8 +19,8 @@ use crate::{role::SignUp, scope::Scope};
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
 ///
-/// PostgreSQL and SQLite: one statement; in a transaction on PostgreSQL the three of a block and a
-/// SELECT. MariaDB/MySQL: two.
+/// PostgreSQL, SQLite and MariaDB: one statement; in a transaction on PostgreSQL the three of a block
+/// and a SELECT. MySQL: two.
 pub(crate) async fn update<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -106,7 +109,8 @@ where
     }
 }
 
-/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the update.
+/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the update. If
+/// somebody has deleted it by then, and not a trigger, it is what RETURNING had.
 async fn on_sqlite<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -116,16 +120,50 @@ where
     U::Guest: Related<U>,
 {
     let mut update = update_statement::<U>(key, change);
-    update.returning(Query::returning().expr(Expr::cust("1")));
+    update.returning(returning_what_is_written::<U>());
     let backend = DbBackend::Sqlite;
     let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
     match &query(db, both).await?[..] {
-        [_, user] => read::<U>(user, "").map(Some),
+        [written, .., user] if was_written::<U>(written) => read::<U>(user, "").map(Some),
+        [written] if was_written::<U>(written) && !leaves_rows_out::<U>(db, &[]).await? => {
+            read::<U>(written, "").map(Some)
+        }
         _ => Ok(None),
     }
 }
 
+/// The user is read in the same statement: another call could delete it in between, and the change
+/// that was made would be answered with a no.
 async fn on_mysql<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    key: &Value,
+    change: &U::ActiveModel,
+) -> Result<Option<U::Model>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let backend = DbBackend::MySql;
+    let update = backend.build(&update_statement::<U>(key, change));
+    let user = backend.build(&the_user::<U>(key));
+    // sqlx has the server count the rows that were found, changed or not.
+    let steps = format!(
+        "{}; IF ROW_COUNT() > 0 THEN {}; END IF;",
+        update.sql, user.sql
+    );
+    let values = [update.values, user.values].into_iter().flatten();
+    let values: Vec<_> = values.flat_map(|values| values.0).collect();
+    let block = mariadb::block(Scope::of::<C>(), &steps);
+    match query(db, Statement::from_sql_and_values(backend, block, values)).await {
+        Ok(rows) => rows.first().map(|row| read::<U>(row, "")).transpose(),
+        Err(error) if mariadb::is_no_block(&error) => {
+            without_a_block::<U, C>(db, key, change).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// MySQL has no blocks.
+async fn without_a_block<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
     change: &U::ActiveModel,

@@ -8,10 +8,10 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::{is_foreign_key_of, is_key_of},
+    evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
     parts::{
         cte, do_nothing_on, every_column, insert_select, owner_key, read, returning_on_mariadb,
-        see_what_was_clashed_with, select_columns, then,
+        returning_what_is_written, see_what_was_clashed_with, select_columns, then,
     },
     send::{look, query},
     text::Text,
@@ -165,7 +165,8 @@ where
 
 /// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1; SELECT …`
 ///
-/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the insert.
+/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the insert. If
+/// somebody has deleted it by then, and not a trigger, it is what RETURNING had.
 async fn on_sqlite<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -182,23 +183,23 @@ where
         .or_build(|backend| {
             let mut insert = insert_select::<R>(role, only_owner::<R>(owner));
             insert.on_conflict(do_nothing_on(R::owner_id()));
-            insert.returning(Query::returning().expr(Expr::cust("1")));
+            insert.returning(returning_what_is_written::<R>());
             then(
                 backend.build(&insert),
                 backend.build(&owner_with_role::<R>(owner)),
             )
         });
     match query(db, statement).await {
-        Ok(rows) => {
-            let is_new = rows
-                .first()
-                .is_some_and(|row| row.column_names().len() == 1);
-            let found = answer::<R>(&rows[usize::from(is_new)..], None)?;
-            Ok(match found {
-                Attempt::Existing(model) if is_new => Attempt::New(model),
-                found => found,
-            })
-        }
+        Ok(rows) => match &rows[..] {
+            [new, found @ ..] if new.try_get::<i32>("", IS_THERE).is_err() => {
+                match answer::<R>(found, None)? {
+                    Attempt::Existing(model) => Ok(Attempt::New(model)),
+                    gone if leaves_rows_out::<R>(db, &[]).await? => Ok(gone),
+                    _ => read::<R>(new, "").map(Attempt::New),
+                }
+            }
+            found => answer::<R>(found, None),
+        },
         Err(clash) if is_of_statement(&clash) => {
             look_up::<R, C>(db, owner, Some(clash), Look::Plain).await
         }

@@ -1,6 +1,6 @@
 //! Giving any number of owners a role, once each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic, ModelTrait, QueryResult, Related,
@@ -9,10 +9,11 @@ use sea_orm::{
 
 use super::{
     block::mariadb::{self, still_in_transaction},
+    evidence::leaves_rows_out,
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
     onboard::is_row,
-    parts::{columns_of, owner_key, quoted, read, returned, table_name},
+    parts::{columns_of, owner_key, quoted, read, returned, table_name, was_written},
     send::{query, query_large},
 };
 use crate::{
@@ -116,7 +117,7 @@ where
     let keys = rows.only(R::owner_id());
     let sql = format!(
         "{} JOIN {owners} ON {owners}.{id} = input.{owner_id} WHERE 1 = 1 \
-         ON CONFLICT ({owner_id}) DO NOTHING RETURNING {}; \
+         ON CONFLICT ({owner_id}) DO NOTHING RETURNING {}, 1; \
          SELECT {} FROM {} JOIN {roles} ON {roles}.{owner_id} = input.{owner_id}",
         rows.insert(backend, Given::Binds(0)),
         returned::<R>(backend),
@@ -126,13 +127,21 @@ where
     let mut values = rows.values(backend);
     values.extend(keys.values(backend));
     let both = Statement::from_sql_and_values(backend, sql, values);
-    // A row that was inserted comes twice, first without the work of the triggers.
-    let mut seen = HashSet::with_capacity(rows.len());
+    // A row that was inserted comes twice, first without the work of the triggers. Somebody may have
+    // deleted it before it comes for the second time.
+    let mut written = HashMap::with_capacity(rows.len());
     let mut inserted = Vec::new();
-    for row in models::<R>(&query(db, both).await?)? {
-        if !seen.insert(Key::of(&row.get(R::owner_id()))) {
-            inserted.push(row);
+    for row in &query(db, both).await? {
+        let model = read::<R>(row, "")?;
+        let key = Key::of(&model.get(R::owner_id()));
+        if was_written::<R>(row) {
+            written.insert(key, model);
+        } else if written.remove(&key).is_some() {
+            inserted.push(model);
         }
+    }
+    if !written.is_empty() && !leaves_rows_out::<R>(db, &[]).await? {
+        inserted.extend(written.into_values());
     }
     Ok(inserted)
 }

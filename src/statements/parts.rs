@@ -168,6 +168,19 @@ pub(super) fn text_of(backend: DbBackend, select: &SelectStatement) -> String {
     sql.strip_prefix("SELECT ").unwrap_or(&sql).to_owned()
 }
 
+/// As [`returning`], for SQLite: RETURNING comes before the triggers that run after the statement, so
+/// the row is read once more, but somebody may delete it in between. See [`was_written`].
+pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
+    let columns = E::Column::iter().map(|column| column.select_as(Expr::col(column)));
+    Query::returning().exprs(columns.chain([Expr::cust("1")]))
+}
+
+/// Whether the row is what RETURNING had of it: it has one column more than the entity.
+pub(super) fn was_written<E: EntityTrait>(row: &QueryResult) -> bool {
+    let written = row.try_get_by_index::<i64>(E::Column::iter().count());
+    written.is_ok()
+}
+
 /// Two statements that SQLite is sent as one.
 pub(super) fn then(mut first: Statement, second: Statement) -> Statement {
     first.sql.push_str("; ");

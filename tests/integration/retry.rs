@@ -9,11 +9,12 @@ use std::{
 };
 
 use guesthouse::{
-    Account, Accounts, Error, become_host, retry, sign_up, transaction, transaction_with,
+    Account, Accounts, Email, Error, attempts, become_host, host, retry, sign_up, transaction,
+    transaction_with,
 };
 use sea_orm::{
-    ConnectionTrait, DbErr, IsolationLevel, RuntimeErr, Statement, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbErr, IsolationLevel, RuntimeErr, Statement,
+    TransactionOptions, TransactionTrait,
     sqlx::error::{DatabaseError, ErrorKind},
 };
 use tokio::sync::Mutex;
@@ -401,5 +402,44 @@ fn retry_is_send_with_borrowed_captures() {
             .await
             .unwrap();
         assert!(host.is_new());
+    });
+}
+
+/// The form that the documentation gives for handlers that borrow, and that it is a whole transaction.
+#[test]
+fn attempts_are_send_with_borrowed_captures() {
+    async fn accept(
+        db: &DatabaseConnection,
+        address: &Email,
+        calls: &AtomicUsize,
+    ) -> Result<host::Model, AppError> {
+        let mut attempts = attempts(db);
+        loop {
+            let txn = attempts.begin().await?;
+            let outcome = async {
+                let user = sign_up(&txn, address.clone()).await?.user;
+                fails(2, calls)?;
+                Ok::<_, AppError>(become_host(&txn, user.id).await?.into_model())
+            }
+            .await;
+            if let Some(answer) = attempts.end(txn, outcome).await {
+                return answer;
+            }
+        }
+    }
+
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    crate::support::run(On::Sqlite, async |db| {
+        let (address, calls) = (email("ada"), AtomicUsize::new(0));
+        let failed = is_send(accept(&db.pool, &address, &calls)).await;
+        // What the app made up says nothing in its source, so it is not tried again.
+        assert!(matches!(failed, Err(AppError::Guesthouse(_))), "{failed:?}");
+        assert_eq!(db.rows().await.users.len(), 0);
+
+        calls.store(2, Ordering::Relaxed);
+        let host = accept(&db.pool, &address, &calls).await.unwrap();
+        assert_eq!(db.rows().await.hosts, [host]);
     });
 }
