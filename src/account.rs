@@ -221,10 +221,10 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
     })
 }
 
-async fn saved(db: &impl ConnectionTrait, user: user::Model) -> Result<user::Model, Error> {
+async fn saved<C: ConnectionTrait>(db: &C, user: user::Model) -> Result<user::Model, Error> {
     user::ActiveModel::after_save(user, db, false)
         .await
-        .map_err(Error::of_read)
+        .map_err(Error::of_hook_after::<C>)
 }
 
 /// The refusal for which there is a row, or the lack of the user's own.

@@ -215,8 +215,8 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
     })
 }
 
-async fn saved(
-    db: &impl ConnectionTrait,
+async fn saved<C: ConnectionTrait>(
+    db: &C,
     made: Vec<(user::Model, guest::Model)>,
 ) -> Result<Vec<Account>, Error> {
     let mut accounts = Vec::with_capacity(made.len());
@@ -224,8 +224,8 @@ async fn saved(
         let user = user::ActiveModel::after_save(user, db, true).await;
         let guest = guest::ActiveModel::after_save(guest, db, true).await;
         accounts.push(Account {
-            user: user.map_err(Error::of_read)?,
-            guest: Some(guest.map_err(Error::of_read)?),
+            user: user.map_err(Error::of_hook_after::<C>)?,
+            guest: Some(guest.map_err(Error::of_hook_after::<C>)?),
             host: None,
         });
     }
@@ -428,7 +428,7 @@ where
     for given in given.values_mut() {
         if let Some((row, true)) = given.take_if(|(_, is_new)| *is_new) {
             let row = R::ActiveModel::after_save(row, db, true).await;
-            *given = Some((row.map_err(Error::of_read)?, true));
+            *given = Some((row.map_err(Error::of_hook_after::<C>)?, true));
         }
     }
     Ok(given)

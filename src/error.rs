@@ -146,6 +146,16 @@ impl Error {
         }
     }
 
+    /// An error of a hook that runs after a write on a connection of this type.
+    ///
+    /// Outside a transaction the row is there, so it is not contention, which has written nothing.
+    pub(crate) fn of_hook_after<C: ConnectionTrait>(source: DbErr) -> Self {
+        match Scope::of::<C>() {
+            Scope::Transaction => Self::of_read(source),
+            Scope::Autocommit | Scope::Unknown => Self::Database { source },
+        }
+    }
+
     /// Whether a key refused it: of a row that refers to the one that was to be deleted.
     pub(crate) fn of_delete<C: ConnectionTrait>(source: DbErr) -> Self {
         match Violation::of(&source) {

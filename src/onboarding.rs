@@ -146,7 +146,7 @@ where
                 return R::ActiveModel::after_save(model, db, true)
                     .await
                     .map(Onboarding::New)
-                    .map_err(Error::of_read);
+                    .map_err(Error::of_hook_after::<C>);
             }
             Attempt::Existing(model) => {
                 span.record("outcome", "existing");

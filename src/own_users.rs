@@ -162,7 +162,7 @@ where
         None => MayClash::Email,
     };
     match insert_or::<U, _, _, _>(db, &user, &guest, keys, standing).await? {
-        Outcome::New(user, guest) => saved::<U>(db, user, guest).await,
+        Outcome::New(user, guest) => saved::<U, _>(db, user, guest).await,
         Outcome::Standing((user, Some(guest))) => Ok((user, guest)),
         // Somebody took the guest away since, or it was never made.
         Outcome::Standing((user, None)) => {
@@ -303,7 +303,7 @@ where
             Ok(Some(user)) => {
                 drop(turn);
                 let user = U::ActiveModel::after_save(user, db, false).await;
-                return user.map_err(Error::of_read);
+                return user.map_err(Error::of_hook_after::<C>);
             }
             Ok(None) => None,
             Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => Some(clash),

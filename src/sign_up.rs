@@ -306,12 +306,12 @@ where
     Ok(true)
 }
 
-async fn made(
-    db: &impl ConnectionTrait,
+async fn made<C: ConnectionTrait>(
+    db: &C,
     user: user::Model,
     guest: guest::Model,
 ) -> Result<Account, Error> {
-    let (user, guest) = saved::<user::Entity>(db, user, guest).await?;
+    let (user, guest) = saved::<user::Entity, C>(db, user, guest).await?;
     Ok(Account {
         user,
         guest: Some(guest),
@@ -320,8 +320,8 @@ async fn made(
 }
 
 /// Both rows after the app's hooks have seen that they are stored.
-pub(crate) async fn saved<U>(
-    db: &impl ConnectionTrait,
+pub(crate) async fn saved<U, C: ConnectionTrait>(
+    db: &C,
     user: U::Model,
     guest: <U::Guest as EntityTrait>::Model,
 ) -> Result<Both<U>, Error>
@@ -331,8 +331,8 @@ where
     let user = U::ActiveModel::after_save(user, db, true).await;
     let guest = GuestOf::<U>::after_save(guest, db, true).await;
     Ok((
-        user.map_err(Error::of_read)?,
-        guest.map_err(Error::of_read)?,
+        user.map_err(Error::of_hook_after::<C>)?,
+        guest.map_err(Error::of_hook_after::<C>)?,
     ))
 }
 

@@ -1,7 +1,7 @@
 //! What a hook of the app's answers, is told as what it is.
 
-use guesthouse::{Error, Role, onboard, retry};
-use sea_orm::{ActiveValue::Set, entity::prelude::*};
+use guesthouse::{Error, Role, become_host, onboard, retry};
+use sea_orm::{ActiveValue::Set, TransactionTrait, entity::prelude::*};
 
 use crate::support::{Backend as On, TestDb as Db, run};
 
@@ -11,6 +11,9 @@ struct Hook {
     before: bool,
     sql: &'static str,
 }
+
+/// The hook calls the library.
+const BECOME_HOST: &str = "become_host";
 
 tokio::task_local! {
     static HOOK: Hook;
@@ -47,6 +50,12 @@ impl ActiveModelBehavior for ActiveModel {
         db: &C,
         _insert: bool,
     ) -> Result<Model, DbErr> {
+        if HOOK.try_with(|hook| hook.sql == BECOME_HOST) == Ok(true) {
+            let host = become_host(db, model.user_id).await;
+            return host
+                .map(|_| model)
+                .map_err(|error| DbErr::Custom(error.to_string()));
+        }
         run_hook(db, false).await?;
         Ok(model)
     }
@@ -100,7 +109,52 @@ fn contention_in_a_hook_before_is_contention() {
     }
 }
 
+/// The row is there, so the error does not say that nothing was written. In a transaction it does, as
+/// the deadlock has ended that.
+#[test]
+fn contention_in_a_hook_after_is_contention_in_a_transaction_only() {
+    let postgres = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$";
+    let mariadb = "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213";
+    for (backend, sql) in [(On::Postgres, postgres), (On::MariaDb, mariadb)] {
+        run(backend, async |db| {
+            create_table(&db).await;
+            let ada = db.user("ada").await.id;
+            let hook = Hook { before: false, sql };
+            let txn = db.pool.begin().await.unwrap();
+            let licence = ActiveModel {
+                user_id: Set(ada),
+                ..Default::default()
+            };
+            let answer = HOOK.scope(hook, onboard::<Entity>(&txn, licence)).await;
+            assert!(
+                matches!(answer, Err(Error::Contention { .. })),
+                "{answer:?}"
+            );
+            txn.rollback().await.unwrap();
+            assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
+
+            let answer = onboard_with(&db, ada, hook).await;
+            assert!(matches!(answer, Err(Error::Database { .. })), "{answer:?}");
+            assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
+        });
+    }
+}
+
 on_each_backend! {
+    /// A hook in the caller's transaction does not wait for the call that it is part of.
+    async fn a_hook_can_call_the_library(db: TestDb) {
+        create_table(&db).await;
+        let ada = db.user("ada").await.id;
+        let txn = db.pool.begin().await.unwrap();
+        let licence = ActiveModel { user_id: Set(ada), ..Default::default() };
+        let hook = Hook { before: false, sql: BECOME_HOST };
+        let answer = HOOK.scope(hook, onboard::<Entity>(&txn, licence)).await.unwrap();
+        txn.commit().await.unwrap();
+        assert!(answer.is_new());
+        assert_eq!(db.rows().await.hosts.len(), 1);
+        assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
+    }
+
     /// Any other error is not repeated.
     async fn an_error_in_a_hook_is_an_error(db: TestDb) {
         create_table(&db).await;
