@@ -51,6 +51,7 @@ mod schema;
 mod shared_transaction;
 mod sign_up;
 mod sign_up_with_id;
+mod sql;
 mod stale_statements;
 mod tenants;
 mod timeouts;

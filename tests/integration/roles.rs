@@ -100,8 +100,7 @@ impl Kind for profile::Entity {
     const NOBODY: i64 = 1_000_000;
 
     async fn create_tables(db: &Db) {
-        create_table(db, member::Entity).await;
-        create_table(db, profile::Entity).await;
+        create_members(db).await;
     }
 
     async fn owner(db: &Db, n: usize) -> i64 {
@@ -125,6 +124,11 @@ impl Kind for profile::Entity {
     fn is_not_found(error: &Error) -> bool {
         matches!(error, Error::OwnerNotFound { table: "members" })
     }
+}
+
+pub async fn create_members(db: &Db) {
+    create_table(db, member::Entity).await;
+    create_table(db, profile::Entity).await;
 }
 
 async fn create_table<E: EntityTrait>(db: &Db, entity: E) {

@@ -1,0 +1,6 @@
+-- changed
+/*M!100602 BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; START TRANSACTION; UPDATE `users` SET `email` = ?, `updated_at` = ? WHERE `id` = ?; IF ROW_COUNT() > 0 THEN SELECT `users`.`id` AS `id`, `users`.`email` AS `email`, `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at` FROM `users` WHERE `users`.`id` = ?; END IF; COMMIT; END */;
+
+-- taken
+/*M!100602 BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; START TRANSACTION; UPDATE `users` SET `email` = ?, `updated_at` = ? WHERE `id` = ?; IF ROW_COUNT() > 0 THEN SELECT `users`.`id` AS `id`, `users`.`email` AS `email`, `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at` FROM `users` WHERE `users`.`id` = ?; END IF; COMMIT; END */;
+SELECT `users`.`id`, `users`.`email`, `users`.`created_at`, `users`.`updated_at`, `guests`.`id`, `guests`.`user_id`, `guests`.`created_at`, `guests`.`updated_at`, `hosts`.`id`, `hosts`.`user_id`, `hosts`.`created_at`, `hosts`.`updated_at` FROM `users` LEFT JOIN `guests` ON `guests`.`user_id` = `users`.`id` LEFT JOIN `hosts` ON `hosts`.`user_id` = `users`.`id` WHERE `users`.`email` = ? OR `users`.`id` = ? LIMIT ?;

@@ -1,0 +1,10 @@
+-- new
+INSERT INTO "hosts" ("id", "user_id", "created_at", "updated_at") SELECT "input"."id", "input"."user_id", "input"."created_at", "input"."updated_at" FROM unnest($1, $2, $3, $4) AS input ("id", "user_id", "created_at", "updated_at") RETURNING "id" AS "id", "user_id" AS "user_id", "created_at" AS "created_at", "updated_at" AS "updated_at";
+
+-- existing
+INSERT INTO "hosts" ("id", "user_id", "created_at", "updated_at") SELECT "input"."id", "input"."user_id", "input"."created_at", "input"."updated_at" FROM unnest($1, $2, $3, $4) AS input ("id", "user_id", "created_at", "updated_at") RETURNING "id" AS "id", "user_id" AS "user_id", "created_at" AS "created_at", "updated_at" AS "updated_at";
+INSERT INTO "hosts" ("id", "user_id", "created_at", "updated_at") SELECT "input"."id", "input"."user_id", "input"."created_at", "input"."updated_at" FROM unnest($1, $2, $3, $4) AS input ("id", "user_id", "created_at", "updated_at") CROSS JOIN LATERAL (SELECT FROM "users" WHERE "users"."id" = input."user_id" OFFSET 0) AS the_owner ON CONFLICT ("user_id") DO NOTHING RETURNING "id" AS "id", "user_id" AS "user_id", "created_at" AS "created_at", "updated_at" AS "updated_at";
+SELECT CASE WHEN "hosts"."user_id" IS NULL THEN 0 ELSE 1 END AS guesthouse_is_there, "users"."id" AS guesthouse_owner, "hosts"."id" AS "id", "hosts"."user_id" AS "user_id", "hosts"."created_at" AS "created_at", "hosts"."updated_at" AS "updated_at" FROM unnest($1) AS input ("id") JOIN "users" ON "users"."id" = input."id" LEFT JOIN "hosts" ON "hosts"."user_id" = "users"."id" LIMIT 3;
+
+-- a role of the app's own
+INSERT INTO "couriers" ("id", "user_id", "vehicle", "created_at", "updated_at") SELECT "input"."id", "input"."user_id", CAST("input"."vehicle" AS "vehicle"), "input"."created_at", "input"."updated_at" FROM unnest($1, $2, $3, $4, $5) AS input ("id", "user_id", "vehicle", "created_at", "updated_at") RETURNING "id" AS "id", "user_id" AS "user_id", CAST("vehicle" AS "text") AS "vehicle", "badge" AS "badge", "grade" AS "grade", "created_at" AS "created_at", "updated_at" AS "updated_at";
