@@ -9,7 +9,6 @@ use sea_orm::{ConnectOptions, Database};
 pub struct Statements {
     pub sign_up: Vec<String>,
     pub become_host: Vec<String>,
-    pub again: Vec<String>,
     pub page: Vec<String>,
     pub become_hosts: Vec<String>,
 }
@@ -30,8 +29,6 @@ impl Statements {
         let sign_up_statements = take();
         let _ = become_host(&db, user.id).await.unwrap();
         let become_host_statements = take();
-        let _ = become_host(&db, user.id).await.unwrap();
-        let again = take();
         Accounts::all()
             .after(uuid::Uuid::nil())
             .limit(100)
@@ -46,7 +43,6 @@ impl Statements {
         Self {
             sign_up: sign_up_statements,
             become_host: become_host_statements,
-            again,
             page,
             become_hosts,
         }
