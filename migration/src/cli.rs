@@ -13,7 +13,8 @@
 //! | `audit` | counts users, hosts, and users without a guest; names users with another spelling of an address |
 //! | `backfill-guests` | gives every user without a guest one |
 //!
-//! `--database-url` (or `DATABASE_URL`) says which database, `--entity-dir` (or
+//! `--database-url` (or `DATABASE_URL`) says which database, `--database-schema` (or
+//! `DATABASE_SCHEMA`) which of its schemas on PostgreSQL, `--entity-dir` (or
 //! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
 //! `entity/src/generated` beside the package that runs. A command that fails prints one line and
 //! exits with 1; no message holds the connection string or a value from a row. Two programs that
@@ -177,7 +178,7 @@ impl<M: MigratorTrait> Program<M> {
                 return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
             }
         };
-        show_progress();
+        show_progress(arguments.verbose);
         match arguments.run::<M>(&self.model).await {
             Ok(code) => code,
             Err(failure) => {
@@ -202,6 +203,18 @@ struct Arguments {
         default_value = "sqlite://guesthouse.db?mode=rwc"
     )]
     database_url: String,
+    /// The schema in which the tables are, on PostgreSQL [as the server's search path has it]
+    #[arg(
+        short = 's',
+        long,
+        global = true,
+        env = "DATABASE_SCHEMA",
+        value_name = "SCHEMA"
+    )]
+    database_schema: Option<String>,
+    /// Show debug messages
+    #[arg(short = 'v', long, global = true)]
+    verbose: bool,
     /// The folder of the generated entities [under `cargo run`: ../entity/src/generated]
     #[arg(long, global = true, env = "GUESTHOUSE_ENTITY_DIR", value_name = "DIR")]
     entity_dir: Option<PathBuf>,
@@ -258,6 +271,12 @@ enum Command {
 
 impl Arguments {
     async fn run<M: MigratorTrait>(self, model: &Model) -> Result<ExitCode, Failure> {
+        // Elsewhere it would have no effect, and the tables of another schema would be taken.
+        if self.database_schema.is_some() && !self.database_url.starts_with("postgres") {
+            return Err(Failure::new(
+                "--database-schema (DATABASE_SCHEMA) is for PostgreSQL only".to_owned(),
+            ));
+        }
         match self.command {
             Command::Status => self.status::<M>().await?,
             Command::Sync { check } => return self.sync(check).await,
@@ -377,17 +396,24 @@ impl Arguments {
     }
 
     fn database(&self) -> ConnectOptions {
-        ConnectOptions::new(&self.database_url)
-            .sqlx_logging(false)
-            .to_owned()
+        self.options(&self.database_url)
     }
 
     /// As [`Self::database`], for commands that have nothing to do in a SQLite file they had to
     /// create.
     fn existing_database(&self) -> ConnectOptions {
-        ConnectOptions::new(self.database_url.replace("mode=rwc", "mode=rw"))
-            .sqlx_logging(false)
-            .to_owned()
+        self.options(&self.database_url.replace("mode=rwc", "mode=rw"))
+    }
+
+    fn options(&self, url: &str) -> ConnectOptions {
+        let mut options = ConnectOptions::new(url);
+        options.sqlx_logging(false);
+        if let Some(schema) = &self.database_schema {
+            // In quotes, so that it is one name whatever it has.
+            let name = schema.replace('"', "\"\"");
+            options.set_schema_search_path(format!("\"{name}\""));
+        }
+        options
     }
 }
 
@@ -415,9 +441,13 @@ async fn write_entities(db: &DatabaseConnection, dir: &Path) -> Result<(), Failu
 
 /// Shows what sea-orm-migration reports as it goes; a program with a subscriber of its own keeps
 /// it.
-fn show_progress() {
+fn show_progress(verbose: bool) {
+    let filter = match verbose {
+        true => "sea_orm_migration=debug",
+        false => "sea_orm_migration=info",
+    };
     let _ = tracing_subscriber::fmt()
-        .with_env_filter("sea_orm_migration=info")
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_level(false)
         .with_target(false)

@@ -152,3 +152,16 @@ fn no_command_or_a_wrong_one_is_an_error_of_use() {
     assert_eq!(place.run(&[]).status.code(), Some(2));
     assert_eq!(place.run(&["sideways"]).status.code(), Some(2));
 }
+
+/// SQLite has no such schemas: the tables of the file would be taken in their place.
+#[test]
+fn a_schema_is_refused_where_there_are_none() {
+    let place = Place::new();
+    let output = place.run(&["up", "--database-schema", "app"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "error: --database-schema (DATABASE_SCHEMA) is for PostgreSQL only\n"
+    );
+    assert!(!place.dir.path().join("test.db").exists());
+}

@@ -153,6 +153,39 @@ async fn status_creates_nothing_on_mariadb() {
     status_creates_nothing(MARIADB, tables).await;
 }
 
+/// Another schema's tables are neither used nor dropped.
+#[tokio::test]
+async fn a_schema_of_its_own_is_kept_to_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        place.execute("CREATE SCHEMA \"The app\"").await;
+        place
+            .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+            .await;
+
+        place.succeed(&["up", "-s", "The app"]);
+        place.succeed(&["-v", "--database-schema", "The app", "verify"]);
+        let fresh = place
+            .command(&["fresh"])
+            .env("DATABASE_SCHEMA", "The app")
+            .output()
+            .unwrap();
+        assert!(fresh.status.success(), "{fresh:?}");
+
+        let db = Database::connect(url).await.unwrap();
+        assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
+        assert_eq!(
+            count(&db, "SELECT count(*) FROM \"The app\".users").await,
+            0
+        );
+        let sql = "SELECT count(*) FROM \"The app\".seaql_migrations";
+        assert_eq!(count(&db, sql).await, 3);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
 /// Four programs at once: together they apply each migration once, and all succeed.
 async fn programs_take_turns(variable: &str) {
     on_server(variable, async |url| {

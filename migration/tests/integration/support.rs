@@ -69,6 +69,7 @@ impl Place {
             .env("DATABASE_URL", self.url());
         for name in [
             "CARGO_MANIFEST_DIR",
+            "DATABASE_SCHEMA",
             "GUESTHOUSE_ENTITY_DIR",
             "GUESTHOUSE_FORCE_DOWN",
         ] {
