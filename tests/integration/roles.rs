@@ -233,6 +233,37 @@ on_each_backend! {
         is_one_of_fifty::<profile::Entity>(db).await;
     }
 
+    /// The twin of the races: it looks first, in a table whose index is gone.
+    async fn a_profile_by_hand_is_two(db: TestDb) {
+        profile::Entity::create_tables(&db).await;
+        let owner = profile::Entity::owner(&db, 0).await;
+        let id = match db.backend {
+            On::Sqlite => "integer NOT NULL PRIMARY KEY AUTOINCREMENT",
+            On::Postgres => "bigserial NOT NULL PRIMARY KEY",
+            On::MariaDb => "bigint NOT NULL PRIMARY KEY AUTO_INCREMENT",
+        };
+        db.execute("DROP TABLE profiles").await;
+        db.execute(&format!("CREATE TABLE profiles (id {id}, member_id bigint NOT NULL, bio text NOT NULL)")).await;
+        let both_have_looked = Barrier::new(2);
+        let call = |n| {
+            let (db, both_have_looked) = (&db, &both_have_looked);
+            async move {
+                let found = profile::Entity::find().one(&db.pool).await.unwrap();
+                both_have_looked.wait().await;
+                match found {
+                    Some(row) => Onboarding::Existing(row),
+                    None => {
+                        let row = <profile::Entity as Kind>::row(owner, n);
+                        Onboarding::New(row.insert(&db.pool).await.unwrap())
+                    }
+                }
+            }
+        };
+        let (one, other) = tokio::join!(call(1), call(2));
+        let stored = rows::<profile::Entity>(&db).await;
+        assert_eq!(judge(&[one, other], &stored), Err("2 new, 2 rows".to_owned()));
+    }
+
     /// The second badge of its kind.
     async fn a_clash_on_another_key_in_bulk_leaves_nothing(db: TestDb) {
         fails_as_a_whole::<courier::Entity>(db, |owner| vec![courier::ActiveModel {
@@ -554,6 +585,15 @@ where
     assert_eq!(rows::<R>(&db).await.len(), 5);
 }
 
+/// One row, which one caller made and all were given.
+fn judge<M: PartialEq>(answers: &[Onboarding<M>], stored: &[M]) -> Result<(), String> {
+    let new = answers.iter().filter(|answer| answer.is_new()).count();
+    match stored {
+        [row] if new == 1 && answers.iter().all(|answer| answer.model() == row) => Ok(()),
+        stored => Err(format!("{new} new, {} rows", stored.len())),
+    }
+}
+
 /// Fifty callers at once, each with a row of its own, and then fifty who end it.
 async fn is_one_of_fifty<R: Kind>(db: Db)
 where
@@ -573,9 +613,7 @@ where
     })
     .await;
     let stored = rows::<R>(&db).await;
-    assert_eq!(stored.len(), 1);
-    assert_eq!(answers.iter().filter(|answer| answer.is_new()).count(), 1);
-    assert!(answers.iter().all(|answer| *answer.model() == stored[0]));
+    assert_eq!(judge(&answers, &stored), Ok(()));
 
     let pool = db.pool.clone();
     let ended = at_once(move |_| {
