@@ -5,7 +5,7 @@ use std::fmt;
 use sea_orm::{
     ActiveModelBehavior,
     ActiveValue::{Set, Unchanged},
-    ConnectionTrait, DbErr, TransactionTrait,
+    ConnectionTrait, DbErr, Related, TransactionTrait, Value,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
@@ -14,10 +14,10 @@ use crate::{
     email::Email,
     error::{Error, Violation},
     guest, host,
-    sign_up::looks_first,
+    role::SignUp,
     statements::{
         accounts::{self, Look, Row, in_the_way},
-        alive::turn,
+        alive::{looks_first, turn},
         change_email::update,
         delete_user::{delete, is_kept},
         evidence::{is_key_of, leaves_rows_out},
@@ -189,61 +189,71 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
         .before_save(db, false)
         .await
         .map_err(Error::of_read)?;
-    let key = user_id.into();
+    let email = email.as_str();
+    let refused = |look| async move {
+        let found = in_the_way(db, Some(user_id), email, look).await?;
+        let is_the_user = |(user, ..): &Row| user.id == user_id;
+        Ok(refusal_of_address(&found, is_the_user, || {
+            Error::UserNotFound { user_id }
+        }))
+    };
+    change_email_or::<user::Entity, _, _>(db, &user_id.into(), &change, refused).await
+}
+
+/// Why a user whose address is to change is refused, by the users who have the key or the address.
+pub(crate) fn refusal_of_address<R>(
+    found: &[R],
+    is_the_user: impl Fn(&R) -> bool,
+    not_found: impl FnOnce() -> Error,
+) -> Option<Error> {
+    if !found.iter().any(&is_the_user) {
+        return Some(not_found());
+    }
+    (!found.iter().all(is_the_user)).then_some(Error::EmailTaken)
+}
+
+/// Makes the change, unless `refused` finds a row that stands in its way, or lacks the user's own.
+pub(crate) async fn change_email_or<U, C, F>(
+    db: &C,
+    key: &Value,
+    change: &U::ActiveModel,
+    refused: impl Fn(Look) -> F,
+) -> Result<U::Model, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+    C: ConnectionTrait,
+    F: Future<Output = Result<Option<Error>, DbErr>>,
+{
     let turn = turn(db).await?;
-    if looks_first(db) {
-        refused(db, user_id, &email, Look::Plain).await?;
+    if looks_first(db)
+        && let Some(refusal) = refused(Look::Plain).await.map_err(Error::of_read)?
+    {
+        return Err(refusal);
     }
     let mut last_clash = None;
     for _ in 0..ATTEMPTS {
-        last_clash = match update::<user::Entity, C>(db, &key, &change).await {
+        last_clash = match update::<U, C>(db, key, change).await {
             Ok(Some(user)) => {
                 drop(turn);
-                return saved(db, user).await;
+                let user = U::ActiveModel::after_save(user, db, false).await;
+                return user.map_err(Error::of_hook_after::<C>);
             }
             Ok(None) => None,
             Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => Some(clash),
             Err(source) => return Err(Error::of_write::<C>(source)),
         };
-        refused(db, user_id, &email, Look::Locking).await?;
+        if let Some(refusal) = refused(Look::Locking).await.map_err(Error::of_read)? {
+            return Err(refusal);
+        }
     }
     let explained = match &last_clash {
-        Some(clash) => is_key_of::<user::Entity>(db, clash, user::Column::Email)
+        Some(clash) => is_key_of::<U>(db, clash, U::email())
             .await
             .map(|of_email| !of_email),
-        None => leaves_rows_out::<user::Entity>(db, &[]).await,
+        None => leaves_rows_out::<U>(db, &[]).await,
     };
-    Err(match (explained, last_clash) {
-        (Ok(false), _) => Error::came_and_went(),
-        (Ok(true), Some(source)) => Error::of_read(source),
-        (Ok(true), None) => Error::left_out("users"),
-        (Err(source), _) => Error::of_read(source),
-    })
-}
-
-async fn saved<C: ConnectionTrait>(db: &C, user: user::Model) -> Result<user::Model, Error> {
-    user::ActiveModel::after_save(user, db, false)
-        .await
-        .map_err(Error::of_hook_after::<C>)
-}
-
-/// The refusal for which there is a row, or the lack of the user's own.
-async fn refused(
-    db: &impl ConnectionTrait,
-    user_id: Uuid,
-    email: &str,
-    look: Look,
-) -> Result<(), Error> {
-    let found = in_the_way(db, Some(user_id), email, look).await;
-    let found = found.map_err(Error::of_read)?;
-    let is_the_user = |(user, ..): &Row| user.id == user_id;
-    if !found.iter().any(is_the_user) {
-        return Err(Error::UserNotFound { user_id });
-    }
-    match found.iter().all(is_the_user) {
-        true => Ok(()),
-        false => Err(Error::EmailTaken),
-    }
+    let table = U::default().table_name();
+    Err(Error::unexplained(explained, last_clash, table))
 }
 
 /// Deletes the user and its guest, together or not at all. Hosts and rows of other tables stay,
@@ -296,19 +306,44 @@ pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
 ) -> Result<(), Error> {
-    let key = user_id.into();
+    let look = || async move {
+        Ok(match accounts::by_id(db, user_id).await? {
+            Some((_, _, Some(_))) => Seen::KeptBy(Error::StillHost { user_id }),
+            Some(_) => Seen::User,
+            None => Seen::Nobody,
+        })
+    };
+    delete_or::<user::Entity, _, _>(db, &user_id.into(), look).await
+}
+
+/// What a look at a user who is to be deleted finds.
+pub(crate) enum Seen {
+    Nobody,
+    User,
+    /// The user is there, and this is why it stays.
+    KeptBy(Error),
+}
+
+/// Deletes the user and its guest. `look` is for the reason of a refusal.
+pub(crate) async fn delete_or<U, C, F>(
+    db: &C,
+    key: &Value,
+    look: impl Fn() -> F,
+) -> Result<(), Error>
+where
+    U: SignUp<Guest: Related<U>>,
+    C: ConnectionTrait + TransactionTrait,
+    F: Future<Output = Result<Seen, DbErr>>,
+{
     let _turn = turn(db).await?;
-    if looks_first(db) {
-        let found = accounts::by_id(db, user_id).await.map_err(Error::of_read)?;
-        if found.is_none() {
-            return Err(Error::UserNotFound { user_id });
-        }
+    if looks_first(db) && matches!(look().await.map_err(Error::of_read)?, Seen::Nobody) {
+        return Err(Error::not_found::<U>(key));
     }
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        match delete::<user::Entity, C>(db, &key).await {
+        match delete::<U, C>(db, key).await {
             Ok(true) => return Ok(()),
-            Ok(false) => return Err(Error::UserNotFound { user_id }),
+            Ok(false) => return Err(Error::not_found::<U>(key)),
             Err(kept) if is_kept(&kept) => last = Some(Error::Database { source: kept }),
             Err(source) => match Error::of_delete::<C>(source) {
                 // By another table, or by the guest of a user who was deleted and came back
@@ -318,10 +353,10 @@ pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
             },
         }
         // The delete is undone; which table keeps the user is only for the message.
-        match accounts::by_id(db, user_id).await {
-            Ok(Some((_, _, Some(_)))) => return Err(Error::StillHost { user_id }),
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(Error::UserNotFound { user_id }),
+        match look().await {
+            Ok(Seen::KeptBy(refusal)) => return Err(refusal),
+            Ok(Seen::User) => {}
+            Ok(Seen::Nobody) => return Err(Error::not_found::<U>(key)),
             Err(source) => return Err(last.unwrap_or_else(|| Error::of_read(source))),
         }
     }

@@ -42,7 +42,7 @@ const BATCH: u64 = 1_000;
 ///
 /// # Concurrency
 ///
-/// The unique index on the foreign key judges, so it is safe beside onboardings and beside itself. An
+/// The unique index on the foreign key decides, so it is safe beside onboardings and beside itself. An
 /// owner deleted meanwhile is passed over.
 ///
 /// # Examples

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, ModelTrait, Related,
-    TransactionTrait, Value, sea_query::ValueType,
+    ActiveModelBehavior,
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, DbBackend, DbErr, ModelTrait, Related, TransactionTrait, Value,
+    sea_query::ValueType,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
@@ -13,10 +15,11 @@ use crate::{
     account::Account,
     email::Email,
     error::Error,
-    guest, host,
+    host,
     onboarding::owner_of,
     role::{OwnerId, Role},
     scope::Scope,
+    sign_up::{NewAccount, made, new_account},
     statements::{
         alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
@@ -125,7 +128,7 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 
     let mut pairs = Vec::with_capacity(sorted.len());
     for email in sorted {
-        pairs.push(new_pair(db, email).await.map_err(Error::of_read)?);
+        pairs.push(new_account(db, NotSet, email).await?);
     }
     let mut created = sign_up_rows(db, &pairs).await?;
 
@@ -143,26 +146,10 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     Ok(SignUps { created, taken })
 }
 
-type Pair = (user::ActiveModel, guest::ActiveModel);
-
-async fn new_pair(db: &impl ConnectionTrait, email: &str) -> Result<Pair, DbErr> {
-    let user = user::ActiveModel {
-        email: Set(email.to_owned()),
-        ..Default::default()
-    };
-    let user = user.before_save(db, true).await?;
-    let guest = guest::ActiveModel {
-        user_id: user.id.clone(),
-        ..Default::default()
-    };
-    let guest = guest.before_save(db, true).await?;
-    Ok((user, guest))
-}
-
 /// The accounts made. An address that is neither free nor another user's is tried again.
 async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
     db: &C,
-    pairs: &[Pair],
+    pairs: &[NewAccount],
 ) -> Result<Vec<Account>, Error> {
     let turn = turn(db).await?;
     let backend = db.get_database_backend();
@@ -180,13 +167,17 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
                 return Ok(Vec::new());
             }
         }
-        let is_free = |(user, _): &&Pair| !taken.contains(user.email.as_ref());
+        let is_free = |(user, _): &&NewAccount| !taken.contains(user.email.as_ref());
         let free = Pairs::<user::Entity>::new(pairs.iter().filter(is_free));
-        let made = sign_up_all::insert(db, &free.map_err(Error::of_read)?).await;
-        let refusal = match made {
-            Ok(made) => {
+        let inserted = sign_up_all::insert(db, &free.map_err(Error::of_read)?).await;
+        let refusal = match inserted {
+            Ok(stored) => {
                 drop(turn);
-                return saved(db, made).await;
+                let mut accounts = Vec::with_capacity(stored.len());
+                for (user, guest) in stored {
+                    accounts.push(made(db, user, guest).await?);
+                }
+                return Ok(accounts);
             }
             Err(refusal) => refusal,
         };
@@ -208,28 +199,7 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
         Some(_) => leaves_rows_out::<user::Entity>(db, &[]).await,
         None => Ok(false),
     };
-    Err(match skips {
-        Ok(true) => Error::left_out("users"),
-        Ok(false) => Error::came_and_went(),
-        Err(source) => Error::of_read(source),
-    })
-}
-
-async fn saved<C: ConnectionTrait>(
-    db: &C,
-    made: Vec<(user::Model, guest::Model)>,
-) -> Result<Vec<Account>, Error> {
-    let mut accounts = Vec::with_capacity(made.len());
-    for (user, guest) in made {
-        let user = user::ActiveModel::after_save(user, db, true).await;
-        let guest = guest::ActiveModel::after_save(guest, db, true).await;
-        accounts.push(Account {
-            user: user.map_err(Error::of_hook_after::<C>)?,
-            guest: Some(guest.map_err(Error::of_hook_after::<C>)?),
-            host: None,
-        });
-    }
-    Ok(accounts)
+    Err(Error::unexplained(skips, None, "users"))
 }
 
 /// Gives any number of owners a role, once each.
@@ -258,7 +228,7 @@ async fn saved<C: ConnectionTrait>(
 ///
 /// # Concurrency
 ///
-/// The unique index on the foreign key judges. The owners are taken in sorted order, so that two
+/// The unique index on the foreign key decides. The owners are taken in sorted order, so that two
 /// callers do not wait for each other crosswise.
 ///
 /// # Examples
@@ -487,11 +457,12 @@ where
     if clashed {
         return Err(Error::came_and_went());
     }
-    Err(match leaves_rows_out::<R>(db, &[]).await {
-        Ok(true) => Error::left_out(R::default().table_name()),
-        Ok(false) => Error::came_and_went(),
-        Err(source) => Error::of_read(source),
-    })
+    let left_out = leaves_rows_out::<R>(db, &[]).await;
+    Err(Error::unexplained(
+        left_out,
+        None,
+        R::default().table_name(),
+    ))
 }
 
 /// Answers the owners who have a row, forgets those who do not exist, and returns the others.

@@ -2,14 +2,14 @@
 
 mod code;
 
-use std::{borrow::Cow, fmt};
+use std::{any::TypeId, borrow::Cow, fmt};
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Value};
 use uuid::Uuid;
 
 use code::Class;
 
-use crate::scope::Scope;
+use crate::{scope::Scope, user};
 pub(crate) use code::{
     Violation, code, database_error, detail, is_lost, is_of_statement, is_stale_statement,
 };
@@ -195,6 +195,34 @@ impl Error {
             source: DbErr::Custom(format!(
                 "a trigger, a rule or another key of {table} leaves the row out"
             )),
+        }
+    }
+
+    /// What explains a row that was neither written nor found, each time: the clash if it is `lasting`,
+    /// or, without one, something that leaves rows out of the table; else what stood in the way is
+    /// gone.
+    pub(crate) fn unexplained(
+        lasting: Result<bool, DbErr>,
+        clash: Option<DbErr>,
+        table: &str,
+    ) -> Self {
+        match (lasting, clash) {
+            (Ok(false), _) => Self::came_and_went(),
+            (Ok(true), Some(source)) => Self::of_read(source),
+            (Ok(true), None) => Self::left_out(table),
+            (Err(source), _) => Self::of_read(source),
+        }
+    }
+
+    /// No row of this entity has this key.
+    pub(crate) fn not_found<O: EntityTrait>(key: &Value) -> Self {
+        match key {
+            Value::Uuid(Some(user_id)) if TypeId::of::<O>() == TypeId::of::<user::Entity>() => {
+                Self::UserNotFound { user_id: *user_id }
+            }
+            _ => Self::OwnerNotFound {
+                table: O::default().table_name(),
+            },
         }
     }
 

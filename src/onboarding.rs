@@ -1,7 +1,5 @@
 //! Giving an owner a role, once, and taking it away; becoming a host and ceasing to be one.
 
-use std::any::TypeId;
-
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityName,
     IdenStatic, Related, TransactionTrait, Value,
@@ -20,7 +18,6 @@ use crate::{
         offboard::{Deleted, delete_role},
         onboard::{Attempt, onboard_once},
     },
-    user,
 };
 
 /// How often a call looks again when the row that stood in its way is gone.
@@ -152,7 +149,7 @@ where
                 span.record("outcome", "existing");
                 return Ok(Onboarding::Existing(model));
             }
-            Attempt::OwnerNotFound => return Err(owner_not_found::<R>(&owner)),
+            Attempt::OwnerNotFound => return Err(Error::not_found::<R::Owner>(&owner)),
             Attempt::Gone { source } => return Err(Error::contended(source)),
             // Another attempt would not fare better.
             Attempt::Neither {
@@ -182,12 +179,7 @@ where
         },
         None => leaves_rows_out::<R>(db, &[]).await,
     };
-    match (explained, clash) {
-        (Ok(false), _) => Error::came_and_went(),
-        (Ok(true), Some(source)) => Error::of_read(source),
-        (Ok(true), None) => Error::left_out(R::default().table_name()),
-        (Err(source), _) => Error::of_read(source),
-    }
+    Error::unexplained(explained, clash, R::default().table_name())
 }
 
 pub(crate) fn owner_of<R>(role: &R::ActiveModel) -> Result<Value, Error>
@@ -200,19 +192,6 @@ where
         .ok_or_else(|| Error::Database {
             source: DbErr::AttrNotSet(R::owner_id().as_str().to_owned()),
         })
-}
-
-fn owner_not_found<R>(owner: &Value) -> Error
-where
-    R: Role + Related<R::Owner>,
-{
-    let table = R::Owner::default().table_name();
-    match owner {
-        Value::Uuid(Some(user_id)) if TypeId::of::<R::Owner>() == TypeId::of::<user::Entity>() => {
-            Error::UserNotFound { user_id: *user_id }
-        }
-        _ => Error::OwnerNotFound { table },
-    }
 }
 
 /// Makes the user a host, once: [`onboard`] for the role this library is named after.
@@ -332,11 +311,12 @@ where
         Span::current().record("found", found.is_some());
         return Ok(found);
     }
-    Err(match leaves_rows_out::<R>(db, &[]).await {
-        Ok(true) => Error::left_out(R::default().table_name()),
-        Ok(false) => Error::came_and_went(),
-        Err(source) => Error::of_read(source),
-    })
+    let left_out = leaves_rows_out::<R>(db, &[]).await;
+    Err(Error::unexplained(
+        left_out,
+        None,
+        R::default().table_name(),
+    ))
 }
 
 /// Ids of other types may be personal.

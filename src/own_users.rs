@@ -1,34 +1,25 @@
 //! The same accounts for an app whose users are its own: a table with columns and keys of its choice.
 
-use std::any::TypeId;
-
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Iterable,
-    ModelTrait, PrimaryKeyToColumn, Related, TransactionTrait, Value,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, EntityTrait, ModelTrait, Related,
+    TransactionTrait, Value,
 };
 use tracing::instrument;
 
 use crate::{
+    account::{Seen, change_email_or, delete_or, refusal_of_address},
     email::Email,
-    error::{Error, Violation},
+    error::Error,
     onboarding::onboard,
     role::{OwnerId, Role, SignUp},
-    sign_up::{Outcome, insert_or, looks_first, saved},
+    sign_up::{Outcome, complete, insert_or, key_column, key_of_row, saved},
     statements::{
         accounts::Look,
-        alive::turn,
-        change_email::update,
-        delete_user::{delete, is_kept},
-        evidence::{is_key_of, leaves_rows_out},
         key::{Key, single},
         sign_up::{Found, MayClash, users_in_the_way},
         sign_up_all::GuestOf,
     },
-    user,
 };
-
-/// How often a call is tried when what stood in its way is gone.
-const ATTEMPTS: usize = 3;
 
 /// The model of a user's guest.
 type GuestModel<U> = <<U as SignUp>::Guest as EntityTrait>::Model;
@@ -56,7 +47,7 @@ type GuestModel<U> = <<U as SignUp>::Guest as EntityTrait>::Model;
 ///
 /// # Concurrency
 ///
-/// The unique index on the address judges, and the primary key if it was set.
+/// The unique index on the address decides, and the primary key if it was set.
 ///
 /// # Examples
 ///
@@ -150,8 +141,8 @@ where
     U: SignUp<Guest: Related<U>>,
 {
     let brought = key_of_row::<U>(&user)?;
-    let (user, guest) = complete::<U>(db, &email, user, guest).await?;
     let email = email.as_ref();
+    let (user, guest) = complete::<U>(db, email, user, guest).await?;
     let key = brought.as_ref();
     let standing = |look| async move {
         let found = users_in_the_way::<U, _>(db, key, Some(email), look).await?;
@@ -175,29 +166,6 @@ where
             Ok((user, guest.into_model()))
         }
     }
-}
-
-/// Both rows as they will be inserted. The guest is that of the user.
-async fn complete<U>(
-    db: &impl ConnectionTrait,
-    email: &Email,
-    mut user: U::ActiveModel,
-    mut guest: GuestOf<U>,
-) -> Result<(U::ActiveModel, GuestOf<U>), Error>
-where
-    U: SignUp<Guest: Related<U>>,
-{
-    let set = user.try_set(U::email(), email.as_ref().into());
-    set.map_err(Error::of_read)?;
-    let user = user.before_save(db, true).await.map_err(Error::of_read)?;
-    match key_of_row::<U>(&user)? {
-        Some(key) => guest
-            .try_set(U::Guest::owner_id(), key)
-            .map_err(Error::of_read)?,
-        None => guest.not_set(U::Guest::owner_id()),
-    }
-    let guest = guest.before_save(db, true).await.map_err(Error::of_read)?;
-    Ok((user, guest))
 }
 
 /// What a user who has the key or the address means for a sign-up.
@@ -235,7 +203,7 @@ where
 ///
 /// # Concurrency
 ///
-/// The unique index on the address judges; of two callers who want one address the later one is
+/// The unique index on the address decides; of two callers that ask for one address the later one is
 /// refused.
 ///
 /// # Examples
@@ -269,17 +237,7 @@ pub async fn change_email_as<U>(
 where
     U: SignUp<Guest: Related<U>>,
 {
-    change_email_on::<U, _>(db, user, email.as_ref()).await
-}
-
-async fn change_email_on<U, C: ConnectionTrait>(
-    db: &C,
-    user: OwnerId<U::Guest>,
-    email: &str,
-) -> Result<U::Model, Error>
-where
-    U: SignUp<Guest: Related<U>>,
-{
+    let email = email.as_ref();
     let key = single(user, U::default().table_name()).map_err(Error::of_read)?;
     let mut change = <U::ActiveModel as ActiveModelTrait>::default();
     let id = key_column::<U>()?;
@@ -293,59 +251,17 @@ where
         .map_err(Error::of_read)?;
     change.not_set(id);
 
-    let turn = turn(db).await?;
-    if looks_first(db) {
-        refused::<U, C>(db, &key, email, Look::Plain).await?;
-    }
-    let mut last_clash = None;
-    for _ in 0..ATTEMPTS {
-        last_clash = match update::<U, C>(db, &key, &change).await {
-            Ok(Some(user)) => {
-                drop(turn);
-                let user = U::ActiveModel::after_save(user, db, false).await;
-                return user.map_err(Error::of_hook_after::<C>);
-            }
-            Ok(None) => None,
-            Err(clash) if Violation::of(&clash) == Some(Violation::Unique) => Some(clash),
-            Err(source) => return Err(Error::of_write::<C>(source)),
-        };
-        refused::<U, C>(db, &key, email, Look::Locking).await?;
-    }
-    let explained = match &last_clash {
-        Some(clash) => is_key_of::<U>(db, clash, U::email())
-            .await
-            .map(|of_email| !of_email),
-        None => leaves_rows_out::<U>(db, &[]).await,
+    let refused = |look| {
+        let key = &key;
+        async move {
+            let found = users_in_the_way::<U, _>(db, Some(key), Some(email), look).await?;
+            let is_the_user = |(user, _): &Found<U>| Key::of(&user.get(id)) == Key::of(key);
+            Ok(refusal_of_address(&found, is_the_user, || {
+                Error::not_found::<U>(key)
+            }))
+        }
     };
-    Err(match (explained, last_clash) {
-        (Ok(false), _) => Error::came_and_went(),
-        (Ok(true), Some(source)) => Error::of_read(source),
-        (Ok(true), None) => Error::left_out(U::default().table_name()),
-        (Err(source), _) => Error::of_read(source),
-    })
-}
-
-/// The refusal for which there is a row, or the lack of the user's own.
-async fn refused<U, C: ConnectionTrait>(
-    db: &C,
-    key: &Value,
-    email: &str,
-    look: Look,
-) -> Result<(), Error>
-where
-    U: SignUp<Guest: Related<U>>,
-{
-    let found = users_in_the_way::<U, C>(db, Some(key), Some(email), look).await;
-    let found = found.map_err(Error::of_read)?;
-    let column = key_column::<U>()?;
-    let is_the_user = |(user, _): &Found<U>| Key::of(&user.get(column)) == Key::of(key);
-    if !found.iter().any(is_the_user) {
-        return Err(not_found::<U>(key));
-    }
-    match found.iter().all(is_the_user) {
-        true => Ok(()),
-        false => Err(Error::EmailTaken),
-    }
+    change_email_or::<U, _, _>(db, &key, &change, refused).await
 }
 
 /// Deletes a user of the app's own and its guest, together or not at all. Rows of other tables stay,
@@ -364,7 +280,7 @@ where
 ///
 /// # Concurrency
 ///
-/// The foreign keys judge. Of any number of callers exactly one deletes the user.
+/// The foreign keys decide. Of any number of callers exactly one deletes the user.
 ///
 /// # Examples
 ///
@@ -396,84 +312,18 @@ pub async fn delete_user_as<U>(
 where
     U: SignUp<Guest: Related<U>>,
 {
-    delete_on::<U, _>(db, user).await
-}
-
-async fn delete_on<U, C>(db: &C, user: OwnerId<U::Guest>) -> Result<(), Error>
-where
-    U: SignUp<Guest: Related<U>>,
-    C: ConnectionTrait + TransactionTrait,
-{
     let key = single(user, U::default().table_name()).map_err(Error::of_read)?;
-    let _turn = turn(db).await?;
-    if looks_first(db) {
-        exists::<U, C>(db, &key).await?;
-    }
-    let mut last = None;
-    for _ in 0..ATTEMPTS {
-        match delete::<U, C>(db, &key).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => return Err(not_found::<U>(&key)),
-            Err(kept) if is_kept(&kept) => last = Some(Error::Database { source: kept }),
-            Err(source) => match Error::of_delete::<C>(source) {
-                // By another table, or by the guest of a user who was deleted and came back
-                // between the two deletes: another attempt can see that one.
-                referenced @ Error::StillReferenced { .. } => last = Some(referenced),
-                error => return Err(error),
-            },
+    let look = || {
+        let key = &key;
+        async move {
+            let found = users_in_the_way::<U, _>(db, Some(key), None, Look::Plain).await?;
+            Ok(match found.is_empty() {
+                true => Seen::Nobody,
+                false => Seen::User,
+            })
         }
-        exists::<U, C>(db, &key).await?;
-    }
-    Err(last.unwrap_or_else(Error::came_and_went))
-}
-
-async fn exists<U, C: ConnectionTrait>(db: &C, key: &Value) -> Result<(), Error>
-where
-    U: SignUp<Guest: Related<U>>,
-{
-    let found = users_in_the_way::<U, C>(db, Some(key), None, Look::Plain).await;
-    match found.map_err(Error::of_read)?.is_empty() {
-        true => Err(not_found::<U>(key)),
-        false => Ok(()),
-    }
-}
-
-/// The one column of the primary key.
-fn key_column<U>() -> Result<U::Column, Error>
-where
-    U: SignUp<Guest: Related<U>>,
-{
-    let mut columns = U::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
-    match (columns.next(), columns.next()) {
-        (Some(column), None) => Ok(column),
-        _ => Err(Error::of_read(DbErr::Type(format!(
-            "the primary key of {} has several columns",
-            U::default().table_name()
-        )))),
-    }
-}
-
-/// The key of a row that is to be inserted, if it has one already.
-fn key_of_row<U>(user: &U::ActiveModel) -> Result<Option<Value>, Error>
-where
-    U: SignUp<Guest: Related<U>>,
-{
-    let key = user.get(key_column::<U>()?).into_value();
-    Ok(key.filter(|key| *key != key.as_null()))
-}
-
-fn not_found<U>(key: &Value) -> Error
-where
-    U: SignUp<Guest: Related<U>>,
-{
-    match key {
-        Value::Uuid(Some(user_id)) if TypeId::of::<U>() == TypeId::of::<user::Entity>() => {
-            Error::UserNotFound { user_id: *user_id }
-        }
-        _ => Error::OwnerNotFound {
-            table: U::default().table_name(),
-        },
-    }
+    };
+    delete_or::<U, _, _>(db, &key, look).await
 }
 
 fn key_taken<U>(key: &Value) -> Error

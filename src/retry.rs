@@ -6,11 +6,11 @@ use backon::{
     BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable, Sleeper, TokioSleeper,
 };
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
-use crate::{error::Error, statements::alive::is_over};
+use crate::{error::Error, statements::alive::is_over_at_commit};
 
 /// The first attempt and at most seven more, after pauses of 5 ms doubling to half a second, each
 /// lengthened by a random share so that the losers of one race do not meet again.
@@ -22,8 +22,8 @@ fn policy() -> ExponentialBuilder {
         .with_jitter()
 }
 
-fn log_retry(pause: Duration) {
-    tracing::debug!(?pause, "contention: trying again");
+fn log_retry(error: &Error, pause: Duration) {
+    tracing::debug!(%error, ?pause, "contention: trying again");
 }
 
 /// Calls `call` until it ends in something other than [`Error::Contention`], at most eight times.
@@ -59,7 +59,7 @@ where
 {
     call.retry(policy())
         .when(Error::is_retryable)
-        .notify(|_, pause| log_retry(pause))
+        .notify(log_retry)
         .await
 }
 
@@ -268,7 +268,7 @@ impl Attempts<'_> {
         };
         loop {
             match begin(self.db, options).await {
-                Err(error) if error.is_retryable() && self.pause().await => {}
+                Err(error) if self.goes_on_after(&error).await => {}
                 outcome => return outcome,
             }
         }
@@ -292,18 +292,24 @@ impl Attempts<'_> {
                 _ => Err(error),
             },
         };
-        match answer {
-            Err(error) if is_contention(&error) && self.pause().await => None,
-            answer => Some(answer),
+        if let Err(error) = &answer
+            && let Some(error) = originally(error)
+            && self.goes_on_after(&error).await
+        {
+            return None;
         }
+        Some(answer)
     }
 
-    /// Waits before the next attempt, if there is to be one.
-    async fn pause(&mut self) -> bool {
+    /// After contention waits for the next attempt, if there is to be one.
+    async fn goes_on_after(&mut self, error: &Error) -> bool {
+        if !error.is_retryable() {
+            return false;
+        }
         let Some(pause) = self.pauses.next() else {
             return false;
         };
-        log_retry(pause);
+        log_retry(error, pause);
         TokioSleeper.sleep(pause).await;
         true
     }
@@ -315,11 +321,6 @@ impl fmt::Debug for Attempts<'_> {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether contention is what the error comes from.
-fn is_contention(error: &(impl StdError + 'static)) -> bool {
-    originally(error).is_some_and(|error| error.is_retryable())
 }
 
 /// Whether the error comes from a failure of the database, not from a refusal or from the app.
@@ -363,14 +364,9 @@ async fn begin(
     begun.map_err(Error::of_read)
 }
 
-/// Commits what is still there. PostgreSQL answers the COMMIT of a transaction that an overlooked
-/// error has ended with success, and keeps nothing; so does MariaDB/MySQL.
+/// Commits what is still there.
 async fn commit(txn: DatabaseTransaction) -> Result<(), Error> {
-    let over = match txn.get_database_backend() {
-        DbBackend::Postgres => txn.execute_unprepared("SELECT 1").await.map(|_| false),
-        _ => is_over(&txn).await,
-    };
-    match over {
+    match is_over_at_commit(&txn).await {
         Ok(false) => {}
         Ok(true) => {
             // What the rollback ends is over, so its own answer is of no interest.

@@ -1,8 +1,10 @@
 //! Making a user with its guest, once or repeatably.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait,
-    Iterable, PrimaryKeyToColumn, Related, TransactionTrait,
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue,
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, Related, TransactionTrait,
+    Value,
 };
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
@@ -12,11 +14,10 @@ use crate::{
     email::Email,
     error::{Error, Violation},
     guest,
-    role::SignUp,
-    scope::Scope,
+    role::{Role, SignUp},
     statements::{
         accounts::{Look, in_the_way},
-        alive::turn,
+        alive::{looks_first, turn},
         evidence::{is_key_of, leaves_rows_out},
         sign_up::{Both, MayClash, insert_both},
         sign_up_all::GuestOf,
@@ -77,12 +78,8 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     email: Email,
 ) -> Result<Account, Error> {
-    let user = user::ActiveModel {
-        email: Set(email.as_ref().to_owned()),
-        ..Default::default()
-    };
-    let (user, guest) = complete(db, user).await?;
     let email = email.as_ref();
+    let (user, guest) = new_account(db, NotSet, email).await?;
     let standing = |look| async move {
         let found = in_the_way(db, None, email, look).await?;
         Ok((!found.is_empty()).then_some(Err(Error::EmailTaken)))
@@ -171,13 +168,8 @@ pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
     user_id: Uuid,
     email: Email,
 ) -> Result<Account, Error> {
-    let user = user::ActiveModel {
-        id: Set(user_id),
-        email: Set(email.as_ref().to_owned()),
-        ..Default::default()
-    };
-    let (user, guest) = complete(db, user).await?;
     let email = email.as_ref();
+    let (user, guest) = new_account(db, Set(user_id), email).await?;
     let standing = |look| async move {
         let found = in_the_way(db, Some(user_id), email, look).await?;
         let taken = !found.is_empty();
@@ -196,18 +188,65 @@ pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
     }
 }
 
-/// The rows as they will be inserted. The guest is that of the user.
-async fn complete(
+/// A user of this library and its guest, not stored yet.
+pub(crate) type NewAccount = (user::ActiveModel, guest::ActiveModel);
+
+pub(crate) async fn new_account(
     db: &impl ConnectionTrait,
-    user: user::ActiveModel,
-) -> Result<(user::ActiveModel, guest::ActiveModel), Error> {
-    let user = user.before_save(db, true).await.map_err(Error::of_read)?;
-    let guest = guest::ActiveModel {
-        user_id: user.id.clone(),
+    id: ActiveValue<Uuid>,
+    email: &str,
+) -> Result<NewAccount, Error> {
+    let user = user::ActiveModel {
+        id,
         ..Default::default()
     };
+    complete::<user::Entity>(db, email, user, Default::default()).await
+}
+
+/// Both rows as they will be inserted. The guest is that of the user.
+pub(crate) async fn complete<U>(
+    db: &impl ConnectionTrait,
+    email: &str,
+    mut user: U::ActiveModel,
+    mut guest: GuestOf<U>,
+) -> Result<(U::ActiveModel, GuestOf<U>), Error>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    let set = user.try_set(U::email(), email.into());
+    set.map_err(Error::of_read)?;
+    let user = user.before_save(db, true).await.map_err(Error::of_read)?;
+    let owner_id = U::Guest::owner_id();
+    match key_of_row::<U>(&user)? {
+        Some(key) => guest.try_set(owner_id, key).map_err(Error::of_read)?,
+        None => guest.not_set(owner_id),
+    }
     let guest = guest.before_save(db, true).await.map_err(Error::of_read)?;
     Ok((user, guest))
+}
+
+/// The key of a row that is to be inserted, if it has one already.
+pub(crate) fn key_of_row<U>(user: &U::ActiveModel) -> Result<Option<Value>, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    let key = user.get(key_column::<U>()?).into_value();
+    Ok(key.filter(|key| *key != key.as_null()))
+}
+
+/// The one column of the primary key.
+pub(crate) fn key_column<U>() -> Result<U::Column, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    let mut columns = U::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    match (columns.next(), columns.next()) {
+        (Some(column), None) => Ok(column),
+        _ => Err(Error::of_read(DbErr::Type(format!(
+            "the primary key of {} has several columns",
+            U::default().table_name()
+        )))),
+    }
 }
 
 /// What a sign-up came to.
@@ -282,12 +321,7 @@ where
         Some(clash) => is_another_key::<U>(db, clash).await,
         None => leaves_rows_out::<U>(db, &own_keys).await,
     };
-    match (explained, clash) {
-        (Ok(false), _) => Error::came_and_went(),
-        (Ok(true), Some(source)) => Error::of_read(source),
-        (Ok(true), None) => Error::left_out(U::default().table_name()),
-        (Err(source), _) => Error::of_read(source),
-    }
+    Error::unexplained(explained, clash, U::default().table_name())
 }
 
 /// Whether the clash is neither on the address nor on the key.
@@ -306,7 +340,8 @@ where
     Ok(true)
 }
 
-async fn made<C: ConnectionTrait>(
+/// The account after the hooks have seen that both rows are stored.
+pub(crate) async fn made<C: ConnectionTrait>(
     db: &C,
     user: user::Model,
     guest: guest::Model,
@@ -334,9 +369,4 @@ where
         user.map_err(Error::of_hook_after::<C>)?,
         guest.map_err(Error::of_hook_after::<C>)?,
     ))
-}
-
-/// Whether a look comes before the insert: see [`insert_or`].
-pub(crate) fn looks_first<C: ConnectionTrait>(db: &C) -> bool {
-    db.get_database_backend() == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
 }

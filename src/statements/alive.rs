@@ -40,6 +40,21 @@ pub(crate) async fn turn<C: ConnectionTrait>(db: &C) -> Result<Turn, Error> {
     }
 }
 
+/// Whether a look comes before a write: on MariaDB/MySQL in a transaction, where a refused write would
+/// lock more than the row that refuses it until that transaction ends.
+pub(crate) fn looks_first<C: ConnectionTrait>(db: &C) -> bool {
+    db.get_database_backend() == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
+}
+
+/// Whether there is nothing left to commit. PostgreSQL answers the COMMIT of a transaction that an
+/// overlooked error has ended with success, and keeps nothing; here it reports the error.
+pub(crate) async fn is_over_at_commit<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    match db.get_database_backend() {
+        DbBackend::Postgres => db.execute_unprepared("SELECT 1").await.map(|_| false),
+        _ => is_over(db).await,
+    }
+}
+
 /// The turn of a call on a transaction of a type that is not SeaORM's, for which [`turn`] takes none.
 #[cfg(feature = "postgres")]
 pub(super) async fn turn_on_unknown<C: ConnectionTrait>(db: &C) -> Turn {
@@ -50,7 +65,7 @@ pub(super) async fn turn_on_unknown<C: ConnectionTrait>(db: &C) -> Turn {
 }
 
 /// Whether the database has ended the transaction of the caller.
-pub(crate) async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     if Scope::of::<C>() != Scope::Transaction {
         return Ok(false);
     }

@@ -1,43 +1,16 @@
 //! Deleting a user with its guest, both or neither.
 
-use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, IdenStatic, Related, Statement, TransactionTrait, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Related, Statement, TransactionTrait, Value};
 
 use super::{
     block::{mariadb::still_in_transaction, sqlite},
-    parts::{owner_key, quoted, table_name},
+    parts::AccountNames as Names,
     raised,
     send::{execute, query},
 };
-use crate::{
-    role::{Role, SignUp},
-    scope::Scope,
-};
+use crate::{role::SignUp, scope::Scope};
 
 const NOT_DELETED: &str = "the user was not deleted";
-
-/// The names that each of the statements has.
-struct Names {
-    users: String,
-    id: String,
-    guests: String,
-    user_id: String,
-}
-
-impl Names {
-    fn of<U: SignUp>(backend: DbBackend) -> Self
-    where
-        U::Guest: Related<U>,
-    {
-        Self {
-            users: table_name::<U>(backend),
-            id: quoted(backend, &owner_key::<U::Guest>().to_string()),
-            guests: table_name::<U::Guest>(backend),
-            user_id: quoted(backend, U::Guest::owner_id().as_str()),
-        }
-    }
-}
 
 /// Deletes the user with this key and its guest; whether there was such a user. A key that refuses
 /// is an error, and so is a user who is still there.
@@ -70,6 +43,7 @@ async fn on_postgres(db: &impl ConnectionTrait, names: &Names, key: &Value) -> R
         id,
         guests,
         user_id,
+        ..
     } = names;
     let kept =
         format!("NOT EXISTS (SELECT FROM gone) AND EXISTS (SELECT FROM {users} WHERE {id} = $3)");
@@ -104,6 +78,7 @@ async fn in_a_block_on_postgres(
         id,
         guests,
         user_id,
+        ..
     } = names;
     let values = [(format!("{users}.{id}%TYPE"), postgres::text(key)?)];
     let steps = format!(
@@ -123,6 +98,7 @@ async fn on_mysql<C: ConnectionTrait>(db: &C, names: &Names, key: &Value) -> Res
         id,
         guests,
         user_id,
+        ..
     } = names;
     let alive = still_in_transaction(Scope::of::<C>());
     let both = format!(
@@ -151,6 +127,7 @@ where
         id,
         guests,
         user_id,
+        ..
     } = names;
     let is_there = format!("EXISTS (SELECT 1 FROM {users} WHERE {id} = NEW.v0)");
     let steps = format!(

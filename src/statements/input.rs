@@ -335,13 +335,13 @@ fn fits_an_array(value: &Value) -> bool {
 
 /// Values as JSON, in the text that the database would have been sent of each alone.
 mod text {
-    use std::fmt::Write as _;
-
     use sea_orm::{
         Value,
         sea_query::{MysqlQueryBuilder, PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder},
     };
     use serde_json::Value as Json;
+
+    use crate::statements::parts::hex;
 
     pub(super) fn on_postgres(value: &Value) -> Json {
         let text = match value {
@@ -349,9 +349,6 @@ mod text {
             #[cfg(feature = "postgres")]
             Value::Array(_, Some(values)) => return values.iter().map(on_postgres).collect(),
             Value::Bytes(Some(bytes)) => format!("\\x{}", hex(bytes)),
-            Value::ChronoDateTimeUtc(Some(time)) => time.to_rfc3339(),
-            Value::ChronoDateTimeLocal(Some(time)) => time.to_rfc3339(),
-            Value::ChronoDateTimeWithTimeZone(Some(time)) => time.to_rfc3339(),
             value => return common(value, &PostgresQueryBuilder),
         };
         Json::String(text)
@@ -373,9 +370,6 @@ mod text {
             Value::BigUnsigned(Some(number)) => return (*number).into(),
             Value::Bytes(Some(bytes)) => hex(bytes),
             Value::Uuid(Some(id)) => id.simple().to_string(),
-            Value::ChronoDateTimeUtc(Some(time)) => time.to_rfc3339(),
-            Value::ChronoDateTimeLocal(Some(time)) => time.to_rfc3339(),
-            Value::ChronoDateTimeWithTimeZone(Some(time)) => time.to_rfc3339(),
             value => return common(value, &SqliteQueryBuilder),
         };
         Json::String(text)
@@ -411,6 +405,9 @@ mod text {
             Value::ChronoDate(Some(date)) => date.to_string(),
             Value::ChronoTime(Some(time)) => time.to_string(),
             Value::ChronoDateTime(Some(time)) => time.to_string(),
+            Value::ChronoDateTimeUtc(Some(time)) => time.to_rfc3339(),
+            Value::ChronoDateTimeLocal(Some(time)) => time.to_rfc3339(),
+            Value::ChronoDateTimeWithTimeZone(Some(time)) => time.to_rfc3339(),
             value => {
                 let literal = backend.value_to_string(value);
                 let quoted = literal
@@ -423,14 +420,6 @@ mod text {
             }
         };
         Json::String(text)
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        let mut hex = String::with_capacity(2 * bytes.len());
-        for byte in bytes {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parts that the statements share.
 
+use std::fmt::Write as _;
+
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
     IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult, Related, Statement,
@@ -10,7 +12,10 @@ use sea_orm::{
 };
 
 use super::block::mariadb::columns;
-use crate::{role::Role, scope::Scope};
+use crate::{
+    role::{Role, SignUp},
+    scope::Scope,
+};
 
 /// The primary key of the role's owner.
 pub(super) fn owner_key<R>() -> DynIden
@@ -41,6 +46,30 @@ pub(super) fn quoted(backend: DbBackend, name: &str) -> String {
         _ => '"',
     };
     format!("{quote}{name}{quote}")
+}
+
+/// The quoted names of the tables of users and guests, and of the columns that join and find them.
+pub(super) struct AccountNames {
+    pub(super) users: String,
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) guests: String,
+    pub(super) user_id: String,
+}
+
+impl AccountNames {
+    pub(super) fn of<U: SignUp>(backend: DbBackend) -> Self
+    where
+        U::Guest: Related<U>,
+    {
+        Self {
+            users: table_name::<U>(backend),
+            id: quoted(backend, &owner_key::<U::Guest>().to_string()),
+            email: quoted(backend, U::email().as_str()),
+            guests: table_name::<U::Guest>(backend),
+            user_id: quoted(backend, U::Guest::owner_id().as_str()),
+        }
+    }
 }
 
 /// `INSERT INTO table (columns) VALUES (values)`, of the columns that are set.
@@ -148,11 +177,10 @@ pub(super) fn columns_of<E: EntityTrait>(backend: DbBackend) -> String {
 
 /// The same for RETURNING.
 pub(super) fn returned<E: EntityTrait>(backend: DbBackend) -> String {
-    let column = |column: E::Column| column.select_as(Expr::col(column));
-    let named = E::Column::iter().map(|name| (column(name), Alias::new(name.as_str())));
     let mut select = Query::select();
-    for (expr, name) in named {
-        select.expr_as(expr, name);
+    for column in E::Column::iter() {
+        let read = column.select_as(Expr::col(column));
+        select.expr_as(read, Alias::new(column.as_str()));
     }
     text_of(backend, &select)
 }
@@ -179,6 +207,14 @@ pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
 pub(super) fn was_written<E: EntityTrait>(row: &QueryResult) -> bool {
     let written = row.try_get_by_index::<i64>(E::Column::iter().count());
     written.is_ok()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// Two statements that SQLite is sent as one.

@@ -3,23 +3,20 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, QueryResult, Related,
-    Statement, TransactionSession, TransactionTrait, sea_query::Query,
+    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, QueryResult, Related, Statement,
+    TransactionSession, TransactionTrait, sea_query::Query,
 };
 
 use super::{
     block::{mariadb, sqlite},
     evidence::has_skipping_trigger,
     input::{Given, Rows, fit_a_packet},
-    parts::{every_column_of, owner_key, quoted, select_columns, table_name, text_of},
+    parts::{AccountNames as Names, every_column_of, select_columns, text_of},
     raised,
     send::{query, query_large},
     sign_up::{Both, FIRST, SECOND, both},
 };
-use crate::{
-    role::{Role, SignUp},
-    scope::Scope,
-};
+use crate::{role::SignUp, scope::Scope};
 
 const NO_GUEST: &str = "a guest was not inserted";
 const UNEXPLAINED: &str = "users were neither inserted nor found";
@@ -59,30 +56,6 @@ where
 
 /// A guest that is not stored yet.
 pub(crate) type GuestOf<U> = <<U as SignUp>::Guest as EntityTrait>::ActiveModel;
-
-/// The quoted names of both tables and of the columns that matter.
-struct Names {
-    users: String,
-    id: String,
-    email: String,
-    guests: String,
-    user_id: String,
-}
-
-impl Names {
-    fn of<U: SignUp>(backend: DbBackend) -> Self
-    where
-        U::Guest: Related<U>,
-    {
-        Self {
-            users: table_name::<U>(backend),
-            id: quoted(backend, &owner_key::<U::Guest>().to_string()),
-            email: quoted(backend, U::email().as_str()),
-            guests: table_name::<U::Guest>(backend),
-            user_id: quoted(backend, U::Guest::owner_id().as_str()),
-        }
-    }
-}
 
 /// Inserts the users whose address is free, each with its guest, and returns them as they are
 /// stored. Every other address is that of a user who was read; an address of which neither is true

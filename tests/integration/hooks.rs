@@ -15,6 +15,18 @@ struct Hook {
 /// The hook calls the library.
 const BECOME_HOST: &str = "become_host";
 
+/// What a deadlock is like to the statement that meets it.
+const DEADLOCKS: [(On, &str); 2] = [
+    (
+        On::Postgres,
+        "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$",
+    ),
+    (
+        On::MariaDb,
+        "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213",
+    ),
+];
+
 tokio::task_local! {
     static HOOK: Hook;
 }
@@ -93,9 +105,7 @@ async fn onboard_with(db: &Db, user_id: Uuid, hook: Hook) -> Result<(), Error> {
 /// The statement of a hook meets a deadlock: that is contention, as in a statement of the library's.
 #[test]
 fn contention_in_a_hook_before_is_contention() {
-    let postgres = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$";
-    let mariadb = "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213";
-    for (backend, sql) in [(On::Postgres, postgres), (On::MariaDb, mariadb)] {
+    for (backend, sql) in DEADLOCKS {
         run(backend, async |db| {
             create_table(&db).await;
             let ada = db.user("ada").await.id;
@@ -113,9 +123,7 @@ fn contention_in_a_hook_before_is_contention() {
 /// the deadlock has ended that.
 #[test]
 fn contention_in_a_hook_after_is_contention_in_a_transaction_only() {
-    let postgres = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$";
-    let mariadb = "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213";
-    for (backend, sql) in [(On::Postgres, postgres), (On::MariaDb, mariadb)] {
+    for (backend, sql) in DEADLOCKS {
         run(backend, async |db| {
             create_table(&db).await;
             let ada = db.user("ada").await.id;

@@ -8,8 +8,8 @@ use sea_orm::{
 };
 
 use crate::{
-    roles::{at_once, member, profile},
-    support::{TestDb as Db, email},
+    roles::{member, profile},
+    support::{TestDb as Db, at_once, email},
 };
 
 async fn create_tables(db: &Db) {

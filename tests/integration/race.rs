@@ -14,9 +14,7 @@ use sea_orm::{
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use crate::support::{Rows, email};
-
-const CALLERS: usize = 50;
+use crate::support::{CALLERS, Rows, at_once, email};
 
 /// Starts all callers at the same moment and collects what each was told.
 async fn race<F, Fut, T>(call: F) -> Vec<T>
@@ -25,22 +23,8 @@ where
     Fut: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    let start = Arc::new(Barrier::new(CALLERS));
     let twin = Arc::new(Barrier::new(CALLERS));
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|_| {
-            let start = start.clone();
-            let call = call(twin.clone());
-            tokio::spawn(async move {
-                start.wait().await;
-                call.await
-            })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for caller in callers {
-        answers.push(caller.await.unwrap());
-    }
+    let answers = at_once(|_| call(twin.clone())).await;
     assert_eq!(answers.len(), CALLERS);
     answers
 }

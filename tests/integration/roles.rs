@@ -7,7 +7,7 @@ pub mod member;
 pub mod payout;
 pub mod profile;
 
-use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+use std::{collections::BTreeSet, fmt::Debug};
 
 use guesthouse::{
     Error, Model, Onboarding, OwnerId, Role, SchemaError, backfill, offboard, onboard, onboard_all,
@@ -25,10 +25,8 @@ use uuid::Uuid;
 
 use crate::{
     courier::{self, Vehicle},
-    support::{Backend as On, TestDb as Db},
+    support::{Backend as On, TestDb as Db, at_once},
 };
-
-const CALLERS: usize = 50;
 
 /// A role, and how a test makes its owners and rows.
 trait Kind:
@@ -624,27 +622,4 @@ where
     let ended: Vec<_> = ended.into_iter().flatten().collect();
     assert_eq!(ended, stored);
     assert_eq!(rows::<R>(&db).await, []);
-}
-
-pub async fn at_once<F, Fut, T>(call: F) -> Vec<T>
-where
-    F: Fn(usize) -> Fut,
-    Fut: Future<Output = T> + Send + 'static,
-    T: Send + 'static,
-{
-    let start = Arc::new(Barrier::new(CALLERS));
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|n| {
-            let (start, call) = (start.clone(), call(n));
-            tokio::spawn(async move {
-                start.wait().await;
-                call.await
-            })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for caller in callers {
-        answers.push(caller.await.unwrap());
-    }
-    answers
 }

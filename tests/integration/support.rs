@@ -316,6 +316,33 @@ impl GiveUp {
     }
 }
 
+/// How many race.
+pub const CALLERS: usize = 50;
+
+/// Starts all callers at the same moment and collects what each was told.
+pub async fn at_once<F, Fut, T>(call: F) -> Vec<T>
+where
+    F: Fn(usize) -> Fut,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let start = Arc::new(tokio::sync::Barrier::new(CALLERS));
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|n| {
+            let (start, call) = (start.clone(), call(n));
+            tokio::spawn(async move {
+                start.wait().await;
+                call.await
+            })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for caller in callers {
+        answers.push(caller.await.unwrap());
+    }
+    answers
+}
+
 pub fn email(name: &str) -> Email {
     format!("{name}@example.com").parse().unwrap()
 }

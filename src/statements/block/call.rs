@@ -12,8 +12,6 @@
 //!
 //! MySQL, where a block is a comment, has to live with it.
 
-use std::fmt::Write as _;
-
 use aes::{
     Aes128,
     cipher::{Array, BlockCipherEncrypt, KeyInit},
@@ -24,7 +22,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::statements::{alive::after_a_dropped_call, queue};
+use crate::statements::{alive::after_a_dropped_call, parts::hex, queue};
 
 /// [`CALL`] puts the time back.
 const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
@@ -165,12 +163,4 @@ fn text(text: &str) -> String {
         true => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
         false => format!("_utf8mb4'{}'", text.replace('\'', "''")),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
