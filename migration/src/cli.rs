@@ -33,11 +33,14 @@ use clap::{Parser, Subcommand};
 use guesthouse::Model;
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr},
+    sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr},
 };
 
 use self::{failure::Failure, turn::Turn};
-use crate::{forced, sync};
+use crate::{
+    forced,
+    sync::{self, GeneratedFile},
+};
 
 mod failure;
 mod turn;
@@ -279,7 +282,7 @@ impl Arguments {
         }
         match self.command {
             Command::Status => self.status::<M>().await?,
-            Command::Sync { check } => return self.sync(check).await,
+            Command::Sync { check } => return self.sync::<M>(check).await,
             Command::Verify => return self.verify::<M>(model).await,
             Command::Audit => upkeep::print_audit(&self.connect_to_existing().await?).await?,
             Command::BackfillGuests => upkeep::backfill(&self.connect_to_existing().await?).await?,
@@ -325,7 +328,7 @@ impl Arguments {
             self.command,
             Command::Up { .. } | Command::Fresh | Command::Refresh { .. }
         ) {
-            self.sync_if_possible(&db).await?;
+            self.sync_if_possible::<M>(&db).await?;
         }
         turn.end().await?;
         db.close().await?;
@@ -341,16 +344,16 @@ impl Arguments {
         })
     }
 
-    async fn sync(&self, check: bool) -> Result<ExitCode, Failure> {
+    async fn sync<M: MigratorTrait>(&self, check: bool) -> Result<ExitCode, Failure> {
         let dir = self.entity_dir().ok_or_else(|| {
             Failure::new("no entity folder: give --entity-dir, or run under cargo".to_owned())
         })?;
         let db = self.connect_to_existing().await?;
         if !check {
-            write_entities(&db, &dir).await?;
+            write_entities::<M>(&db, &dir).await?;
             return Ok(ExitCode::SUCCESS);
         }
-        let difference = sync::diff(&dir, &sync::generate(&db).await?)?;
+        let difference = sync::diff(&dir, &entities::<M>(&db, &dir).await?)?;
         if difference.is_empty() {
             say("sync: the entities are in step with the schema");
             return Ok(ExitCode::SUCCESS);
@@ -364,7 +367,10 @@ impl Arguments {
     }
 
     /// A deployed program has no source tree; that is no reason to fail after a migration.
-    async fn sync_if_possible(&self, db: &DatabaseConnection) -> Result<(), Failure> {
+    async fn sync_if_possible<M: MigratorTrait>(
+        &self,
+        db: &DatabaseConnection,
+    ) -> Result<(), Failure> {
         match self.entity_dir() {
             None => say("sync: skipped, no entity folder was given (--entity-dir)"),
             Some(dir) if !dir.is_dir() => {
@@ -373,10 +379,7 @@ impl Arguments {
                     dir.display()
                 ));
             }
-            Some(_) if db.get_database_backend() == DbBackend::MySql => {
-                say("sync: skipped, it reads SQLite and PostgreSQL only (ids are binary(16) here)");
-            }
-            Some(dir) => write_entities(db, &dir).await?,
+            Some(dir) => write_entities::<M>(db, &dir).await?,
         }
         Ok(())
     }
@@ -428,15 +431,36 @@ async fn rollback(
     }
 }
 
-async fn write_entities(db: &DatabaseConnection, dir: &Path) -> Result<(), Failure> {
-    let changed = sync::write(dir, &sync::generate(db).await?)?;
+async fn write_entities<M: MigratorTrait>(
+    db: &DatabaseConnection,
+    dir: &Path,
+) -> Result<(), Failure> {
+    let changed = sync::write(dir, &entities::<M>(db, dir).await?)?;
     if changed.is_empty() {
         say("sync: the entities are in step with the schema");
     }
     for name in changed {
-        say(&format!("sync: {}", dir.join(name).display()));
+        let file = dir.join(name);
+        let removed = if file.exists() { "" } else { "removed " };
+        say(&format!("sync: {removed}{}", file.display()));
     }
     Ok(())
+}
+
+/// The files of the schema, with the attributes that the app keeps in the folder.
+async fn entities<M: MigratorTrait>(
+    db: &DatabaseConnection,
+    dir: &Path,
+) -> Result<Vec<GeneratedFile>, Failure> {
+    let options = sync::Options {
+        migration_table: M::migration_table_name().to_string(),
+        attributes: sync::attributes(dir)?,
+    };
+    let generated = sync::generate_with(db, &options).await?;
+    for note in generated.notes {
+        say(&format!("sync: note: {note}"));
+    }
+    Ok(generated.files)
 }
 
 /// Shows what sea-orm-migration reports as it goes; a program with a subscriber of its own keeps

@@ -6,9 +6,29 @@
 //! other a has-many (`user.reviews`). The entities and the ER diagram (`schema.mmd`) are drawn from
 //! that.
 //!
-//! The same schema gives the same bytes, on every run, from SQLite and from PostgreSQL. Two types
-//! have no counterpart: an enum of PostgreSQL, and `integer`, which has 64 bits on SQLite and 32 on
-//! PostgreSQL. MariaDB/MySQL is not read: a UUID is `binary(16)` there, and looks like any bytes.
+//! What cannot be written is refused with its table and column, and nothing is changed. Of several
+//! ways between two tables the unique one keeps the names `user` and `host`, the others are called by
+//! their columns. A type without a counterpart in Rust, such as `citext` and `inet`, is read and
+//! written as a text. `attributes.txt` in the folder has derives and attributes that every sync keeps:
+//!
+//! ```text
+//! *           #[derive(serde::Serialize)]
+//! user.email  #[serde(skip)]
+//! ```
+//!
+//! The same schema gives the same bytes, on every run, from SQLite, PostgreSQL and MariaDB/MySQL,
+//! as far as the databases keep apart what a migration says:
+//!
+//! | declared | SQLite | PostgreSQL | MariaDB/MySQL |
+//! | --- | --- | --- | --- |
+//! | `integer` | `i64` | `i32` | `i32` |
+//! | unsigned integers | as signed ones | as longer ones | unsigned |
+//! | `string` without a length | none | none | 255 |
+//! | `decimal` without digits | none | none | 10, none after the point |
+//! | `timestamp` | `DateTime` | `DateTime` | `DateTimeWithTimeZone` |
+//! | `json_binary` | `JsonBinary` | `JsonBinary` | `Json` |
+//! | an enum | a text | an enum | a text |
+//! | a foreign key that says nothing of deletes | no action | no action | `Restrict` |
 //!
 //! ```
 //! use guesthouse_migration::{Migrator, sync};
@@ -35,22 +55,19 @@ use std::{io, path::PathBuf};
 
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbErr};
 
+use self::attributes::Attributes;
+
+mod attributes;
 mod diagram;
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "sqlite")),
-    expect(dead_code, reason = "MariaDB/MySQL alone is not read")
-)]
-mod discover;
 mod entities;
 mod files;
-mod naming;
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "sqlite")),
-    expect(dead_code, reason = "MariaDB/MySQL alone is not read")
-)]
+mod names;
+mod read;
+mod relations;
 mod table;
+mod types;
 
-pub use files::{diff, write};
+pub use files::{attributes, diff, write};
 
 /// What stands at the top of every written file; a file without it is never overwritten or removed.
 const HEADER: &str = "Written by `sync` from the live schema; not to be edited.";
@@ -90,6 +107,37 @@ pub enum SyncError {
     },
 }
 
+/// What [`generate_with`] goes by beside the schema.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The table of applied migrations, which is no entity; `seaql_migrations` unless a migrator
+    /// calls it otherwise.
+    pub migration_table: String,
+    /// The text of `attributes.txt`: attributes that entities and fields are given.
+    pub attributes: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            migration_table: "seaql_migrations".to_owned(),
+            attributes: String::new(),
+        }
+    }
+}
+
+/// What [`generate_with`] makes of a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Generated {
+    /// Sorted by name: one a table, `mod.rs` and `schema.mmd`.
+    pub files: Vec<GeneratedFile>,
+    /// What is in the database and not in the entities, and which features of `sea-orm` the entities
+    /// need: a line each.
+    pub notes: Vec<String>,
+}
+
 /// Makes the entities and the ER diagram of the schema `db` is connected to.
 ///
 /// The files are sorted by name: one a table, `mod.rs` and `schema.mmd`. The table of migrations is
@@ -97,12 +145,48 @@ pub enum SyncError {
 ///
 /// # Errors
 ///
-/// [`SyncError::Database`] if the schema cannot be read, [`SyncError::Schema`] on MariaDB/MySQL,
-/// for two tables with the same singular and for what the entities cannot express.
+/// [`SyncError::Database`] if the schema cannot be read, [`SyncError::Schema`] if no migration has
+/// been applied to it, if the role may not read all of it, and for what the entities cannot express.
 pub async fn generate(db: &DatabaseConnection) -> Result<Vec<GeneratedFile>, SyncError> {
-    let tables = discover::tables(db).await?;
-    let mut files = entities::generate(&tables)?;
-    files.push(diagram::generate(&tables)?);
+    Ok(generate_with(db, &Options::default()).await?.files)
+}
+
+/// As [`generate`], for a migrator with a table of its own and for entities with attributes.
+///
+/// ```
+/// use guesthouse_migration::{Migrator, sync};
+/// use sea_orm_migration::{MigratorTrait, sea_orm::Database};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if !cfg!(feature = "sqlite") { return Ok(()); }
+/// let db = Database::connect("sqlite::memory:").await?;
+/// Migrator::up(&db, None).await?;
+///
+/// let mut options = sync::Options::default();
+/// options.attributes = "user #[derive(serde::Serialize)]".to_owned();
+/// let generated = sync::generate_with(&db, &options).await?;
+///
+/// let user = generated.files.iter().find(|file| file.name == "user.rs");
+/// assert!(user.is_some_and(|user| user.content.contains("#[derive(serde::Serialize)]")));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`generate`], and [`SyncError::Schema`] for a line of the attributes that is none.
+pub async fn generate_with(
+    db: &DatabaseConnection,
+    options: &Options,
+) -> Result<Generated, SyncError> {
+    let attributes = Attributes::parse(&options.attributes)?;
+    let schema = read::schema(db, &options.migration_table).await?;
+    let mut files = entities::generate(&schema, &attributes)?;
+    files.push(diagram::generate(&schema));
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
+    Ok(Generated {
+        files,
+        notes: schema.notes,
+    })
 }

@@ -1,37 +1,68 @@
-//! Draws the ER diagram, in Mermaid.
+//! Draws the ER diagram, in [Mermaid](https://mermaid.js.org/syntax/entityRelationshipDiagram.html).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write};
 
-use sea_orm_codegen::EntityTransformer;
-use sea_orm_migration::sea_query::TableCreateStatement;
+use super::{
+    GeneratedFile, HEADER,
+    table::{Column, Schema, Table},
+};
 
-use super::{GeneratedFile, HEADER, SyncError, table::Table};
-
-/// Codegen's diagram with relations of our own: its own draws a has-one as many.
-pub(super) fn generate(tables: &[Table]) -> Result<GeneratedFile, SyncError> {
-    let statements = tables.iter().map(for_codegen).collect();
-    let diagram = EntityTransformer::transform(statements)
-        .map_err(|error| SyncError::Schema(error.to_string()))?
-        .generate_er_diagram();
-    let mut content = format!("%% {HEADER}\n");
-    for line in diagram.lines().filter(|line| !line.contains("--")) {
-        content.push_str(line);
-        content.push('\n');
+pub(super) fn generate(schema: &Schema) -> GeneratedFile {
+    let mut content = format!("%% {HEADER}\nerDiagram\n");
+    for table in &schema.tables {
+        let _ = writeln!(content, "    {} {{", entity(&table.name));
+        for column in &table.columns {
+            let _ = writeln!(content, "        {}", attribute(table, column));
+        }
+        content.push_str("    }\n");
     }
-    for relation in tables.iter().flat_map(relations).collect::<BTreeSet<_>>() {
+    for relation in schema
+        .tables
+        .iter()
+        .flat_map(relations)
+        .collect::<BTreeSet<_>>()
+    {
         content.push_str(&relation);
     }
-    Ok(GeneratedFile {
+    GeneratedFile {
         name: "schema.mmd".to_owned(),
         content,
-    })
+    }
 }
 
-/// A column of a key of several columns is not unique, but would be marked so.
-fn for_codegen(table: &Table) -> TableCreateStatement {
-    let mut table = table.clone();
-    table.unique_keys.retain(|key| key.columns.len() == 1);
-    table.statement(str::to_owned)
+/// A name that is more than one word stands in quotes, and a quote cannot stand in them.
+fn entity(name: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match name.chars().all(is_word) {
+        true => name.to_owned(),
+        false => format!(
+            "\"{}\"",
+            name.replace('"', "'").replace(char::is_control, " ")
+        ),
+    }
+}
+
+fn attribute(table: &Table, column: &Column) -> String {
+    // An attribute has no quotes to stand in.
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let name: String = column
+        .name
+        .chars()
+        .map(|c| if is_word(c) { c } else { '_' })
+        .collect();
+    let is_of = |columns: &Vec<String>| columns.contains(&column.name);
+    let keys = [
+        (is_of(&table.primary_key), "PK"),
+        (table.references.iter().any(|r| is_of(&r.columns)), "FK"),
+        (table.unique_keys.contains(&vec![column.name.clone()]), "UK"),
+    ];
+    let keys: Vec<_> = keys
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, key)| *key)
+        .collect();
+    let line = format!("{} {name} {}", column.kind.word, keys.join(","));
+    line.trim_end().to_owned()
 }
 
 fn relations(table: &Table) -> impl Iterator<Item = String> {
@@ -46,7 +77,8 @@ fn relations(table: &Table) -> impl Iterator<Item = String> {
         } else {
             "o{"
         };
-        let (owner, name, label) = (&reference.table, &table.name, reference.columns.join(", "));
+        let (owner, name) = (entity(&reference.table), entity(&table.name));
+        let label = reference.columns.join(", ").replace('"', "'");
         format!("    {owner} {one}--{many} {name} : \"{label}\"\n")
     })
 }

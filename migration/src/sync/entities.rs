@@ -1,16 +1,19 @@
-//! Writes the entities: sea-orm-codegen's dense format, with modules in the singular.
+//! Writes the entities, in the dense format of SeaORM and in rustfmt's layout.
 
-use sea_orm_codegen::{
-    BannerVersion, BigIntegerType, DateTimeCrate, EntityFormat, EntityTransformer,
-    EntityWriterContext, OutputFile, WithPrelude, WithSerde,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
 };
-use sea_orm_migration::sea_query::{ColumnType, StringLen};
-use syn::{Attribute, Field, File, Item, Meta, Token, parse_quote, punctuated::Punctuated};
 
 use super::{
-    GeneratedFile, HEADER, SyncError, naming,
-    table::{Column, Table},
+    GeneratedFile, HEADER, SyncError,
+    attributes::Attributes,
+    names,
+    relations::{self, Kind, Relation},
+    table::{Column, Enum, Schema, Table},
 };
+
+const IMPORT: &str = "use sea_orm::entity::prelude::*;\n";
 
 /// What every entity does on save stands in one hand-written place, for tables made later too.
 const BEHAVIOR: &str = "
@@ -22,110 +25,305 @@ impl ActiveModelBehavior for ActiveModel {
 }
 ";
 
-pub(super) fn generate(tables: &[Table]) -> Result<Vec<GeneratedFile>, SyncError> {
-    let singulars = naming::singulars(tables)?;
-    // A foreign key may point out of the schema; codegen leaves out the relation.
-    let rename = |table: &str| {
-        singulars
-            .get(table)
-            .map_or_else(|| table.to_owned(), String::clone)
-    };
-    let statements = tables.iter().map(|table| table.statement(rename)).collect();
-    let output = EntityTransformer::transform(statements)
-        .map_err(|error| SyncError::Schema(error.to_string()))?
-        .generate(&dense());
-    output
-        .files
-        .into_iter()
-        .map(|file| {
-            let table = tables
-                .iter()
-                .find(|table| file.name == format!("{}.rs", singulars[table.name.as_str()]));
-            let mut content = format!("// {HEADER}\n\n{}", format_rust(&file, table)?);
-            if let Some(Table { name, .. }) = table {
-                let renamed = format!("#[sea_orm(table_name = \"{}\")]", rename(name));
-                let real = format!("#[sea_orm(table_name = \"{name}\")]");
-                content = content.replace(&renamed, &real) + BEHAVIOR;
-            }
-            Ok(GeneratedFile {
-                name: file.name,
-                content,
-            })
-        })
-        .collect()
+const ENUMS: &str = "sea_orm_active_enums";
+
+pub(super) fn generate(
+    schema: &Schema,
+    attributes: &Attributes,
+) -> Result<Vec<GeneratedFile>, SyncError> {
+    let tables = &schema.tables;
+    let modules = names::modules(tables)?;
+    let fields: Vec<_> = tables.iter().map(names::fields).collect::<Result<_, _>>()?;
+    attributes.check(modules.values().zip(&fields))?;
+    let relations = relations::of(tables, &modules, &fields);
+    let mut files = Vec::new();
+    for ((table, of_table), relations) in tables.iter().zip(&fields).zip(&relations) {
+        if table.primary_key.is_empty() {
+            return Err(SyncError::Schema(format!(
+                "no entity can be written for table `{}`: it has no primary key",
+                table.name
+            )));
+        }
+        let module = &modules[table.name.as_str()];
+        let of_other = |name: &str| {
+            let place = tables.iter().position(|other| other.name == name);
+            place.map_or(of_table, |place| &fields[place])
+        };
+        let entity = Entity {
+            table,
+            module,
+            fields: of_table,
+            attributes,
+        };
+        files.push(file(module, &entity.write(relations, of_other)));
+    }
+    let mut names: BTreeSet<_> = modules.values().map(String::as_str).collect();
+    if !schema.enums.is_empty() {
+        names.insert(ENUMS);
+        files.push(file(ENUMS, &enums(&schema.enums)));
+    }
+    let list: String = names
+        .iter()
+        .map(|name| format!("pub mod {name};\n"))
+        .collect();
+    files.push(file("mod", &list));
+    Ok(files)
 }
 
-fn dense() -> EntityWriterContext {
-    EntityWriterContext::new(
-        EntityFormat::Dense,
-        WithPrelude::None,
-        WithSerde::None,
-        false,
-        DateTimeCrate::Chrono,
-        BigIntegerType::I64,
-        None,
-        false,
-        false,
-        false,
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-        Vec::new(),
-        false,
-        false,
-        BannerVersion::Off,
+fn file(module: &str, content: &str) -> GeneratedFile {
+    GeneratedFile {
+        name: format!("{module}.rs"),
+        content: format!("// {HEADER}\n\n{content}"),
+    }
+}
+
+fn enums(enums: &[Enum]) -> String {
+    let mut text = IMPORT.to_owned();
+    for Enum { name, values } in enums {
+        text.push_str(
+            "\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]\n",
+        );
+        let arguments = [
+            "rs_type = \"String\"".to_owned(),
+            "db_type = \"Enum\"".to_owned(),
+            format!("enum_name = {name:?}"),
+        ];
+        text.push_str(&attribute("", &arguments));
+        let _ = writeln!(text, "pub enum {} {{", names::enum_type(name));
+        for value in values {
+            text.push_str(&attribute("    ", &[format!("string_value = {value:?}")]));
+            let _ = writeln!(text, "    {},", names::variant(value));
+        }
+        text.push_str("}\n");
+    }
+    text
+}
+
+struct Entity<'a> {
+    table: &'a Table,
+    module: &'a str,
+    /// The field of each column.
+    fields: &'a BTreeMap<&'a str, String>,
+    attributes: &'a Attributes,
+}
+
+impl<'a> Entity<'a> {
+    fn write(
+        &self,
+        relations: &[Relation<'_>],
+        of_other: impl Fn(&str) -> &'a BTreeMap<&'a str, String>,
+    ) -> String {
+        let columns = &self.table.columns;
+        let eq = match columns.iter().all(|column| column.kind.is_eq()) {
+            true => "Eq, ",
+            false => "",
+        };
+        let mut text = format!(
+            "{IMPORT}\n#[sea_orm::model]\n\
+             #[derive(Clone, Debug, PartialEq, {eq}DeriveEntityModel)]\n"
+        );
+        text.push_str(&self.attributes.of_model(self.module));
+        let table_name = format!("table_name = {}", literal(&self.table.name));
+        text.push_str(&attribute("", &[table_name]));
+        text.push_str("pub struct Model {\n");
+        let keys = self.unique_keys();
+        for column in columns {
+            text.push_str(&self.column(column, &keys));
+        }
+        for relation in relations {
+            let to = match &relation.kind {
+                Kind::BelongsTo(reference) => Some(of_other(&reference.table)),
+                _ => None,
+            };
+            text.push_str(&self.relation(relation, to));
+        }
+        text.push_str("}\n");
+        for relation in relations.iter().filter(|relation| relation.is_related) {
+            text.push_str(&related(relation));
+        }
+        text + BEHAVIOR
+    }
+
+    fn column(&self, column: &Column, keys: &[(String, &Vec<String>)]) -> String {
+        let field = &self.fields[column.name.as_str()];
+        let key = &self.table.primary_key;
+        let is_key = key.contains(&column.name);
+        let mut arguments = Vec::new();
+        if !names::is_implied(&column.name, field) {
+            arguments.push(format!("column_name = {}", literal(&column.name)));
+        }
+        if is_key {
+            arguments.push("primary_key".to_owned());
+            if !column.auto_increment || key.len() > 1 {
+                arguments.push("auto_increment = false".to_owned());
+            }
+        }
+        if let Some(column_type) = &column.kind.column_type {
+            arguments.push(format!("column_type = {column_type:?}"));
+        }
+        if let Some((read, written)) = &column.kind.casts {
+            arguments.push(format!("select_as = {read:?}"));
+            arguments.push(format!("save_as = {written:?}"));
+        }
+        if column.nullable && column.kind.column_type.is_some() {
+            arguments.push("nullable".to_owned());
+        }
+        for (name, columns) in keys {
+            match columns.as_slice() {
+                [single] if *single == column.name => arguments.push("unique".to_owned()),
+                [_] => {}
+                columns if columns.contains(&column.name) => {
+                    arguments.push(format!("unique_key = {name:?}"));
+                }
+                _ => {}
+            }
+        }
+        let rust = &column.kind.rust;
+        let rust = match column.nullable {
+            true => format!("Option<{rust}>"),
+            false => rust.to_string(),
+        };
+        self.attributes.of_field(self.module, field)
+            + &attribute("    ", &arguments)
+            + &declaration(field, &rust)
+    }
+
+    /// The unique keys that SeaORM can find by, with a name: that of their columns, as the names of
+    /// indexes differ between databases and need not be ones of Rust.
+    fn unique_keys(&self) -> Vec<(String, &'a Vec<String>)> {
+        let table = self.table;
+        // SeaORM finds by the primary key, and by `id` in any case.
+        let mut taken = BTreeSet::from(["id".to_owned()]);
+        let primary: BTreeSet<_> = table.primary_key.iter().collect();
+        let mut seen = BTreeSet::from([primary]);
+        let mut keys = Vec::new();
+        let mut by_length: Vec<_> = table.unique_keys.iter().collect();
+        by_length.sort_by_key(|columns| columns.len());
+        for columns in by_length {
+            let name: Vec<_> = columns
+                .iter()
+                .map(|c| self.fields[c.as_str()].as_str())
+                .collect();
+            let name = name.join("_");
+            if seen.insert(columns.iter().collect()) && taken.insert(name.clone()) {
+                keys.push((name, columns));
+            }
+        }
+        keys
+    }
+
+    fn relation(&self, relation: &Relation<'_>, to: Option<&BTreeMap<&str, String>>) -> String {
+        let mut arguments = Vec::new();
+        let name = relation.variant.as_ref();
+        let name = name.map(|variant| format!("relation_enum = \"{variant}\""));
+        let entity = match relation.module {
+            Some(module) => format!("super::{module}::Entity"),
+            None => "Entity".to_owned(),
+        };
+        let rust = match &relation.kind {
+            Kind::BelongsTo(reference) => {
+                let own = self.fields;
+                let is_self = relation.module.is_none();
+                arguments.push(if is_self { "self_ref" } else { "belongs_to" }.to_owned());
+                arguments.extend(name);
+                let from = list(&reference.columns, own);
+                arguments.push(format!("from = \"{from}\""));
+                let to = list(&reference.foreign_columns, to.unwrap_or(own));
+                arguments.push(format!("to = \"{to}\""));
+                let actions = [
+                    ("on_update", reference.on_update),
+                    ("on_delete", reference.on_delete),
+                ];
+                for (when, action) in actions {
+                    arguments.extend(action.map(|action| format!("{when} = \"{action}\"")));
+                }
+                match self.table.is_optional(reference) {
+                    true => format!("BelongsTo<Option<{entity}>>"),
+                    false => format!("BelongsTo<{entity}>"),
+                }
+            }
+            Kind::HasOne(back) | Kind::HasMany(back) => {
+                let is_one = matches!(relation.kind, Kind::HasOne(_));
+                arguments.push(if is_one { "has_one" } else { "has_many" }.to_owned());
+                arguments.extend(name);
+                arguments.extend(back.as_ref().map(|back| format!("via_rel = \"{back}\"")));
+                let kind = if is_one { "HasOne" } else { "HasMany" };
+                format!("{kind}<{entity}>")
+            }
+            Kind::Via(junction) => {
+                arguments.push("has_many".to_owned());
+                arguments.push(format!("via = \"{junction}\""));
+                format!("HasMany<{entity}>")
+            }
+        };
+        attribute("    ", &arguments) + &declaration(&relation.field, &rust)
+    }
+}
+
+fn list(columns: &[String], fields: &BTreeMap<&str, String>) -> String {
+    let names: Vec<_> = columns
+        .iter()
+        .map(|c| fields[c.as_str()].as_str())
+        .collect();
+    match names.as_slice() {
+        [single] => (*single).to_owned(),
+        names => format!("({})", names.join(", ")),
+    }
+}
+
+fn related(relation: &Relation<'_>) -> String {
+    let (Some(module), Some(variant)) = (relation.module, &relation.variant) else {
+        return String::new();
+    };
+    format!(
+        "
+impl Related<super::{module}::Entity> for Entity {{
+    fn to() -> RelationDef {{
+        Relation::{variant}.def()
+    }}
+}}
+"
     )
 }
 
-/// Codegen writes tokens in a row, under a line that names its version.
-fn format_rust(file: &OutputFile, table: Option<&Table>) -> Result<String, SyncError> {
-    let mut parsed = syn::parse_file(&file.content)
-        .map_err(|error| SyncError::Schema(format!("{} is not valid Rust: {error}", file.name)))?;
-    parsed.attrs.clear();
-    for item in &mut parsed.items {
-        if let (Item::Struct(model), Some(table)) = (item, table) {
-            table
-                .columns
-                .iter()
-                .zip(&mut model.fields)
-                .for_each(add_length);
+// ---- rustfmt's layout ----
+
+const WIDTH: usize = 100;
+
+/// How long the arguments of an attribute may be on one line.
+const ATTRIBUTE_WIDTH: usize = 70;
+
+fn attribute(indent: &str, arguments: &[String]) -> String {
+    let line = arguments.join(", ");
+    match arguments.len() {
+        0 => String::new(),
+        _ if width(&line) <= ATTRIBUTE_WIDTH => format!("{indent}#[sea_orm({line})]\n"),
+        _ => {
+            let separator = format!(",\n{indent}    ");
+            let lines = arguments.join(&separator);
+            format!("{indent}#[sea_orm(\n{indent}    {lines}\n{indent})]\n")
         }
     }
-    let is_import = |item: &Item| matches!(item, Item::Use(_));
-    let (imports, items): (Vec<_>, Vec<_>) = parsed.items.into_iter().partition(is_import);
-    let blocks = [imports, items].map(|items| {
-        prettyplease::unparse(&File {
-            shebang: None,
-            attrs: Vec::new(),
-            items,
-        })
-    });
-    Ok(blocks.join("\n").trim_start().to_owned())
 }
 
-/// Adds the length of a `varchar`, which codegen leaves out, to the attribute of its field.
-fn add_length((column, field): (&Column, &mut Field)) {
-    let ColumnType::String(StringLen::N(length)) = column.kind else {
-        return;
-    };
-    let kind = format!("String(StringLen::N({length}))");
-    let mut arguments: Punctuated<Meta, Token![,]> = parse_quote!(column_type = #kind);
-    if column.nullable {
-        arguments.push(parse_quote!(nullable));
+fn declaration(field: &str, rust: &str) -> String {
+    let line = format!("    pub {field}: {rust},\n");
+    match width(line.trim_end()) > WIDTH {
+        true => format!("    pub {field}:\n        {rust},\n"),
+        false => line,
     }
-    let is_ours = |attribute: &Attribute| attribute.path().is_ident("sea_orm");
-    let present = field
-        .attrs
-        .iter()
-        .position(is_ours)
-        .map(|place| field.attrs.remove(place));
-    if let Some(Meta::List(list)) = present.map(|attribute| attribute.meta) {
-        let rest = list.tokens;
-        field
-            .attrs
-            .push(parse_quote!(#[sea_orm(#arguments, #rest)]));
-    } else {
-        field.attrs.push(parse_quote!(#[sea_orm(#arguments)]));
-    }
+}
+
+fn width(line: &str) -> usize {
+    line.chars().count()
+}
+
+/// A literal of Rust, with letters of every script as they are.
+fn literal(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }

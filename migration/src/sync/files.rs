@@ -6,8 +6,9 @@ use std::{
 };
 
 use similar::TextDiff;
+use tempfile::TempDir;
 
-use super::{GeneratedFile, HEADER, SyncError};
+use super::{GeneratedFile, HEADER, SyncError, attributes::FILE};
 
 /// One file that is not in step; `None` stands for no file.
 struct Change {
@@ -33,15 +34,15 @@ pub fn write(dir: &Path, files: &[GeneratedFile]) -> Result<Vec<String>, SyncErr
         return Ok(Vec::new());
     }
     fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
-    let staging = dir.join(".sync");
-    let written = stage(&staging, &changes).and_then(|()| {
+    // A folder of a name that nobody has, which goes with the value.
+    let staging = TempDir::new_in(dir).map_err(|source| failed(dir, source))?;
+    let staging = staging.path();
+    let written = stage(staging, &changes).and_then(|()| {
         changes.iter().try_for_each(|change| match &change.new {
             Some(_) => fs::rename(staging.join(&change.name), dir.join(&change.name)),
             None => fs::remove_file(dir.join(&change.name)),
         })
     });
-    // Nothing is lost if it stays: the next sync replaces it.
-    let _ = fs::remove_dir_all(&staging);
     if let Err(source) = written {
         changes.iter().for_each(|change| restore(dir, change));
         return Err(failed(dir, source));
@@ -74,6 +75,15 @@ pub fn diff(dir: &Path, files: &[GeneratedFile]) -> Result<String, SyncError> {
         );
     }
     Ok(text)
+}
+
+/// The text of `attributes.txt` in `dir`, for [`Options`](super::Options); empty without one.
+///
+/// # Errors
+///
+/// [`SyncError::File`] if there is one and it cannot be read.
+pub fn attributes(dir: &Path) -> Result<String, SyncError> {
+    Ok(read(&dir.join(FILE))?.unwrap_or_default())
 }
 
 fn changes(dir: &Path, files: &[GeneratedFile]) -> Result<Vec<Change>, SyncError> {
@@ -143,10 +153,6 @@ fn read(path: &Path) -> Result<Option<String>, SyncError> {
 
 /// Writes the new files beside the old ones: what can fail (a full disk) fails here.
 fn stage(staging: &Path, changes: &[Change]) -> io::Result<()> {
-    if staging.exists() {
-        fs::remove_dir_all(staging)?;
-    }
-    fs::create_dir(staging)?;
     for change in changes {
         if let Some(new) = &change.new {
             fs::write(staging.join(&change.name), new)?;

@@ -5,9 +5,11 @@
     reason = "a test says by panicking that it failed"
 )]
 
+mod compile;
 mod migrations;
 mod program;
 mod scratch;
 mod servers;
+mod situations;
 mod support;
 mod sync;

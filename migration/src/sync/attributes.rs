@@ -1,0 +1,102 @@
+//! Attributes that an app wants its entities to have, from a file in the folder of the entities.
+//!
+//! Each line of `attributes.txt` names an entity or a field of one, then the attribute:
+//!
+//! ```text
+//! # Every entity, one of them, and a field
+//! *           #[derive(serde::Serialize)]
+//! user        #[serde(rename_all = "camelCase")]
+//! user.email  #[serde(skip)]
+//! ```
+
+use std::collections::BTreeMap;
+
+use syn::parse::Parser;
+
+use super::SyncError;
+
+/// The name of the file.
+pub(super) const FILE: &str = "attributes.txt";
+
+#[derive(Default)]
+pub(super) struct Attributes {
+    /// In the order of the file.
+    lines: Vec<Line>,
+}
+
+struct Line {
+    number: usize,
+    target: String,
+    attribute: String,
+}
+
+impl Attributes {
+    pub(super) fn parse(text: &str) -> Result<Self, SyncError> {
+        let mut lines = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            let line = line.trim();
+            // An attribute begins like a comment, and never a line.
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (target, attribute) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let attribute = attribute.trim();
+            let parsed = syn::Attribute::parse_outer.parse_str(attribute);
+            if parsed.is_ok_and(|attributes| attributes.len() == 1) {
+                lines.push(Line {
+                    number,
+                    target: target.to_owned(),
+                    attribute: attribute.to_owned(),
+                });
+            } else {
+                return Err(refused(number, "an entity and one attribute are expected"));
+            }
+        }
+        Ok(Self { lines })
+    }
+
+    /// Whether every line is about something that there is.
+    pub(super) fn check<'a>(
+        &self,
+        entities: impl Iterator<Item = (&'a String, &'a BTreeMap<&'a str, String>)>,
+    ) -> Result<(), SyncError> {
+        let mut targets = vec!["*".to_owned()];
+        for (module, fields) in entities {
+            targets.push(module.clone());
+            targets.extend(fields.values().map(|field| format!("{module}.{field}")));
+        }
+        match self
+            .lines
+            .iter()
+            .find(|line| !targets.contains(&line.target))
+        {
+            Some(line) => {
+                let why = format!("there is no entity or field `{}`", line.target);
+                Err(refused(line.number, &why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The attributes of an entity, a line each.
+    pub(super) fn of_model(&self, module: &str) -> String {
+        self.of("", |target| target == "*" || target == module)
+    }
+
+    /// The attributes of a field, a line each.
+    pub(super) fn of_field(&self, module: &str, field: &str) -> String {
+        let name = format!("{module}.{field}");
+        self.of("    ", |target| target == name)
+    }
+
+    fn of(&self, indent: &str, is_meant: impl Fn(&str) -> bool) -> String {
+        let lines = self.lines.iter().filter(|line| is_meant(&line.target));
+        lines
+            .map(|line| format!("{indent}{}\n", line.attribute))
+            .collect()
+    }
+}
+
+fn refused(line: usize, why: &str) -> SyncError {
+    SyncError::Schema(format!("line {line} of {FILE}: {why}"))
+}

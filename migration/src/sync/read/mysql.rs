@@ -1,0 +1,215 @@
+//! MariaDB/MySQL: `information_schema`, which shows a role what it may read. A role that may not read
+//! everything is refused: what it does not see would be taken for gone.
+//!
+//! MySQL names its columns in capitals and sends some as bytes: each is given a name and cast.
+
+use sea_orm_migration::sea_orm::{self, DatabaseConnection, FromQueryResult};
+
+use super::{ColumnRow, Count, KeyRow, Name, ReferenceRow, Rows, all, applied, split, unknown};
+use crate::sync::{SyncError, types::Type};
+
+/// Whether the role may read every table of the database. One that may do so on the whole server or
+/// on all databases that match a pattern may do so here.
+const READS_ALL: &str = "
+    SELECT (SELECT count(*) FROM information_schema.user_privileges
+            WHERE privilege_type IN ('SELECT', 'SUPER'))
+         + (SELECT count(*) FROM information_schema.schema_privileges
+            WHERE privilege_type = 'SELECT' AND database() LIKE table_schema) AS count
+    LIMIT 1";
+
+const TABLES: &str = "
+    SELECT CAST(table_name AS CHAR) AS name
+    FROM information_schema.tables
+    WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+    LIMIT 18446744073709551615";
+
+/// On MariaDB a JSON column is a text with a check.
+const COLUMNS: &str = "
+    SELECT CAST(c.table_name AS CHAR) AS table_name, CAST(c.column_name AS CHAR) AS name,
+           CAST(c.column_type AS CHAR) AS declared,
+           c.is_nullable = 'YES' AS nullable,
+           coalesce(c.generation_expression, '') <> '' AS generated,
+           c.extra LIKE '%auto_increment%' AS auto_increment
+    FROM information_schema.columns AS c
+    WHERE c.table_schema = database()
+    ORDER BY c.table_name, c.ordinal_position
+    LIMIT 18446744073709551615";
+
+const JSON_CHECKS: &str = "
+    SELECT CAST(concat(table_name, '.', check_clause) AS CHAR) AS name
+    FROM information_schema.check_constraints
+    WHERE constraint_schema = database() AND check_clause LIKE 'json_valid(%'
+    LIMIT 18446744073709551615";
+
+const KEYS: &str = "
+    SELECT CAST(table_name AS CHAR) AS table_name, CAST(index_name AS CHAR) AS key_name,
+           index_name = 'PRIMARY' AS is_primary, CAST(column_name AS CHAR) AS column_name
+    FROM information_schema.statistics AS s
+    WHERE table_schema = database() AND non_unique = 0 AND NOT EXISTS
+          (SELECT 1 FROM information_schema.statistics AS p
+           WHERE p.table_schema = s.table_schema AND p.table_name = s.table_name
+             AND p.index_name = s.index_name
+             AND (p.sub_part IS NOT NULL OR p.column_name IS NULL))
+    ORDER BY table_name, index_name, seq_in_index
+    LIMIT 18446744073709551615";
+
+/// What a key does on update is RESTRICT unless it is said, which is not worth a word.
+const REFERENCES: &str = "
+    SELECT CAST(k.table_name AS CHAR) AS table_name, CAST(k.constraint_name AS CHAR) AS key_name,
+           CAST(k.column_name AS CHAR) AS column_name,
+           CASE WHEN k.referenced_table_schema = database()
+                THEN CAST(k.referenced_table_name AS CHAR)
+                ELSE concat(k.referenced_table_schema, '.', k.referenced_table_name)
+                END AS to_table,
+           CAST(k.referenced_column_name AS CHAR) AS to_column,
+           CASE WHEN r.update_rule = 'RESTRICT' THEN 'NO ACTION'
+                ELSE CAST(r.update_rule AS CHAR) END AS on_update,
+           CAST(r.delete_rule AS CHAR) AS on_delete
+    FROM information_schema.key_column_usage AS k
+    LEFT JOIN information_schema.referential_constraints AS r
+         ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name
+        AND r.table_name = k.table_name
+    WHERE k.table_schema = database() AND k.referenced_table_name IS NOT NULL
+    ORDER BY k.table_name, k.constraint_name, k.ordinal_position
+    LIMIT 18446744073709551615";
+
+#[derive(FromQueryResult)]
+struct Found {
+    table_name: String,
+    name: String,
+    declared: String,
+    nullable: bool,
+    generated: bool,
+    auto_increment: bool,
+}
+
+/// A key whose actions the role may not read has none.
+#[derive(FromQueryResult)]
+struct FoundReference {
+    table_name: String,
+    key_name: String,
+    column_name: String,
+    to_table: String,
+    to_column: String,
+    on_update: Option<String>,
+    on_delete: Option<String>,
+}
+
+pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, SyncError> {
+    let reads_all: Vec<Count> = all(db, READS_ALL, []).await?;
+    if reads_all.first().is_none_or(|row| row.count == 0) {
+        return Err(SyncError::Schema(
+            "the role may not read every table of the database: a table that it does not see \
+             would be taken for gone"
+                .to_owned(),
+        ));
+    }
+    let tables: Vec<Name> = all(db, TABLES, []).await?;
+    let (logs, tables): (Vec<_>, Vec<_>) = tables
+        .into_iter()
+        .map(|table| table.name)
+        .partition(|name| name.as_str() == log);
+    let applied = match logs.first() {
+        Some(log) => applied(db, &format!("`{}`", log.replace('`', "``"))).await?,
+        None => None,
+    };
+    let columns: Vec<Found> = all(db, COLUMNS, []).await?;
+    let json: Vec<Name> = all(db, JSON_CHECKS, []).await.unwrap_or_default();
+    let columns = columns
+        .into_iter()
+        .filter(|c| tables.contains(&c.table_name));
+    let columns: Result<_, _> = columns.map(|found| column(found, &json)).collect();
+    let references: Vec<FoundReference> = all(db, REFERENCES, []).await?;
+    let references: Result<_, _> = references.into_iter().map(with_actions).collect();
+    Ok(Rows {
+        applied,
+        columns: columns?,
+        keys: all::<KeyRow>(db, KEYS, []).await?,
+        references: references?,
+        tables: tables.into_iter().collect(),
+        enums: Vec::new(),
+    })
+}
+
+fn with_actions(found: FoundReference) -> Result<ReferenceRow, SyncError> {
+    let (Some(on_update), Some(on_delete)) = (found.on_update, found.on_delete) else {
+        return Err(SyncError::Schema(format!(
+            "{}.{}: the role may not read what the foreign key does on delete, which takes more \
+             than SELECT",
+            found.table_name, found.column_name
+        )));
+    };
+    Ok(ReferenceRow {
+        table_name: found.table_name,
+        key_name: found.key_name,
+        column_name: found.column_name,
+        to_table: found.to_table,
+        to_column: Some(found.to_column),
+        on_update,
+        on_delete,
+    })
+}
+
+fn column(found: Found, json: &[Name]) -> Result<ColumnRow, SyncError> {
+    let check = format!("{}.json_valid(`{}`)", found.table_name, found.name);
+    let kind = if json.iter().any(|row| row.name == check) {
+        Some(Type::json())
+    } else {
+        kind(&found.declared)
+    };
+    let is_uuid = kind == Some(Type::uuid());
+    let kind = kind.ok_or_else(|| unknown(&found.table_name, &found.name, &found.declared))?;
+    Ok(ColumnRow {
+        table: found.table_name,
+        name: found.name,
+        kind: (!found.generated).then_some(kind),
+        nullable: found.nullable,
+        auto_increment: found.auto_increment,
+        note: is_uuid.then_some("is binary(16) and taken for a UUID"),
+    })
+}
+
+/// A `binary(16)` is what SeaORM makes of a UUID, and a time with microseconds is how these
+/// migrations and most frameworks keep a moment in UTC.
+fn kind(declared: &str) -> Option<Type> {
+    match declared {
+        "tinyint(1)" | "bit(1)" => return Some(Type::boolean()),
+        "binary(16)" => return Some(Type::uuid()),
+        "datetime(6)" => return Some(Type::moment()),
+        _ => {}
+    }
+    let (name, numbers) = split(declared);
+    let length = numbers.first().copied();
+    let words: Vec<_> = name.split(' ').collect();
+    let bytes = match words[0] {
+        "tinyint" => 1,
+        "smallint" => 2,
+        "mediumint" => 3,
+        "int" => 4,
+        "bigint" => 8,
+        _ => 0,
+    };
+    Some(match words[0] {
+        _ if bytes > 0 && words.contains(&"unsigned") => Type::unsigned(bytes),
+        _ if bytes > 0 => Type::integer(bytes),
+        "year" => Type::unsigned(2),
+        "bit" => Type::unsigned(8),
+        "float" => Type::float(),
+        "double" => Type::double(),
+        "decimal" => match numbers[..] {
+            [digits, scale] => Type::decimal(Some((digits, scale))),
+            _ => Type::decimal(None),
+        },
+        "char" => Type::char(length.unwrap_or(1)),
+        "varchar" => Type::varchar(length),
+        "enum" | "set" | "uuid" | "inet4" | "inet6" => Type::varchar(None),
+        "tinytext" | "text" | "mediumtext" | "longtext" => Type::text(),
+        "json" => Type::json(),
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Type::bytes(),
+        "date" => Type::date(),
+        "time" => Type::time(),
+        "datetime" => Type::date_time(),
+        "timestamp" => Type::moment(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,291 @@
+//! Schemas as users have them: what `sync` makes of each compiles, and says what the schema says.
+
+use guesthouse_migration::{Migrator, sync};
+use sea_orm_migration::{MigratorTrait, sea_orm::Database};
+
+use crate::{
+    compile::Crate,
+    support::{POSTGRES, execute, migrated, on_server},
+};
+
+/// A schema beside that of the migrations, and Rust that holds of its entities.
+struct Situation {
+    name: &'static str,
+    /// For SQLite and PostgreSQL alike; `{uuid}` is the type of an id.
+    sql: &'static str,
+    expects: &'static str,
+}
+
+const SITUATIONS: &[Situation] = &[
+    Situation {
+        name: "second_key_to_users",
+        sql: "ALTER TABLE hosts ADD COLUMN approved_by {uuid} REFERENCES users (id);
+              ALTER TABLE hosts ADD COLUMN verified_by {uuid} REFERENCES users (id)",
+        expects: "
+            fn related<A: EntityTrait, B: EntityTrait>() where A: Related<B> {}
+            pub fn ways() -> [RelationDef; 4] {
+                related::<host::Entity, user::Entity>();
+                related::<user::Entity, host::Entity>();
+                [
+                    host::Relation::User.def(),
+                    host::Relation::ApprovedByRow.def(),
+                    user::Relation::Host.def(),
+                    user::Relation::HostsByApprovedBy.def(),
+                ]
+            }
+            pub fn fields(user: user::ModelEx, host: host::ModelEx) -> impl Sized {
+                (user.host, user.hosts_by_approved_by, user.hosts_by_verified_by,
+                 host.user, host.approved_by_row, host.verified_by_row)
+            }",
+    },
+    Situation {
+        name: "favorites",
+        sql: "CREATE TABLE favorites (user_id {uuid} NOT NULL REFERENCES users (id),
+                  host_id {uuid} NOT NULL REFERENCES hosts (id), PRIMARY KEY (user_id, host_id))",
+        expects: "
+            pub fn fields(user: user::ModelEx) -> impl Sized { (user.host, user.favorites) }
+            pub fn way() -> RelationDef { <host::Entity as Related<user::Entity>>::to() }",
+    },
+    Situation {
+        name: "many_to_many",
+        sql: "CREATE TABLE posts (id {uuid} PRIMARY KEY);
+              CREATE TABLE tags (id {uuid} PRIMARY KEY);
+              CREATE TABLE post_tags (post_id {uuid} NOT NULL REFERENCES posts (id),
+                  tag_id {uuid} NOT NULL REFERENCES tags (id), PRIMARY KEY (post_id, tag_id))",
+        expects: "
+            pub fn fields(post: post::ModelEx, tag: tag::ModelEx) -> impl Sized {
+                (post.tags, post.post_tags, tag.posts)
+            }
+            pub fn via() -> bool { <post::Entity as Related<tag::Entity>>::via().is_some() }",
+    },
+    Situation {
+        name: "no_junction",
+        sql: "CREATE TABLE rooms (host_id {uuid} NOT NULL REFERENCES hosts (id),
+                  number integer NOT NULL, PRIMARY KEY (host_id, number));
+              CREATE TABLE bookings (id {uuid} PRIMARY KEY, host_id {uuid} NOT NULL,
+                  number integer NOT NULL, guest_id {uuid} NOT NULL REFERENCES guests (id),
+                  FOREIGN KEY (host_id, number) REFERENCES rooms (host_id, number))",
+        expects: "
+            pub fn fields(booking: booking::ModelEx, room: room::ModelEx) -> impl Sized {
+                (booking.room, booking.guest, room.bookings, room.host)
+            }",
+    },
+    Situation {
+        name: "unique_composite_key",
+        sql: "CREATE TABLE rooms (host_id {uuid} NOT NULL REFERENCES hosts (id),
+                  number integer NOT NULL, PRIMARY KEY (host_id, number));
+              CREATE TABLE keys (id {uuid} PRIMARY KEY, host_id {uuid} NOT NULL,
+                  number integer NOT NULL, UNIQUE (host_id, number),
+                  FOREIGN KEY (host_id, number) REFERENCES rooms (host_id, number))",
+        expects: "
+            pub fn one(room: room::ModelEx) -> HasOne<key::Entity> { room.key }",
+    },
+    Situation {
+        name: "themselves",
+        sql: "CREATE TABLE categories (id {uuid} PRIMARY KEY,
+                  parent_id {uuid} REFERENCES categories (id),
+                  root {uuid} REFERENCES categories (id))",
+        expects: "
+            pub fn fields(category: category::ModelEx) -> impl Sized {
+                (category.parent, category.root_row)
+            }
+            pub fn way() -> RelationDef { category::Relation::Parent.def() }",
+    },
+    Situation {
+        name: "each_other",
+        sql: "CREATE TABLE teams (id {uuid} PRIMARY KEY);
+              CREATE TABLE players (id {uuid} PRIMARY KEY,
+                  team_id {uuid} NOT NULL REFERENCES teams (id));
+              ALTER TABLE teams ADD COLUMN captain_id {uuid} REFERENCES players (id)",
+        expects: "
+            pub fn fields(team: team::ModelEx, player: player::ModelEx) -> impl Sized {
+                (team.players, team.player, player.team, player.teams)
+            }
+            pub fn way() -> RelationDef { <player::Entity as Related<team::Entity>>::to() }",
+    },
+    Situation {
+        name: "a_column_called_like_the_other_table",
+        sql: "CREATE TABLE reviews (id {uuid} PRIMARY KEY,
+                  host {uuid} NOT NULL REFERENCES hosts (id))",
+        expects: "
+            pub fn fields(review: review::ModelEx) -> impl Sized { (review.host, review.host_row) }
+            pub fn way() -> RelationDef { review::Relation::Host.def() }",
+    },
+    Situation {
+        name: "words_of_rust",
+        sql: r#"CREATE TABLE types (id {uuid} PRIMARY KEY, "type" varchar(8) NOT NULL UNIQUE,
+                  "gen" integer, "super" integer, "self" integer, "crate" integer, "async" integer,
+                  "2fa_enabled" boolean NOT NULL, "userId" integer, "line_1" text,
+                  "größe" integer, host_id {uuid} REFERENCES hosts (id));
+              CREATE TABLE super (id {uuid} PRIMARY KEY, "type" {uuid} REFERENCES types (id));
+              CREATE TABLE "3d_models" (id {uuid} PRIMARY KEY, super_id {uuid} REFERENCES super (id));
+              CREATE TABLE options (id {uuid} PRIMARY KEY);
+              CREATE TABLE results (id {uuid} PRIMARY KEY, option_id {uuid} REFERENCES options (id));
+              CREATE TABLE stds (id {uuid} PRIMARY KEY)"#,
+        expects: "
+            pub fn fields(t: type_::Model) -> impl Sized {
+                (t.type_, t.gen_, t.super_, t.column_self, t.crate_, t.async_,
+                 t.column_2fa_enabled, t.user_id, t.line_1, t.größe)
+            }
+            pub fn found() -> Select<type_::Entity> { type_::Entity::find_by_type_(\"a\") }
+            pub fn names() -> [&'static str; 4] {
+                use sea_orm::IdenStatic;
+                [type_::Column::Type, type_::Column::Column2faEnabled, type_::Column::UserId,
+                 type_::Column::Line1].map(|column| column.as_str())
+            }
+            pub use super_::Entity as A; pub use table_3d_model::Entity as B;
+            pub use option::Entity as C; pub use result::Entity as D; pub use std_::Entity as E;",
+    },
+    Situation {
+        name: "names_in_quotes",
+        sql: r#"CREATE TABLE "say ""hi""" (id {uuid} PRIMARY KEY, "it's" text, "a-b" integer);
+              CREATE TABLE "it's" (id {uuid} PRIMARY KEY, "say ""hi"" id" {uuid} REFERENCES "say ""hi""" (id));
+              CREATE TABLE "order items" (id {uuid} PRIMARY KEY, a integer, b integer, UNIQUE (a, b));
+              CREATE TABLE data_s (id {uuid} PRIMARY KEY);
+              CREATE TABLE "x--y" (id {uuid} PRIMARY KEY)"#,
+        expects: "
+            pub fn found() -> Select<order_item::Entity> {
+                order_item::Entity::find_by_a_b((Some(1), Some(2)))
+            }
+            pub use say_hi::Entity as A; pub use it_s::Entity as B; pub use x_y::Entity as C;",
+    },
+    Situation {
+        name: "several_unique_keys",
+        sql: r#"CREATE TABLE listings (id {uuid} PRIMARY KEY, host_id {uuid} NOT NULL REFERENCES hosts (id),
+                  slug varchar(80) NOT NULL, position bigint NOT NULL, UNIQUE (host_id, slug),
+                  CONSTRAINT "uq-1" UNIQUE (host_id, position), UNIQUE (position, host_id))"#,
+        expects: "
+            pub fn found(host: Uuid) -> (Select<listing::Entity>, Select<listing::Entity>) {
+                (listing::Entity::find_by_host_id_slug((host, String::new())),
+                 listing::Entity::find_by_host_id_position((host, 1)))
+            }",
+    },
+    Situation {
+        name: "composite_and_odd_primary_keys",
+        sql: "CREATE TABLE prices (currency char(3) NOT NULL, day date NOT NULL, amount double precision,
+                  PRIMARY KEY (currency, day));
+              CREATE TABLE flags (flag boolean PRIMARY KEY NOT NULL);
+              CREATE TABLE badges (host_id {uuid} PRIMARY KEY REFERENCES hosts (id))",
+        expects: "
+            pub fn one(host: host::ModelEx) -> HasOne<badge::Entity> { host.badge }",
+    },
+    Situation {
+        name: "an_implied_column",
+        sql: "CREATE TABLE pets (id {uuid} PRIMARY KEY, host_id {uuid} REFERENCES hosts)",
+        expects: "pub fn fields(pet: pet::ModelEx) -> impl Sized { (pet.host_id, pet.host) }",
+    },
+    Situation {
+        name: "a_generated_key",
+        sql: "CREATE TABLE orders (id {uuid} PRIMARY KEY, a {uuid},
+                  user_id {uuid} GENERATED ALWAYS AS (a) STORED REFERENCES users (id))",
+        expects: "pub fn fields(order: order::Model) -> impl Sized { (order.id, order.a) }",
+    },
+    Situation {
+        name: "citext",
+        sql: "CREATE TABLE tags (id {uuid} PRIMARY KEY, name {citext} NOT NULL UNIQUE)",
+        expects: "pub fn name(tag: tag::Model) -> String { tag.name }",
+    },
+];
+
+/// What PostgreSQL alone has.
+const OF_POSTGRES: &[Situation] = &[
+    Situation {
+        name: "two_keys_of_one_name",
+        sql: "CREATE TABLE cats (id uuid PRIMARY KEY, owner uuid,
+                  CONSTRAINT owner_fk FOREIGN KEY (owner) REFERENCES users (id));
+              CREATE TABLE cars (id uuid PRIMARY KEY, owner_host uuid,
+                  CONSTRAINT owner_fk FOREIGN KEY (owner_host) REFERENCES hosts (id))",
+        expects: "
+            pub fn fields(cat: cat::ModelEx, car: car::ModelEx) -> impl Sized { (cat.user, car.host) }",
+    },
+    Situation {
+        name: "enums",
+        sql: "CREATE TYPE result AS ENUM ('ok', 'not ok'); CREATE TYPE option AS ENUM ('Some', 'None');
+              CREATE TYPE string AS ENUM ('self', '2nd'); CREATE TYPE blood AS ENUM ('A+', 'A-');
+              CREATE TYPE \"Mixed\" AS ENUM ('a'); CREATE TYPE model AS ENUM ('a');
+              CREATE SCHEMA x; CREATE TYPE x.mood AS ENUM ('a');
+              CREATE TABLE logs (id uuid PRIMARY KEY, r result NOT NULL, o option, s string[] NOT NULL,
+                  b blood, m \"Mixed\", d model NOT NULL UNIQUE, n x.mood)",
+        expects: "
+            use sea_orm_active_enums::{Model, OptionType, ResultType, StringType};
+            pub fn fields(log: log::Model) -> (ResultType, Option<OptionType>, Vec<StringType>) {
+                (log.r, log.o, log.s)
+            }
+            pub fn texts(log: log::Model) -> (Option<String>, Option<String>, Option<String>) {
+                (log.b, log.m, log.n)
+            }
+            pub fn variant() -> ResultType { ResultType::NotOk }",
+    },
+    Situation {
+        name: "types",
+        sql: "CREATE DOMAIN mail AS varchar(254) NOT NULL CHECK (value ~ '@');
+              CREATE TYPE pair AS (a int, b int);
+              CREATE TABLE things (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a inet, b cidr,
+                  c macaddr, d interval, e xml, f tsvector, g point, h int4range, i bit(3), j varbit(9),
+                  k \"char\", l name, m timetz, n oid, o mail, p pair, q money, r numeric, s numeric(9, 2),
+                  t json, u jsonb, v text[], w int[] NOT NULL, x jsonb[], y inet[], z bpchar,
+                  aa timestamptz(3), bb timestamp, cc time, dd smallint, ee real, ff bytea, gg varchar)",
+        expects: "
+            pub fn fields(t: thing::Model) -> (i64, Option<String>, Option<String>, String) {
+                (t.id, t.a, t.p, t.o)
+            }
+            pub fn arrays(t: thing::Model) -> (Option<Vec<String>>, Vec<i32>, Option<String>) {
+                (t.v, t.w, t.x)
+            }",
+    },
+];
+
+fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split(";\n").flat_map(|line| line.split("; "))
+}
+
+#[tokio::test]
+async fn entities_of_every_situation_compile() {
+    let mut entities = Crate::new("situations");
+    for situation in SITUATIONS {
+        let db = migrated().await;
+        let sql = situation
+            .sql
+            .replace("{uuid}", "uuid_text")
+            .replace("{citext}", "citext");
+        for statement in statements(&sql) {
+            execute(&db, statement).await;
+        }
+        let files = sync::generate(&db).await.unwrap();
+        entities.add(situation.name, &files, situation.expects);
+        on_server(POSTGRES, async |url| {
+            let db = Database::connect(url).await.unwrap();
+            Migrator::up(&db, None).await.unwrap();
+            execute(&db, "CREATE EXTENSION citext").await;
+            let sql = situation
+                .sql
+                .replace("{uuid}", "uuid")
+                .replace("{citext}", "citext");
+            execute(&db, &sql).await;
+            let of_postgres = sync::generate(&db).await.unwrap();
+            db.close().await.unwrap();
+            for (file, other) in files.iter().zip(&of_postgres) {
+                assert_eq!(
+                    file.content.replace("i64", "i32").replace("bigint", "int"),
+                    other.content.replace("i64", "i32").replace("bigint", "int"),
+                    "{}",
+                    situation.name
+                );
+            }
+        })
+        .await;
+    }
+    for situation in OF_POSTGRES {
+        on_server(POSTGRES, async |url| {
+            let db = Database::connect(url).await.unwrap();
+            Migrator::up(&db, None).await.unwrap();
+            execute(&db, situation.sql).await;
+            let files = sync::generate(&db).await.unwrap();
+            db.close().await.unwrap();
+            entities.add(situation.name, &files, situation.expects);
+        })
+        .await;
+    }
+    entities.check_format();
+    entities.check();
+}
