@@ -62,12 +62,17 @@ pub(super) fn generate(
         names.insert(ENUMS);
         files.push(file(ENUMS, &enums(&schema.enums)));
     }
-    let list: String = names
-        .iter()
-        .map(|name| format!("pub mod {name};\n"))
-        .collect();
+    let list: String = names.iter().map(|name| module(name)).collect();
     files.push(file("mod", &list));
     Ok(files)
+}
+
+/// Rust looks for no file of a name in other letters.
+fn module(name: &str) -> String {
+    match name.is_ascii() {
+        true => format!("pub mod {name};\n"),
+        false => format!("#[path = \"{name}.rs\"]\npub mod {name};\n"),
+    }
 }
 
 fn file(module: &str, content: &str) -> GeneratedFile {
@@ -200,11 +205,15 @@ impl<'a> Entity<'a> {
         let mut by_length: Vec<_> = table.unique_keys.iter().collect();
         by_length.sort_by_key(|columns| columns.len());
         for columns in by_length {
-            let name: Vec<_> = columns
-                .iter()
-                .map(|c| self.fields[c.as_str()].as_str())
-                .collect();
-            let name = name.join("_");
+            let fields = columns.iter().map(|c| self.fields[c.as_str()].as_str());
+            // An underscore at the end of one would be doubled in the middle of the name.
+            let name = match columns.as_slice() {
+                [single] => self.fields[single.as_str()].clone(),
+                _ => fields
+                    .map(|field| field.trim_end_matches('_'))
+                    .collect::<Vec<_>>()
+                    .join("_"),
+            };
             if seen.insert(columns.iter().collect()) && taken.insert(name.clone()) {
                 keys.push((name, columns));
             }

@@ -39,8 +39,18 @@ pub(super) fn fields(table: &Table) -> Result<BTreeMap<&str, String>, SyncError>
     let mut fields = BTreeMap::new();
     for column in &table.columns {
         let what = || format!("{}.{}", table.name, column.name);
-        let field = identifier(&column.name.to_snake_case(), "column")
-            .ok_or_else(|| refused(&what(), "it has no name in Rust"))?;
+        let snake = column.name.to_snake_case();
+        // In camel case they are types of the enums that SeaORM makes of columns and of keys.
+        let is_of_seaorm = match snake.as_str() {
+            "entity_name" => true,
+            "column" | "value_type" => table.primary_key.contains(&column.name),
+            _ => false,
+        };
+        let field = match is_of_seaorm {
+            true => Some(format!("column_{snake}")),
+            false => identifier(&snake, "column"),
+        };
+        let field = field.ok_or_else(|| refused(&what(), "it has no name in Rust"))?;
         // The entity calls the column by the name of its field, in camel case.
         if let Some(owner) = owners.insert(field.to_upper_camel_case(), &column.name) {
             let why = format!("`{owner}` and it would both be the column `{field}`");
@@ -58,7 +68,7 @@ fn refused(what: &str, why: &str) -> SyncError {
 /// Whether the entity takes the column's name from that of its field.
 pub(super) fn is_implied(column: &str, field: &str) -> bool {
     // rustc brings other letters into a form of its own.
-    column.is_ascii() && field.to_upper_camel_case().to_snake_case() == column
+    column.is_ascii() && field == column && column.to_snake_case() == column
 }
 
 /// More than one row of a table.
@@ -228,8 +238,13 @@ mod tests {
             assert_eq!(identifier(name, "column").as_deref(), field, "{name}");
         }
         assert!(is_implied("user_id", "user_id"));
-        for (column, field) in [("type", "type_"), ("userId", "user_id"), ("größe", "größe")] {
-            assert!(!is_implied(column, field) || column == "type", "{column}");
+        for (column, field) in [
+            ("type", "type_"),
+            ("type_", "type_"),
+            ("userId", "user_id"),
+            ("größe", "größe"),
+        ] {
+            assert!(!is_implied(column, field), "{column}");
         }
     }
 }

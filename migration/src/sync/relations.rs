@@ -95,7 +95,7 @@ impl Taken {
     }
 
     fn variant(&mut self, field: &str) -> String {
-        let variant = free(&self.variants, field.to_upper_camel_case(), "Row");
+        let variant = free(&self.variants, variant(field), "Row");
         self.variants.insert(variant.clone());
         // SeaORM calls the way back of a table to itself this.
         self.variants.insert(format!("{variant}Reverse"));
@@ -109,6 +109,11 @@ fn free(taken: &BTreeSet<String>, mut name: String, end: &str) -> String {
         name.push_str(end);
     }
     name
+}
+
+/// A name in camel case, as SeaORM makes it of what it is given, which may be one already.
+fn variant(name: &str) -> String {
+    name.to_upper_camel_case().to_upper_camel_case()
 }
 
 /// The relations of every table, in the order of the tables.
@@ -126,7 +131,10 @@ pub(super) fn of<'a>(
         taken.push(Taken {
             fields: fields.values().cloned().collect(),
             variants: others
-                .map(|other| graph.module(other).to_upper_camel_case())
+                .flat_map(|other| {
+                    let name = graph.module(other);
+                    [name.to_upper_camel_case(), variant(name)]
+                })
                 .collect(),
         });
     }
@@ -291,7 +299,7 @@ impl<'a> Graph<'a> {
         let is_one_of_several = self.count(table, other) > 1;
         let variant = match (is_self, is_one_of_several, is_best) {
             (false, false, _) => None,
-            (false, true, true) => Some(self.module(other).to_upper_camel_case()),
+            (false, true, true) => Some(variant(self.module(other))),
             (false, true, false) | (true, _, _) => Some(taken.variant(&field)),
         };
         Relation {

@@ -8,6 +8,7 @@
 mod compile;
 mod migrations;
 mod program;
+mod random;
 mod scratch;
 mod servers;
 mod situations;
