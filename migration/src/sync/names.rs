@@ -167,7 +167,6 @@ pub(super) fn variant(value: &str) -> String {
     let camel = value.to_upper_camel_case();
     match camel.chars().next() {
         Some(first) if first.is_numeric() => format!("N{camel}"),
-        _ if camel == "Self" => "SelfValue".to_owned(),
         _ => camel,
     }
 }

@@ -12,5 +12,6 @@ mod random;
 mod scratch;
 mod servers;
 mod situations;
+mod sources;
 mod support;
 mod sync;

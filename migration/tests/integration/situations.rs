@@ -201,18 +201,19 @@ const OF_POSTGRES: &[Situation] = &[
     Situation {
         name: "enums",
         sql: "CREATE TYPE result AS ENUM ('ok', 'not ok'); CREATE TYPE option AS ENUM ('Some', 'None');
-              CREATE TYPE string AS ENUM ('self', '2nd'); CREATE TYPE blood AS ENUM ('A+', 'A-');
+              CREATE TYPE string AS ENUM ('a b', '2nd'); CREATE TYPE blood AS ENUM ('A+', 'A-');
+              CREATE TYPE who AS ENUM ('self', 'other');
               CREATE TYPE \"Mixed\" AS ENUM ('a'); CREATE TYPE model AS ENUM ('a');
               CREATE SCHEMA x; CREATE TYPE x.mood AS ENUM ('a');
               CREATE TABLE logs (id uuid PRIMARY KEY, r result NOT NULL, o option, s string[] NOT NULL,
-                  b blood, m \"Mixed\", d model NOT NULL UNIQUE, n x.mood)",
+                  b blood, m \"Mixed\", d model NOT NULL UNIQUE, n x.mood, w who NOT NULL)",
         expects: "
             use sea_orm_active_enums::{Model, OptionType, ResultType, StringType};
             pub fn fields(log: log::Model) -> (ResultType, Option<OptionType>, Vec<StringType>) {
                 (log.r, log.o, log.s)
             }
-            pub fn texts(log: log::Model) -> (Option<String>, Option<String>, Option<String>) {
-                (log.b, log.m, log.n)
+            pub fn texts(log: log::Model) -> (Option<String>, Option<String>, Option<String>, String) {
+                (log.b, log.m, log.n, log.w)
             }
             pub fn variant() -> ResultType { ResultType::NotOk }",
     },
