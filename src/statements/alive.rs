@@ -77,7 +77,7 @@ async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
 }
 
 /// Outside a transaction a savepoint is not kept, and there is none to release.
-async fn has_no_savepoints(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+pub(super) async fn has_no_savepoints(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     let probe = "SAVEPOINT guesthouse_alive; RELEASE SAVEPOINT guesthouse_alive";
     match after_a_dropped_call(db, probe).await {
         Ok(()) => Ok(false),

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 #[cfg(feature = "mysql")]
-use super::block::{call::call, mariadb::is_no_block};
+use super::{
+    alive::has_no_savepoints,
+    block::{call::call, mariadb::is_no_block},
+};
 use crate::{
     error::{is_lost, is_stale_statement},
     scope::Scope,
@@ -91,7 +94,7 @@ async fn query_once<C: ConnectionTrait>(
     statement: Statement,
 ) -> Result<Vec<QueryResult>, DbErr> {
     #[cfg(feature = "mysql")]
-    if travels_in_a_variable::<C>(&statement) {
+    if travels_in_a_variable(db).await? {
         match call(db, statement.clone()).await {
             Err(error) if is_no_block(&error) => {}
             outcome => return outcome.map(|outcome| outcome.rows),
@@ -102,7 +105,7 @@ async fn query_once<C: ConnectionTrait>(
 
 async fn execute_once<C: ConnectionTrait>(db: &C, statement: Statement) -> Result<u64, DbErr> {
     #[cfg(feature = "mysql")]
-    if travels_in_a_variable::<C>(&statement) {
+    if travels_in_a_variable(db).await? {
         match call(db, statement.clone()).await {
             Err(error) if is_no_block(&error) => {}
             outcome => return outcome.map(|outcome| outcome.rows_changed),
@@ -112,9 +115,18 @@ async fn execute_once<C: ConnectionTrait>(db: &C, statement: Statement) -> Resul
     Ok(outcome.rows_affected())
 }
 
+/// Whether the statement is one of a transaction on MariaDB/MySQL. A variable that is set on one
+/// connection of a pool is not there on the next, so a type that is not SeaORM's is asked.
 #[cfg(feature = "mysql")]
-fn travels_in_a_variable<C: ConnectionTrait>(statement: &Statement) -> bool {
-    statement.db_backend == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
+async fn travels_in_a_variable<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    if db.get_database_backend() != DbBackend::MySql {
+        return Ok(false);
+    }
+    match Scope::of::<C>() {
+        Scope::Autocommit => Ok(false),
+        Scope::Transaction => Ok(true),
+        Scope::Unknown => Ok(!has_no_savepoints(db).await?),
+    }
 }
 
 fn current(mut statement: Statement) -> Statement {

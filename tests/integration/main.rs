@@ -21,6 +21,7 @@ mod bulk;
 mod by_hand;
 mod cancellation;
 mod change_email;
+mod connections;
 mod courier;
 mod delete_user;
 mod describe;
