@@ -45,6 +45,7 @@ mod pool_settings;
 mod quickstart;
 mod race;
 mod readme;
+mod recipes;
 mod retry;
 mod rights;
 mod roles;
