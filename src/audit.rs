@@ -74,7 +74,7 @@ pub struct EmailAudit {
 /// Looks for addresses that were stored before [`Email`] spelled them as it does, or by hand.
 ///
 /// Such a user is not found by the address, and the mailbox can sign up again. How to go on is in
-/// `docs/upgrading.md`.
+/// [the guide on existing databases](crate::guide::adopting).
 ///
 /// Reads 1,000 users at a time by keyset; memory grows with what is found.
 ///

@@ -1,17 +1,38 @@
-#![doc = include_str!("../README.md")]
+//! Has-one relations for [SeaORM 2](sea_orm) that hold under concurrency.
+//!
+//! In a marketplace each user has one guest, made at sign-up, and at most one host, made by onboarding
+//! and enforced by a unique index. The calls below return the same typed answer to one caller or fifty,
+//! on their own or inside your transaction, on SQLite, PostgreSQL and MariaDB/MySQL.
+//!
+//! | I want to | call |
+//! | --- | --- |
+//! | sign people up | [`sign_up`], [`sign_up_with_id`], [`sign_up_all`] |
+//! | make a user a host, and end that | [`become_host`], [`become_hosts`], [`stop_hosting`] |
+//! | give any owner a role of my own | [`Role`], [`onboard`], [`onboard_all`], [`offboard`], [`backfill`] |
+//! | use a `users` table of my own | [`SignUp`], [`sign_up_as`], [`change_email_as`], [`delete_user_as`] |
+//! | read accounts | [`Account::find`], [`Account::find_by_email`], [`Accounts`] |
+//! | show them | [`AccountView`], [`AccountSummary`], [`describe()`] |
+//! | change an address, delete a user | [`change_email`], [`delete_user`] |
+//! | run my own statements beside them | [`retry::transaction`], [`retry::attempts`] |
+//! | adopt a database that has users | [`audit()`], [`audit_emails`], [`backfill_guests`] |
+//! | know that the live schema is right | [`verify_schema`], [`Model::verify`] |
+//!
+//! Every call takes a connection or a transaction, and uses only that. An [`Error`] says what was
+//! refused and whether anything was written. The [guides](guide) begin with what a has-one needs in the
+//! database.
+//!
+//! # Features
+//!
+//! `sqlite` (default), `postgres`, `mysql`: one for each database you use. `openapi` derives utoipa schemas
+//! for the views.
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("guesthouse needs a database: enable feature `sqlite`, `postgres` or `mysql`");
 
-/// The examples in the guides run as tests.
+/// The program on the front page of the repository runs as a test.
 #[cfg(doctest)]
-mod guides {
-    #[doc = include_str!("../docs/scaling.md")]
-    struct Scaling;
-
-    #[doc = include_str!("../docs/benchmarks.md")]
-    struct Benchmarks;
-}
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod account;
 mod accounts;
@@ -21,6 +42,7 @@ mod bulk;
 mod describe;
 mod email;
 mod error;
+pub mod guide;
 mod model;
 mod onboarding;
 mod own_users;

@@ -263,7 +263,7 @@ fn the_guide_quotes_the_recipes() {
     let guide = include_str!("../../docs/recipes.md");
     let source = include_str!("recipes.rs");
     let mut quoted = 0;
-    for block in guide.split("```rust\n").skip(1) {
+    for block in guide.split("```rs\n").skip(1) {
         let block = block.split("```").next().unwrap();
         assert!(source.contains(block), "no test has:\n{block}");
         quoted += 1;
