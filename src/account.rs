@@ -154,7 +154,7 @@ fn found(row: Result<Option<Row>, DbErr>) -> Result<Option<Account>, Error> {
 ///
 /// # Concurrency
 ///
-/// The unique index on the address judges; of two callers who want one address the later one is
+/// The unique index on the address decides: of two callers who want one address the later one is
 /// refused.
 ///
 /// # Examples
@@ -278,7 +278,7 @@ where
 ///
 /// # Concurrency
 ///
-/// The foreign keys judge: a user who becomes a host at the same moment is either deleted before
+/// The foreign keys decide: a user who becomes a host at the same moment is either deleted before
 /// or kept.
 ///
 /// # Examples

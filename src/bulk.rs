@@ -84,7 +84,7 @@ impl<M, K> Default for Onboardings<M, K> {
 ///
 /// # Concurrency
 ///
-/// The unique index on the address judges. The addresses are taken in sorted order, so that two
+/// The unique index on the address decides. The addresses are taken in sorted order, so that two
 /// callers do not wait for each other crosswise.
 ///
 /// # Examples

@@ -80,7 +80,7 @@ impl<M> Onboarding<M> {
 ///
 /// # Concurrency
 ///
-/// The unique index on `user_id` judges. Of any number of callers for one user exactly one gets
+/// The unique index on `user_id` decides: of any number of callers for one user exactly one gets
 /// `New`; the others wait for it, then get `Existing` with the same row, or `New` if it rolled
 /// back.
 ///

@@ -52,7 +52,7 @@ const ATTEMPTS: usize = 3;
 ///
 /// # Concurrency
 ///
-/// The unique index on the address judges: of any number of callers with one address exactly one
+/// The unique index on the address decides: of any number of callers with one address exactly one
 /// gets the account, the others [`Error::EmailTaken`].
 ///
 /// # Examples
@@ -116,7 +116,7 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
 ///
 /// # Concurrency
 ///
-/// The primary key and the unique index on the address judge. Any number of callers with the same
+/// The primary key and the unique index on the address decide. Any number of callers with the same
 /// id and address get the same account, and one user is made.
 ///
 /// # Examples

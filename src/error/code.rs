@@ -157,7 +157,7 @@ impl<'a> Code<'a> {
     }
 }
 
-/// The kind of key that judged against a statement.
+/// The kind of key that refused a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Violation {
     /// A unique index or the primary key.
