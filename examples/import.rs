@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example import -- examples/people.csv
 //!
-//! Uses `DATABASE_URL`, or else a SQLite file that it creates. `--help` tells the rest.
+//! Uses `DATABASE_URL`, or else a SQLite file that it creates. `--help` has the rest.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

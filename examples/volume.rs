@@ -1,5 +1,5 @@
 //! A whole import, counted: signs up many users, makes every fifth one a host, or as many as the
-//! second argument says, and tells how long it took and how much memory it held at most.
+//! second argument says, and prints how long it took and how much memory it held at most.
 //!
 //!     DATABASE_URL=postgres://… cargo run --release --features postgres --example volume -- 1000000 5
 //!

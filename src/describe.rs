@@ -413,7 +413,7 @@ fn snake_case(variant: &str) -> String {
 
 /// The names of the fields of `V`, in the order in which they are serialised.
 ///
-/// A derived `Deserialize` begins by telling them, so no value of `V` has to be made up.
+/// A derived `Deserialize` begins by naming them, so no value of `V` has to be made up.
 fn fields<V: DeserializeOwned>() -> Vec<String> {
     struct Listen<'a>(&'a mut Vec<String>);
 
@@ -542,7 +542,7 @@ mod tests {
 
     #[cfg(feature = "postgres")]
     #[test]
-    fn arrays_are_told_by_their_elements() {
+    fn arrays_are_recognised_by_their_elements() {
         let columns = described::<listing::Entity>().columns;
         let tags = found(&columns, "tags");
         assert!(tags.array && !tags.nullable);

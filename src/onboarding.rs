@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 3;
 
 /// Whether an onboarding made the row or found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "tells whether the row is new"]
+#[must_use = "says whether the row is new"]
 pub enum Onboarding<M> {
     /// This call made the row.
     New(M),

@@ -36,7 +36,7 @@ const ATTEMPTS: usize = 3;
 /// - [`Error::Contention`]: deadlock, lock timeout, busy, or, above READ COMMITTED on PostgreSQL,
 ///   the address was taken by a transaction that this one cannot see.
 /// - [`Error::OutcomeUnknown`]: the connection was lost after the statement or the `COMMIT` was
-///   sent outside a transaction; [`Account::find_by_email`] tells whether the address has
+///   sent outside a transaction; [`Account::find_by_email`] shows whether the address has
 ///   an account, [`sign_up_with_id`] makes the call repeatable.
 /// - [`Error::Aborted`]: the caller's transaction had failed before.
 /// - [`Error::Database`]: anything else.
