@@ -12,6 +12,7 @@ use sea_orm::{
 use serde::Serialize;
 use tracing::{instrument, warn};
 
+use self::comparison::{About, Warning};
 use crate::{
     error,
     model::Model,
@@ -97,13 +98,19 @@ pub(crate) async fn verify(db: &DatabaseConnection, expected: &[Table]) -> Resul
         .await
         .map_err(SchemaError::Database)?;
     let outcome = comparison::compare(&catalogue, expected);
-    for index in outcome.redundant {
-        warn!(
-            table = index.table,
-            column = index.column,
-            index = index.name,
-            "this index is redundant: another one keeps the column unique"
-        );
+    for Warning {
+        table,
+        about,
+        message,
+    } in outcome.warnings
+    {
+        match about {
+            About::Index { column, index } => warn!(table, column, index, "{message}"),
+            About::Trigger(trigger) => warn!(table, trigger, "{message}"),
+            About::Rule(rule) => warn!(table, rule, "{message}"),
+            About::ForeignKey(columns) => warn!(table, columns, "{message}"),
+            About::Column(column) => warn!(table, column, "{message}"),
+        }
     }
     if outcome.differences.is_empty() {
         Ok(())
@@ -205,6 +212,8 @@ pub(crate) struct Table {
     row: String,
     /// What nobody could do without the table.
     purpose: String,
+    /// Whether an insert can clash with any of its keys, not with a certain one.
+    any_key_judges: bool,
     columns: Vec<Column>,
 }
 
@@ -222,6 +231,10 @@ struct Column {
     /// Whether it is this library's, so that its type and bounds are what the migrations make. Of an
     /// app's own columns that is so of keys.
     ours: bool,
+    /// Whether this library gives it a value in each insert.
+    written: bool,
+    /// Whether it is there to change with each update.
+    follows_updates: bool,
 }
 
 /// The foreign key a column must have.
@@ -241,6 +254,7 @@ impl Table {
         for column in &mut users.columns {
             column.lower_case = column.name == user::Column::Email.as_str();
         }
+        users.any_key_judges = true;
         users.ours()
     }
 
@@ -262,7 +276,9 @@ impl Table {
             let is_email = column.name == U::email().as_str();
             column.unique |= is_email;
             column.ours |= is_email;
+            column.written |= is_email;
         }
+        users.any_key_judges = true;
         users
     }
 
@@ -278,6 +294,7 @@ impl Table {
                 column.nullable = false;
                 column.unique = true;
                 column.ours = true;
+                column.written = true;
                 column.refers_to = Some(reference::<R::Owner>(&relation));
             }
         }
@@ -289,6 +306,7 @@ impl Table {
             name: table_name::<E>(),
             row: with_article(&model_name::<E>().replace('_', " ")),
             purpose: purpose.to_owned(),
+            any_key_judges: false,
             columns: E::Column::iter().map(column::<E>).collect(),
         }
     }
@@ -296,6 +314,8 @@ impl Table {
     fn ours(mut self) -> Self {
         for column in &mut self.columns {
             column.ours = true;
+            column.written = true;
+            column.follows_updates = column.name == user::Column::UpdatedAt.as_str();
         }
         self
     }
@@ -313,6 +333,8 @@ fn column<E: EntityTrait>(column: E::Column) -> Column {
         refers_to: None,
         lower_case: false,
         ours: primary,
+        written: false,
+        follows_updates: false,
     }
 }
 
