@@ -177,7 +177,7 @@ async fn make_again(admin: &DatabaseConnection, table: &str, changes: &str) {
 
 /// A fresh schema, whatever has become of the old one.
 pub async fn start_again(db: &Db) {
-    let tables = "hosts, guests, users, people, cleaners, seaql_migrations";
+    let tables = "hosts, guests, users, people, cleaners, copy, seaql_migrations";
     let admin = db.pool_of(1).await;
     match db.backend {
         On::Sqlite => {
