@@ -4,6 +4,7 @@ mod changes;
 mod mariadb;
 mod postgres;
 mod sqlite;
+mod surroundings;
 
 use std::error::Error as _;
 
