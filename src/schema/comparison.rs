@@ -234,6 +234,7 @@ impl Comparison<'_> {
         {
             let clause = format!("{constraint} ON CONFLICT {action}");
             let harm = match action.as_str() {
+                _ if constraint == "CHECK" => "a SQLite that heeds it would not refuse".to_owned(),
                 "REPLACE" => format!("{row} could be replaced by another one"),
                 "IGNORE" => format!("{row} could be left out without an error"),
                 "FAIL" => format!("{row} could stay of a statement that failed"),

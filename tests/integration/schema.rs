@@ -1,6 +1,7 @@
 //! `verify_schema`: what it says of a schema that somebody has changed by hand.
 
 mod changes;
+mod drift;
 mod mariadb;
 mod postgres;
 mod sqlite;

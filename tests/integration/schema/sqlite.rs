@@ -41,9 +41,7 @@ pub const CHANGES: Changes = Changes {
         ),
         (
             "CHECK (email = lower(email)) => CHECK (email = lower(email)) ON CONFLICT IGNORE",
-            &[
-                "table users has CHECK ON CONFLICT IGNORE: a user could be left out without an error",
-            ],
+            &["table users has CHECK ON CONFLICT IGNORE: a SQLite that heeds it would not refuse"],
         ),
         (
             "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE RTRIM)",
