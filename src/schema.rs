@@ -27,23 +27,34 @@ use crate::{
 ///
 /// It checks, of `users`, `guests` and `hosts`:
 ///
-/// - the columns, their types, and whether they may be null;
-/// - the primary keys and the unique indexes;
-/// - the foreign keys: what they do on delete, and that they are validated and enforced (on
-///   PostgreSQL by triggers on both tables, which somebody may have disabled);
+/// - the columns: their types (a domain counts as the type that it is made of), whether they may be
+///   null, and that they take and keep the value that they are given: none is generated, and only
+///   `updated_at` is rewritten on every update; that any address fits, by its length and its character
+///   set, and that different addresses are different by the column's collation;
+/// - the primary keys and the unique indexes: that they are whole, valid, not deferrable, and compare by
+///   the values themselves, in the order that their collation has today. Another unique index over the
+///   same column must not be deferrable or compare by another rule;
+/// - every foreign key over these columns: what it does on delete, that the one to the owner is
+///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
+///   disabled), and that none refers to a table in which nobody makes rows for it;
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
-///   within the years 1 to 9999, as sqlx panics when it reads others;
-/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that no other
-///   table inherits from.
+///   within the years 1 to 9999, as sqlx panics when it reads others. A check that demands more is as
+///   good;
+/// - clauses of SQLite other than `ON CONFLICT ABORT`, and rules of PostgreSQL, which take the place of a
+///   refusal or of a statement;
+/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that neither
+///   inherit nor are inherited from, and without row level security that applies to this role;
+///   everywhere in a table that is not temporary.
 ///
 /// It checks the settings of every connection of the pool that is idle, under which an `Ok` might
 /// not be kept or might not be true:
 ///
 /// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be `OFF`;
-/// - PostgreSQL: `session_replication_role`;
+/// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
+///   connections;
 /// - MariaDB/MySQL: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
-///   `completion_type`, a strict `sql_mode`, `utf8mb4` for client, connection and results, and an
-///   isolation level other than READ UNCOMMITTED.
+///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of the
+///   connection and of the server for new ones; `utf8mb4` for client, connection and results.
 ///
 /// It does not check connections that are in use, nor settings that are about durability alone, such
 /// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
@@ -51,19 +62,23 @@ use crate::{
 /// Names of indexes and constraints are free. Tables and columns that this library does not know are
 /// left alone, unless such a column has to be given a value, which nobody here would do.
 ///
-/// An index that is not needed beside the unique one is reported as a warning through `tracing`.
+/// What may be what the app wants is a warning through `tracing`: an index that is not needed beside
+/// the unique one; a trigger, as what it does cannot be known (on MariaDB/MySQL the role sees those of
+/// tables on which it has the right `TRIGGER`); a foreign key of the app's own columns that removes or
+/// changes rows; a column that has to be given a value, if a trigger may give it.
 ///
 /// # Errors
 ///
 /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
-///   table (`users`, `guests`, `hosts`), then column as the entity has them, then kind.
-/// - [`SchemaError::Database`]: the catalogue could not be read.
+///   table (`users`, `guests`, `hosts`), first of the table, then by column as the entity has them,
+///   then by kind.
+/// - [`SchemaError::Database`]: the catalogue could not be read, or the definition of a table.
 ///
 /// # Transactions
 ///
-/// Opens none. PostgreSQL and SQLite: five statements. MariaDB/MySQL: four, and one for each of the
-/// three tables that is there. All: one more on each connection of the pool that is idle, as each
-/// has settings of its own.
+/// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
+/// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the three tables that is there. All: one
+/// more on each connection of the pool that is idle, as each has settings of its own.
 ///
 /// # Examples
 ///

@@ -32,7 +32,10 @@ const COLUMNS: &str = "
            format_type(y.oid, y.modifier) AS declared,
            CASE WHEN y.oid = 'varchar'::regtype AND y.modifier > 4
                 THEN (y.modifier - 4)::bigint END AS characters,
-           NOT (a.attnotnull OR y.not_null) AS nullable,
+           NOT (a.attnotnull OR y.not_null)
+               OR EXISTS (SELECT FROM pg_constraint AS k
+                          WHERE k.conrelid = t.oid AND k.contype = 'n' AND NOT k.convalidated
+                            AND k.conkey = ARRAY[a.attnum]) AS nullable,
            a.atthasdef OR a.attidentity <> '' OR y.has_default AS filled,
            CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
            CASE WHEN a.attcollation <> 0 AND getdatabaseencoding() <> 'UTF8'
@@ -97,10 +100,10 @@ const INDEXES: &str = "
     WHERE i.indisunique OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
-/// A foreign key is enforced by triggers on both tables, and on each of their partitions.
-/// `conenforced` is there since PostgreSQL 18.
+/// A foreign key is enforced by triggers on both tables, and on each of their partitions. A partition
+/// can have keys of its own, of which those count that act. `conenforced` is there since PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
-    SELECT w.name AS table_name, k.conname::text AS key_name, a.attname::text AS column_name,
+    SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
            k.confrelid::regclass::text AS to_table, r.attname::text AS to_column,
            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
@@ -114,11 +117,14 @@ const FOREIGN_KEYS: &str = "
                 WHEN NOT k.convalidated THEN 'not validated'
                 WHEN k.condeferred THEN 'deferred' END AS flaw
     FROM (VALUES {names}) AS w (name)
-    JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'f'
+    JOIN pg_constraint AS k ON k.contype = 'f'
+         AND (k.conrelid = to_regclass(w.name)
+              OR k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+                 AND k.conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass(w.name))))
     CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p (own, other, position)
     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.own
     JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = p.other
-    ORDER BY w.name, k.conname, p.position";
+    ORDER BY w.name, k.conname, k.oid, p.position";
 
 /// A check that was never validated may not hold for older rows.
 const CHECKS: &str = "

@@ -66,12 +66,15 @@ pub const CHANGES: Changes = Changes {
                  UNIQUE (user_id), FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT)
                  PARTITION BY HASH (user_id);
              CREATE UNLOGGED TABLE hosts_1 PARTITION OF hosts FOR VALUES WITH (MODULUS 1, REMAINDER 0);
-             ALTER TABLE hosts_1 DISABLE TRIGGER ALL",
+             ALTER TABLE hosts_1 DISABLE TRIGGER ALL;
+             ALTER TABLE hosts_1 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
             &[
                 "table hosts is unlogged: a host could be lost in a crash",
                 "hosts.id is the primary key only together with user_id: two hosts could share it",
                 "hosts.user_id has a foreign key to users.id whose triggers are disabled: \
                  a host could belong to nobody",
+                "hosts.user_id has a foreign key with ON DELETE CASCADE: \
+                 a host could vanish with its user",
             ],
         ),
         (
