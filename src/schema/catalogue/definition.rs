@@ -111,12 +111,16 @@ fn demands(expr: &Expr, known: &impl Fn(&Expr) -> bool) -> bool {
         Expr::Nested(inner) | Expr::IsTrue(inner) | Expr::IsNotFalse(inner) => {
             demands(inner, known)
         }
-        Expr::BinaryOp { left, op, right } if *op == BinaryOperator::And => {
-            demands(left, known) || demands(right, known)
-        }
-        Expr::BinaryOp { left, op, right } if *op == BinaryOperator::Or => {
-            demands(left, known) && demands(right, known)
-        }
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => demands(left, known) || demands(right, known),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Or,
+            right,
+        } => demands(left, known) && demands(right, known),
         _ => known(expr),
     }
 }
@@ -124,24 +128,23 @@ fn demands(expr: &Expr, known: &impl Fn(&Expr) -> bool) -> bool {
 /// What is demanded to be equal.
 fn sides_of_equal(expr: &Expr) -> Option<(&Expr, &Expr)> {
     match expr {
-        Expr::BinaryOp { left, op, right }
-            if matches!(op, BinaryOperator::Eq | BinaryOperator::Spaceship) =>
-        {
-            Some((left, right))
-        }
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq | BinaryOperator::Spaceship,
+            right,
+        } => Some((left, right)),
         Expr::IsNotDistinctFrom(left, right) => Some((left, right)),
-        Expr::UnaryOp { op, expr } if *op == UnaryOperator::Not => {
-            let mut inner = expr.as_ref();
-            while let Expr::Nested(nested) = inner {
-                inner = nested;
-            }
-            match inner {
-                Expr::BinaryOp { left, op, right } if *op == BinaryOperator::NotEq => {
-                    Some((left, right))
-                }
-                _ => None,
-            }
-        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr,
+        } => match bare(expr) {
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::NotEq,
+                right,
+            } => Some((left, right)),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -403,17 +403,21 @@ mod tests {
                 },
             })
         };
-        let off: [(fn(&mut Scope), Setting); 4] = [
-            (|it| it.foreign_keys = false, Setting::ForeignKeysOff),
-            (|it| it.checks = false, Setting::ChecksOff),
-            (|it| it.autocommit = false, Setting::AutocommitOff),
-            (|it| it.sql_mode.clear(), Setting::NotStrict),
-        ];
         assert_eq!(of(scope(), scope()), []);
-        for (switch, fault) in off {
+        for fault in [
+            Setting::ForeignKeysOff,
+            Setting::ChecksOff,
+            Setting::AutocommitOff,
+            Setting::NotStrict,
+        ] {
             let switched = || {
                 let mut scope = scope();
-                switch(&mut scope);
+                match fault {
+                    Setting::ForeignKeysOff => scope.foreign_keys = false,
+                    Setting::ChecksOff => scope.checks = false,
+                    Setting::AutocommitOff => scope.autocommit = false,
+                    _ => scope.sql_mode.clear(),
+                }
                 scope
             };
             let at_first = of(scope(), switched());
