@@ -42,16 +42,22 @@ impl Demand {
 
     /// Whether no row passes whose text is not in lower case.
     pub(in crate::schema) fn lower_case(&self, column: &str) -> bool {
-        let is_column = |expr: &Expr| self.is(expr, column);
-        let is_lower = |expr: &Expr| match bare(expr) {
-            Expr::Function(call) => argument_of_lower(call).is_some_and(is_column),
-            _ => false,
-        };
+        let is_column = |expr: &Expr| self.is(exact(expr), column);
+        let is_lower = |expr: &Expr| self.is_lower(exact(expr), column);
         demands(&self.expression, &|expr| {
             sides_of_equal(expr).is_some_and(|(left, right)| {
                 is_column(left) && is_lower(right) || is_lower(left) && is_column(right)
             })
         })
+    }
+
+    /// Whether an expression is the column in lower case, as a whole or trimmed.
+    fn is_lower(&self, expr: &Expr, column: &str) -> bool {
+        match (bare(expr), argument_of(bare(expr), &["lower", "lcase"])) {
+            (_, Some(argument)) => self.is(trimmed(argument), column),
+            (expr, None) if std::ptr::eq(trimmed(expr), expr) => false,
+            (expr, None) => self.is_lower(trimmed(expr), column),
+        }
     }
 
     /// Whether no row passes whose moment lies beyond the bound.
@@ -162,15 +168,46 @@ fn bare(expr: &Expr) -> &Expr {
     }
 }
 
-/// `lcase` is what MariaDB calls it.
-fn argument_of_lower(call: &Function) -> Option<&Expr> {
-    let name = call.name.to_string();
-    let is_lower = ["lower", "lcase", "pg_catalog.lower"]
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known));
-    match &call.args {
-        FunctionArguments::List(list) if is_lower => match list.args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => Some(argument),
+/// A side of an equation without a collation under which only the same text is equal.
+fn exact(expr: &Expr) -> &Expr {
+    match bare(expr) {
+        Expr::Collate {
+            expr: inner,
+            collation,
+        } => {
+            let name = collation.to_string().to_lowercase();
+            let name = name.trim_matches(['"', '`']);
+            match ["binary", "c", "posix"].contains(&name) || name.ends_with("_bin") {
+                true => bare(inner),
+                false => expr,
+            }
+        }
+        expr => expr,
+    }
+}
+
+/// What is left of an expression when it is not trimmed.
+fn trimmed(expr: &Expr) -> &Expr {
+    let expr = bare(expr);
+    match expr {
+        Expr::Trim { expr: inner, .. } => bare(inner),
+        _ => match argument_of(expr, &["btrim", "ltrim", "rtrim", "trim"]) {
+            Some(argument) => bare(argument),
+            None => expr,
+        },
+    }
+}
+
+/// The first argument of a call of one of these functions. `lcase` is what MariaDB calls `lower`.
+fn argument_of<'a>(expr: &'a Expr, functions: &[&str]) -> Option<&'a Expr> {
+    let Expr::Function(Function { name, args, .. }) = expr else {
+        return None;
+    };
+    let name = name.to_string().to_lowercase();
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+    match args {
+        FunctionArguments::List(list) if functions.contains(&name) => match list.args.first()? {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument),
             _ => None,
         },
         _ => None,
@@ -510,10 +547,16 @@ mod tests {
             "users.email = lower(users.email)",
             "NOT (email <> lower(email))",
             "(email = lower(email) AND a) OR (b AND lower(email) = email)",
+            "email = lower(trim(email))",
+            "trim(lower(email), ' ') = email COLLATE BINARY",
         ] {
             assert!(keeps(check, &SQLiteDialect {}), "{check}");
         }
-        for check in ["`email` = lcase(`email`)", "`email` <=> lower(`email`)"] {
+        for check in [
+            "`email` = lcase(`email`)",
+            "`email` <=> lower(`email`)",
+            "`email` = lcase(trim(both ' ' from `email`)) collate utf8mb4_bin",
+        ] {
             assert!(keeps(check, &MySqlDialect {}), "{check}");
         }
         for check in [
@@ -523,6 +566,9 @@ mod tests {
             "'email' = lower('email')",
             "email COLLATE NOCASE = lower(email)",
             "email = lower(e)",
+            "email = trim(email)",
+            "email = lower(coalesce(email, e))",
+            "email = lower(email) COLLATE NOCASE",
             "email = upper(email)",
             "email = my.lower(email)",
             "email <> lower(email)",
@@ -535,6 +581,18 @@ mod tests {
             ("((email)::text = lower((email)::text))", true),
             ("((a > 1) AND (lower((email)::text) = (email)::text))", true),
             ("(((email)::text = lower((email)::text)) IS TRUE)", true),
+            (
+                "((email)::text = TRIM(BOTH FROM lower((email)::text)))",
+                true,
+            ),
+            (
+                r#"((email)::text = (lower((email)::text) COLLATE "C"))"#,
+                true,
+            ),
+            (
+                r#"((email)::text = lower(((email)::text COLLATE "C")))"#,
+                false,
+            ),
             ("((email)::citext = (lower((email)::text))::citext)", false),
             (
                 "((email)::character varying(3) = lower((email)::text))",

@@ -50,12 +50,6 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
-            "CREATE UNIQUE INDEX second ON users (email COLLATE nocase)",
-            &[
-                "users.email is unique by NOCASE as well (index second): two users could be taken for one",
-            ],
-        ),
-        (
             r#""email" varchar(254) NOT NULL => "email" varchar(254) NOT NULL AS (hex(id)) STORED"#,
             &["users.email is generated: nobody could sign up"],
         ),
@@ -224,7 +218,8 @@ pub const CHANGES: Changes = Changes {
         r#"REFERENCES "users" ("id") => REFERENCES USERS"#,
         r#""hosts" => HOSTS"#,
         "ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY IMMEDIATE",
-        "CREATE UNIQUE INDEX nc ON hosts (created_at, user_id COLLATE NOCASE)",
+        "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE NOCASE)",
+        "CREATE UNIQUE INDEX nc ON users (email COLLATE NOCASE)",
         "CREATE TRIGGER loud AFTER INSERT ON hosts BEGIN SELECT 1; END",
         "ALTER TABLE users ADD COLUMN nickname text COLLATE NOCASE CHECK (nickname IS NOT 'x' OR nickname ISNULL)",
     ],

@@ -6,7 +6,10 @@ use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use uuid::Uuid;
 
-use super::{connect, lines, url_of};
+use super::{
+    changes::{USERS, start_again, try_change},
+    connect, lines, url_of,
+};
 use crate::{
     support::{Backend as On, TestDb as Db, email, run},
     tracing::{heard, listen},
@@ -207,6 +210,34 @@ fn tables_of_two_connections_are_not_mixed() {
             seen.insert(lines(&pool).await.len());
         }
         assert!(seen.iter().all(|count| [0, 5].contains(count)), "{seen:?}");
+    });
+}
+
+/// Two clauses of SQLite that only the definition of the table shows.
+#[test]
+fn what_only_the_definition_shows_on_sqlite() {
+    run(On::Sqlite, |db: Db| async move {
+        for (index, column, expected) in [
+            (
+                "CREATE UNIQUE INDEX users_email ON users (email COLLATE BINARY)",
+                "NOT NULL COLLATE NOCASE",
+                "users.email is compared by NOCASE: two users could be taken for one",
+            ),
+            (
+                "",
+                "NOT NULL UNIQUE ON CONFLICT REPLACE",
+                "users.email has UNIQUE ON CONFLICT REPLACE: \
+                 a user could be replaced by another one",
+            ),
+        ] {
+            db.execute(&format!("DROP INDEX users_email; {index}"))
+                .await;
+            let change =
+                format!(r#""email" varchar(254) NOT NULL => "email" varchar(254) {column}"#);
+            try_change(&db, &change, USERS).await.unwrap();
+            assert_eq!(lines(&db.pool).await, [expected]);
+            start_again(&db).await;
+        }
     });
 }
 
