@@ -9,7 +9,12 @@ use uuid::Uuid;
 use crate::{
     email::Email,
     error::Error,
-    statements::accounts::{self, Filter},
+    guest, host,
+    statements::{
+        accounts::{self, Filter},
+        hidden::refuse_hidden,
+    },
+    user,
 };
 
 /// Users of one page.
@@ -30,11 +35,13 @@ pub struct Audit {
 ///
 /// # Errors
 ///
-/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`], also where
+/// PostgreSQL's row level security applies to this role: it would count what it may see.
 ///
 /// # Transactions
 ///
-/// One statement, so the three counts belong to one moment.
+/// One statement, so the three counts belong to one moment. PostgreSQL: one before it, which looks for
+/// row level security.
 ///
 /// # Examples
 ///
@@ -52,6 +59,9 @@ pub struct Audit {
 /// ```
 #[instrument(level = "debug", skip_all, err(level = "debug"))]
 pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
+    refuse_hidden(db, &[&user::Entity, &guest::Entity, &host::Entity])
+        .await
+        .map_err(Error::of_read)?;
     let [users, hosts, users_without_guest] = accounts::totals(db).await.map_err(Error::of_read)?;
     Ok(Audit {
         users,
@@ -80,11 +90,12 @@ pub struct EmailAudit {
 ///
 /// # Errors
 ///
-/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+/// Those of [`audit`].
 ///
 /// # Transactions
 ///
-/// One statement for every 1,000 users, and one for each user in `to_rewrite`.
+/// One statement for every 1,000 users, and one for each user in `to_rewrite`. PostgreSQL: one before
+/// them, as for [`audit`].
 ///
 /// # Examples
 ///
@@ -110,6 +121,9 @@ pub struct EmailAudit {
 /// ```
 #[instrument(level = "debug", skip_all, err(level = "debug"))]
 pub async fn audit_emails(db: &impl ConnectionTrait) -> Result<EmailAudit, Error> {
+    refuse_hidden(db, &[&user::Entity])
+        .await
+        .map_err(Error::of_read)?;
     let mut audit = EmailAudit::default();
     let mut rewritten: BTreeMap<Email, Vec<Uuid>> = BTreeMap::new();
     let mut after = None;

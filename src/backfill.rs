@@ -13,6 +13,7 @@ use crate::{
     role::{OwnerId, Role},
     statements::{
         alive::turn,
+        hidden::refuse_hidden,
         key::{Key, single},
         without::owners_without,
     },
@@ -33,12 +34,14 @@ const BATCH: u64 = 1_000;
 ///
 /// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
 /// for [`onboard_all`](crate::onboard_all). What earlier batches gave stays, unless in a transaction
-/// of the caller's; calling again goes on.
+/// of the caller's; calling again goes on. [`Error::Database`] also where PostgreSQL's row level
+/// security applies to this role, which would hide owners, or roles that they have.
 ///
 /// # Transactions
 ///
-/// Two statements a batch (MariaDB: three, MySQL: four). Each batch is committed by itself, unless the
-/// caller's transaction is given. The last one finds nobody.
+/// Two statements a batch (MariaDB: three, MySQL: four); PostgreSQL: one before them, which looks for
+/// row level security. Each batch is committed by itself, unless the caller's transaction is given. The
+/// last one finds nobody.
 ///
 /// # Concurrency
 ///
@@ -71,6 +74,9 @@ where
     R: Role + Related<R::Owner>,
 {
     turn(db).await?;
+    refuse_hidden(db, &[&R::Owner::default(), &R::default()])
+        .await
+        .map_err(Error::of_read)?;
     let mut total = 0;
     let mut after = None;
     loop {

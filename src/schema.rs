@@ -12,6 +12,7 @@ use sea_orm::{
 use serde::Serialize;
 use tracing::{instrument, warn};
 
+use self::comparison::{About, Warning};
 use crate::{
     error,
     model::Model,
@@ -26,23 +27,34 @@ use crate::{
 ///
 /// It checks, of `users`, `guests` and `hosts`:
 ///
-/// - the columns, their types, and whether they may be null;
-/// - the primary keys and the unique indexes;
-/// - the foreign keys: what they do on delete, and that they are validated and enforced (on
-///   PostgreSQL by triggers on both tables, which somebody may have disabled);
+/// - the columns: their types (a domain counts as the type that it is made of), whether they may be
+///   null, and that they take and keep the value that they are given: none is generated, and only
+///   `updated_at` is rewritten on every update; that any address fits, by its length and its character
+///   set, and that different addresses are different by the column's collation;
+/// - the primary keys and the unique indexes: that they are whole, valid, not deferrable, and compare by
+///   the values themselves, in the order that their collation has today. Another unique index over the
+///   same column must not be deferrable or compare by another rule;
+/// - every foreign key over these columns: what it does on delete, that the one to the owner is
+///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
+///   disabled), and that none refers to a table in which nobody makes rows for it;
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
-///   within the years 1 to 9999, as sqlx panics when it reads others;
-/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that no other
-///   table inherits from.
+///   within the years 1 to 9999, as sqlx panics when it reads others. A check that demands more is as
+///   good;
+/// - clauses of SQLite other than `ON CONFLICT ABORT`, and rules of PostgreSQL, which take the place of a
+///   refusal or of a statement;
+/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that neither
+///   inherit nor are inherited from, and without row level security that applies to this role;
+///   everywhere in a table that is not temporary.
 ///
 /// It checks the settings of every connection of the pool that is idle, under which an `Ok` might
 /// not be kept or might not be true:
 ///
 /// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be `OFF`;
-/// - PostgreSQL: `session_replication_role`;
+/// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
+///   connections;
 /// - MariaDB/MySQL: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
-///   `completion_type`, a strict `sql_mode`, `utf8mb4` for client, connection and results, and an
-///   isolation level other than READ UNCOMMITTED.
+///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of the
+///   connection and of the server for new ones; `utf8mb4` for client, connection and results.
 ///
 /// It does not check connections that are in use, nor settings that are about durability alone, such
 /// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
@@ -50,19 +62,23 @@ use crate::{
 /// Names of indexes and constraints are free. Tables and columns that this library does not know are
 /// left alone, unless such a column has to be given a value, which nobody here would do.
 ///
-/// An index that is not needed beside the unique one is reported as a warning through `tracing`.
+/// What may be what the app wants is a warning through `tracing`: an index that is not needed beside
+/// the unique one; a trigger, as what it does cannot be known (on MariaDB/MySQL the role sees those of
+/// tables on which it has the right `TRIGGER`); a foreign key of the app's own columns that removes or
+/// changes rows; a column that has to be given a value, if a trigger may give it.
 ///
 /// # Errors
 ///
 /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
-///   table (`users`, `guests`, `hosts`), then column as the entity has them, then kind.
-/// - [`SchemaError::Database`]: the catalogue could not be read.
+///   table (`users`, `guests`, `hosts`), first of the table, then by column as the entity has them,
+///   then by kind.
+/// - [`SchemaError::Database`]: the catalogue could not be read, or the definition of a table.
 ///
 /// # Transactions
 ///
-/// Opens none. PostgreSQL and SQLite: five statements. MariaDB/MySQL: four, and one for each of the
-/// three tables that is there. All: one more on each connection of the pool that is idle, as each
-/// has settings of its own.
+/// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
+/// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the three tables that is there. All: one
+/// more on each connection of the pool that is idle, as each has settings of its own.
 ///
 /// # Examples
 ///
@@ -97,13 +113,19 @@ pub(crate) async fn verify(db: &DatabaseConnection, expected: &[Table]) -> Resul
         .await
         .map_err(SchemaError::Database)?;
     let outcome = comparison::compare(&catalogue, expected);
-    for index in outcome.redundant {
-        warn!(
-            table = index.table,
-            column = index.column,
-            index = index.name,
-            "this index is redundant: another one keeps the column unique"
-        );
+    for Warning {
+        table,
+        about,
+        message,
+    } in outcome.warnings
+    {
+        match about {
+            About::Index { column, index } => warn!(table, column, index, "{message}"),
+            About::Trigger(trigger) => warn!(table, trigger, "{message}"),
+            About::Rule(rule) => warn!(table, rule, "{message}"),
+            About::ForeignKey(columns) => warn!(table, columns, "{message}"),
+            About::Column(column) => warn!(table, column, "{message}"),
+        }
     }
     if outcome.differences.is_empty() {
         Ok(())
@@ -205,6 +227,8 @@ pub(crate) struct Table {
     row: String,
     /// What nobody could do without the table.
     purpose: String,
+    /// Whether an insert can clash with any of its keys, not with a certain one.
+    any_key_judges: bool,
     columns: Vec<Column>,
 }
 
@@ -222,6 +246,10 @@ struct Column {
     /// Whether it is this library's, so that its type and bounds are what the migrations make. Of an
     /// app's own columns that is so of keys.
     ours: bool,
+    /// Whether this library gives it a value in each insert.
+    written: bool,
+    /// Whether it is there to change with each update.
+    follows_updates: bool,
 }
 
 /// The foreign key a column must have.
@@ -241,6 +269,7 @@ impl Table {
         for column in &mut users.columns {
             column.lower_case = column.name == user::Column::Email.as_str();
         }
+        users.any_key_judges = true;
         users.ours()
     }
 
@@ -262,7 +291,9 @@ impl Table {
             let is_email = column.name == U::email().as_str();
             column.unique |= is_email;
             column.ours |= is_email;
+            column.written |= is_email;
         }
+        users.any_key_judges = true;
         users
     }
 
@@ -278,6 +309,7 @@ impl Table {
                 column.nullable = false;
                 column.unique = true;
                 column.ours = true;
+                column.written = true;
                 column.refers_to = Some(reference::<R::Owner>(&relation));
             }
         }
@@ -289,6 +321,7 @@ impl Table {
             name: table_name::<E>(),
             row: with_article(&model_name::<E>().replace('_', " ")),
             purpose: purpose.to_owned(),
+            any_key_judges: false,
             columns: E::Column::iter().map(column::<E>).collect(),
         }
     }
@@ -296,6 +329,8 @@ impl Table {
     fn ours(mut self) -> Self {
         for column in &mut self.columns {
             column.ours = true;
+            column.written = true;
+            column.follows_updates = column.name == user::Column::UpdatedAt.as_str();
         }
         self
     }
@@ -313,6 +348,8 @@ fn column<E: EntityTrait>(column: E::Column) -> Column {
         refers_to: None,
         lower_case: false,
         ours: primary,
+        written: false,
+        follows_updates: false,
     }
 }
 

@@ -7,6 +7,7 @@ mod block;
 pub(crate) mod change_email;
 pub(crate) mod delete_user;
 pub(crate) mod evidence;
+pub(crate) mod hidden;
 pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod offboard;

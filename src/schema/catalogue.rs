@@ -11,13 +11,16 @@ use std::{
 };
 
 use sea_orm::{
-    DatabaseConnection, DatabaseConnectionType, DbBackend, DbErr, DeriveActiveEnum, EnumIter,
-    FromQueryResult, QueryResult, RuntimeErr, Statement, Value, sqlx,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction,
+    DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, QueryResult, RuntimeErr,
+    Statement, TransactionTrait, Value, sqlx,
 };
 
 use super::Table as Wanted;
 
-pub(super) use definition::mentions;
+use self::definition::Demand;
+
+pub(super) use self::definition::{Bound, Clause, mentions};
 
 /// What there is of the tables that were asked for.
 pub(super) struct Catalogue {
@@ -35,17 +38,16 @@ pub(super) struct Dialect {
     pub name: fn(Kind) -> &'static str,
     /// Whether a column declared like this gives back the values that it is given.
     pub holds: fn(Kind, &str) -> bool,
-    /// The check that keeps a moment within what can be read, as [`definition::bare`] has it;
-    /// `None` if the type has no other moments.
-    pub readable: Option<fn(&str) -> String>,
+    /// Whether the type has moments that cannot be read, so that a check has to keep them out.
+    pub unreadable_moments: bool,
+    /// Whether a trigger that runs before an insert can give a value to a column.
+    pub triggers_fill: bool,
 }
 
 /// A setting of a connection under which a promise does not hold.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Setting {
     ForeignKeysOff,
-    /// Off on the connections that are yet to be opened.
-    ForeignKeysOffAtFirst,
     UniqueChecksOff,
     ChecksOff,
     AutocommitOff,
@@ -54,6 +56,8 @@ pub(super) enum Setting {
     NotStrict,
     CharacterSet(String),
     ReadUncommitted,
+    /// On the connections that are yet to be opened.
+    AtFirst(Box<Setting>),
 }
 
 /// The kinds of value that the tables hold.
@@ -68,32 +72,32 @@ pub(super) enum Kind {
 #[derive(Default)]
 pub(super) struct Table {
     /// What is wrong with the way in which the rows are kept.
-    pub storage: Option<Storage>,
+    pub storage: Vec<Storage>,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
     pub foreign_keys: Vec<ForeignKey>,
-    /// What checks demand, as [`definition::bare`] has it.
-    pub checks: Vec<String>,
+    /// What checks demand.
+    pub demands: Vec<Demand>,
+    pub clauses: Vec<Clause>,
+    pub interventions: Vec<Intervention>,
 }
 
 /// A way of keeping rows under which a promise does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Storage {
-    #[sea_orm(string_value = "no transactions")]
     NoTransactions,
-    #[sea_orm(string_value = "unlogged")]
     Unlogged,
-    #[sea_orm(string_value = "temporary")]
     Temporary,
-    #[sea_orm(string_value = "inherited")]
     Inherited,
+    Inherits,
+    Hidden,
 }
 
 #[derive(FromQueryResult)]
 pub(super) struct Column {
     table_name: String,
-    storage: Option<Storage>,
+    /// The table's, in words with commas.
+    storage: Option<String>,
     pub name: String,
     pub declared: String,
     /// How many characters fit, if that is limited.
@@ -103,6 +107,19 @@ pub(super) struct Column {
     pub filled: bool,
     /// The collation, if different texts can be equal under it.
     pub folding: Option<String>,
+    /// The character set, if there are texts that it cannot hold.
+    pub charset: Option<String>,
+    pub upkeep: Option<Upkeep>,
+}
+
+/// What the database puts into a column whatever is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub(super) enum Upkeep {
+    #[sea_orm(string_value = "generated")]
+    Generated,
+    #[sea_orm(string_value = "on update")]
+    OnUpdate,
 }
 
 pub(super) struct Index {
@@ -110,6 +127,8 @@ pub(super) struct Index {
     pub primary: bool,
     pub unique: bool,
     pub flaw: Option<Flaw>,
+    /// The collation, if different texts can be equal under it and it is not the column's.
+    pub folding: Option<String>,
     pub parts: Vec<Part>,
 }
 
@@ -131,15 +150,16 @@ pub(super) enum Flaw {
     Invalid,
     #[sea_orm(string_value = "prefix")]
     Prefix,
+    /// Built by an order of texts that is no longer the collation's.
+    #[sea_orm(string_value = "outdated")]
+    Outdated,
 }
 
-/// A foreign key of one column.
-#[derive(FromQueryResult)]
 pub(super) struct ForeignKey {
-    table_name: String,
-    pub column_name: String,
+    name: String,
+    pub columns: Vec<String>,
     pub to_table: String,
-    pub to_column: String,
+    pub to_columns: Vec<String>,
     pub on_delete: String,
     pub flaw: Option<KeyFlaw>,
 }
@@ -166,33 +186,69 @@ struct IndexPart {
     is_primary: bool,
     is_unique: bool,
     flaw: Option<Flaw>,
+    folding: Option<String>,
     column_name: Option<String>,
     expression: Option<String>,
 }
 
+/// One column of a foreign key; a key comes as its parts, in order.
 #[derive(FromQueryResult)]
-struct Check {
+struct KeyPart {
     table_name: String,
-    expression: String,
+    key_name: String,
+    column_name: String,
+    to_table: String,
+    to_column: String,
+    on_delete: String,
+    flaw: Option<KeyFlaw>,
 }
 
-/// Reads what the catalogue has of the wanted tables.
+/// A trigger or a rule, which runs between a statement and its row.
+#[derive(FromQueryResult)]
+pub(super) struct Intervention {
+    table_name: String,
+    pub name: String,
+    pub is_rule: bool,
+    /// Whether it can keep the row back: it runs before, or instead.
+    pub is_before: bool,
+    /// Such as `INSERT OR UPDATE`.
+    pub events: String,
+}
+
+/// All that is known of the tables, by kind.
+#[derive(Default)]
+struct Rows {
+    columns: Vec<Column>,
+    index_parts: Vec<IndexPart>,
+    key_parts: Vec<KeyPart>,
+    demands: Vec<(String, Demand)>,
+    clauses: Vec<(String, Clause)>,
+    interventions: Vec<Intervention>,
+}
+
+/// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
+/// tables in another place, or have temporary ones.
 pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
     let names: Vec<_> = wanted.iter().map(|table| table.name.as_str()).collect();
-    match db.get_database_backend() {
-        DbBackend::Postgres => postgres::read(db, &names).await,
-        DbBackend::MySql => mysql::read(db, &names).await,
-        _ => sqlite::read(db, &names).await,
-    }
+    let backend = db.get_database_backend();
+    let access = (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly);
+    let connection = db.begin_with_config(None, access).await?;
+    let catalogue = match backend {
+        DbBackend::Postgres => postgres::read(db, &connection, &names).await,
+        DbBackend::MySql => mysql::read(db, &connection, &names).await,
+        _ => sqlite::read(db, &connection, &names).await,
+    }?;
+    connection.rollback().await?;
+    Ok(catalogue)
 }
 
 /// The rows of one statement, in which `{names}` stands for the names of the tables.
 async fn rows<R: FromQueryResult>(
-    db: &DatabaseConnection,
+    connection: &DatabaseTransaction,
     sql: &str,
     names: &[&str],
 ) -> Result<Vec<R>, DbErr> {
-    let backend = db.get_database_backend();
+    let backend = connection.get_database_backend();
     let binds = (1..=names.len()).map(|n| match backend {
         DbBackend::Postgres => format!("(${n}::text)"),
         _ => "?".to_owned(),
@@ -200,17 +256,18 @@ async fn rows<R: FromQueryResult>(
     let sql = sql.replace("{names}", &binds.collect::<Vec<_>>().join(", "));
     let names = names.iter().map(|name| Value::from(*name));
     let statement = Statement::from_sql_and_values(backend, sql, names);
-    R::find_by_statement(statement).all(db).await
+    R::find_by_statement(statement).all(connection).await
 }
 
-/// What a query for one row of settings answers on a connection that the pool chooses, and on each
-/// one that is idle: every connection has settings of its own. Those in use cannot be asked.
+/// What a query for one row of settings answers on this connection, and on each one of the pool that
+/// is idle: every connection has settings of its own. Those in use cannot be asked.
 async fn settings<R: FromQueryResult>(
     db: &DatabaseConnection,
+    connection: &DatabaseTransaction,
     sql: &'static str,
 ) -> Result<Vec<R>, DbErr> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
-    let mut all = R::find_by_statement(statement).all(db).await?;
+    let mut all = R::find_by_statement(statement).all(connection).await?;
     match &db.inner {
         #[cfg(feature = "sqlite")]
         DatabaseConnectionType::SqlxSqlitePoolConnection(_) => {
@@ -248,39 +305,69 @@ where
     Ok(all)
 }
 
-/// Sorts rows of the catalogue by table. A table without a column is none.
-fn by_table(
-    columns: Vec<Column>,
-    index_parts: Vec<IndexPart>,
-    foreign_keys: Vec<ForeignKey>,
-    checks: Vec<Check>,
-) -> BTreeMap<String, Table> {
-    let mut tables = BTreeMap::<String, Table>::new();
-    for column in columns {
-        let table = tables.entry(column.table_name.clone()).or_default();
-        table.storage.clone_from(&column.storage);
-        table.columns.push(column);
-    }
-    for part in index_parts {
-        if let Some(table) = tables.get_mut(&part.table_name) {
-            table.add(part);
+impl Rows {
+    /// Sorted by table. A table without a column is none.
+    fn by_table(self) -> BTreeMap<String, Table> {
+        let mut tables = BTreeMap::<String, Table>::new();
+        for column in self.columns {
+            let table = tables.entry(column.table_name.clone()).or_default();
+            if table.columns.is_empty() {
+                table.storage = storage(column.storage.as_deref().unwrap_or_default());
+            }
+            table.columns.push(column);
         }
-    }
-    for key in foreign_keys {
-        if let Some(table) = tables.get_mut(&key.table_name) {
-            table.foreign_keys.push(key);
+        for mut part in self.index_parts {
+            if let Some(table) = tables.get_mut(&part.table_name) {
+                let column = table
+                    .columns
+                    .iter()
+                    .find(|column| part.column_name.as_ref() == Some(&column.name));
+                // That of the column is told of the column.
+                part.folding = part
+                    .folding
+                    .filter(|own| column.and_then(|column| column.folding.as_ref()) != Some(own));
+                table.add_to_index(part);
+            }
         }
-    }
-    for check in checks {
-        if let Some(table) = tables.get_mut(&check.table_name) {
-            table.checks.push(definition::bare(&check.expression));
+        for part in self.key_parts {
+            if let Some(table) = tables.get_mut(&part.table_name) {
+                table.add_to_key(part);
+            }
         }
+        for (name, demand) in self.demands {
+            if let Some(table) = tables.get_mut(&name) {
+                table.demands.push(demand);
+            }
+        }
+        for (name, clause) in self.clauses {
+            if let Some(table) = tables.get_mut(&name) {
+                table.clauses.push(clause);
+            }
+        }
+        for intervention in self.interventions {
+            if let Some(table) = tables.get_mut(&intervention.table_name) {
+                table.interventions.push(intervention);
+            }
+        }
+        tables
     }
-    tables
+}
+
+fn storage(words: &str) -> Vec<Storage> {
+    let known = |word| match word {
+        "no transactions" => Some(Storage::NoTransactions),
+        "unlogged" => Some(Storage::Unlogged),
+        "temporary" => Some(Storage::Temporary),
+        "inherited" => Some(Storage::Inherited),
+        "inherits" => Some(Storage::Inherits),
+        "hidden" => Some(Storage::Hidden),
+        _ => None,
+    };
+    words.split(',').filter_map(known).collect()
 }
 
 impl Table {
-    fn add(&mut self, row: IndexPart) {
+    fn add_to_index(&mut self, row: IndexPart) {
         let part = match row.column_name {
             Some(name) => Part::Column(name),
             None => Part::Expression(row.expression.unwrap_or_default()),
@@ -289,13 +376,32 @@ impl Table {
             Some(index) if index.name == row.index_name => {
                 index.parts.push(part);
                 index.flaw = index.flaw.or(row.flaw);
+                index.folding = index.folding.take().or(row.folding);
             }
             _ => self.indexes.push(Index {
                 name: row.index_name,
                 primary: row.is_primary,
                 unique: row.is_unique,
                 flaw: row.flaw,
+                folding: row.folding,
                 parts: vec![part],
+            }),
+        }
+    }
+
+    fn add_to_key(&mut self, row: KeyPart) {
+        match self.foreign_keys.last_mut() {
+            Some(key) if key.name == row.key_name => {
+                key.columns.push(row.column_name);
+                key.to_columns.push(row.to_column);
+            }
+            _ => self.foreign_keys.push(ForeignKey {
+                name: row.key_name,
+                columns: vec![row.column_name],
+                to_table: row.to_table,
+                to_columns: vec![row.to_column],
+                on_delete: row.on_delete,
+                flaw: row.flaw,
             }),
         }
     }

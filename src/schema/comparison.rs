@@ -8,8 +8,8 @@ use sea_orm::{
 use super::{
     Column as Wanted, Difference, Reference, Table as WantedTable,
     catalogue::{
-        Catalogue, Column, Flaw, ForeignKey, Index, KeyFlaw, Kind, Part, Setting, Storage, Table,
-        mentions,
+        Bound, Catalogue, Clause, Column, Flaw, ForeignKey, Index, Intervention, KeyFlaw, Kind,
+        Part, Setting, Storage, Table, Upkeep, mentions,
     },
     with_article,
 };
@@ -18,14 +18,23 @@ use super::{
 #[derive(Default)]
 pub(super) struct Outcome {
     pub differences: Vec<Difference>,
-    pub redundant: Vec<RedundantIndex>,
+    pub warnings: Vec<Warning>,
 }
 
-/// An index beside another one that does its work.
-pub(super) struct RedundantIndex {
+/// What breaks no promise by itself, and may be what the app wants.
+pub(super) struct Warning {
     pub table: String,
-    pub column: &'static str,
-    pub name: String,
+    pub about: About,
+    pub message: String,
+}
+
+/// By its kind and name.
+pub(super) enum About {
+    Index { column: &'static str, index: String },
+    Trigger(String),
+    Rule(String),
+    ForeignKey(String),
+    Column(String),
 }
 
 pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome {
@@ -68,6 +77,14 @@ impl Outcome {
             found: found.split_whitespace().collect::<Vec<_>>().join(" "),
         });
     }
+
+    fn warn(&mut self, table: &str, about: About, message: String) {
+        self.warnings.push(Warning {
+            table: table.to_owned(),
+            about,
+            message,
+        });
+    }
 }
 
 /// The comparison of one table that is there.
@@ -81,6 +98,9 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn run(mut self) {
         self.storage();
+        self.interventions();
+        self.clauses();
+        self.deferrable_keys();
         for wanted in &self.table.columns {
             let found = self.found.columns.iter().find(|c| c.name == wanted.name);
             match found {
@@ -94,6 +114,7 @@ impl Comparison<'_> {
                         self.type_of(wanted, found);
                         self.readable(wanted);
                     }
+                    self.upkeep(wanted, found);
                     self.null(wanted, found);
                     self.primary_key(wanted);
                     self.unique(wanted);
@@ -102,16 +123,8 @@ impl Comparison<'_> {
                 }
             }
         }
-        for found in &self.found.columns {
-            let is_known = self.table.columns.iter().any(|c| c.name == found.name);
-            if !is_known && !found.nullable && !found.filled {
-                self.differs(
-                    &found.name,
-                    "null, or a default",
-                    format!("may not be left out: nobody could {}", self.table.purpose),
-                );
-            }
-        }
+        self.columns_of_the_app();
+        self.keys_of_the_app();
     }
 
     fn differs(&mut self, column: &str, expected: &str, found: String) {
@@ -121,28 +134,146 @@ impl Comparison<'_> {
 
     fn storage(&mut self) {
         let WantedTable { name, row, .. } = self.table;
-        let (expected, found) = match self.found.storage {
-            None => return,
-            Some(Storage::NoTransactions) => (
-                "InnoDB",
-                format!("table {name} is not kept by InnoDB: {row} could be stored by half"),
-            ),
-            Some(Storage::Unlogged) => (
-                "a logged table",
-                format!("table {name} is unlogged: {row} could be lost in a crash"),
-            ),
-            Some(Storage::Temporary) => (
-                "a lasting table",
-                format!("table {name} is temporary: {row} could be lost with the connection"),
-            ),
-            Some(Storage::Inherited) => (
-                "no table that inherits from it",
-                format!(
-                    "table {name} has children, which its keys leave out: {row} could be there twice"
+        for storage in &self.found.storage {
+            let (expected, found) = match storage {
+                Storage::NoTransactions => (
+                    "InnoDB",
+                    format!("table {name} is not kept by InnoDB: {row} could be stored by half"),
                 ),
-            ),
-        };
-        self.outcome.add(name, None, expected, found);
+                Storage::Unlogged => (
+                    "a logged table",
+                    format!("table {name} is unlogged: {row} could be lost in a crash"),
+                ),
+                Storage::Temporary => (
+                    "a lasting table",
+                    format!("table {name} is temporary: {row} could be lost with the connection"),
+                ),
+                Storage::Inherited => (
+                    "no table that inherits from it",
+                    format!(
+                        "table {name} has children, which its keys leave out: \
+                         {row} could be there twice"
+                    ),
+                ),
+                Storage::Inherits => (
+                    "a table of its own",
+                    format!(
+                        "table {name} is the child of another table: \
+                         {row} could be changed or removed through it"
+                    ),
+                ),
+                Storage::Hidden => (
+                    "no row level security for this role",
+                    format!(
+                        "row level security of table {name} applies to this role: \
+                         {row} could be there and not be found"
+                    ),
+                ),
+            };
+            self.outcome.add(name, None, expected, found);
+        }
+    }
+
+    /// PostgreSQL accepts no `ON CONFLICT` on a table with a rule for INSERT or UPDATE.
+    fn interventions(&mut self) {
+        let WantedTable {
+            name, row, purpose, ..
+        } = self.table;
+        for Intervention {
+            name: own,
+            is_rule,
+            is_before,
+            events,
+            ..
+        } in &self.found.interventions
+        {
+            match (is_rule, events.as_str()) {
+                (true, "INSERT" | "UPDATE") => self.outcome.add(
+                    name,
+                    None,
+                    "no rule for INSERT or UPDATE",
+                    format!("rule {own} of table {name} rewrites {events}: nobody could {purpose}"),
+                ),
+                (true, _) if *is_before => self.outcome.add(
+                    name,
+                    None,
+                    "no rule instead of DELETE",
+                    format!(
+                        "rule {own} of table {name} replaces {events}: \
+                         {row} could stay when it is removed"
+                    ),
+                ),
+                (true, _) => self.outcome.warn(
+                    name,
+                    About::Rule(own.clone()),
+                    format!("this rule adds statements to {events}, and one that fails refuses it"),
+                ),
+                (false, _) if *is_before => self.outcome.warn(
+                    name,
+                    About::Trigger(own.clone()),
+                    format!(
+                        "this trigger runs before {events}: it could change {row}, or keep it back"
+                    ),
+                ),
+                (false, _) => self.outcome.warn(
+                    name,
+                    About::Trigger(own.clone()),
+                    format!("this trigger runs after {events}, and if it fails refuses it"),
+                ),
+            }
+        }
+    }
+
+    fn clauses(&mut self) {
+        let WantedTable { name, row, .. } = self.table;
+        for Clause {
+            column,
+            constraint,
+            action,
+        } in &self.found.clauses
+        {
+            let clause = format!("{constraint} ON CONFLICT {action}");
+            let harm = match action.as_str() {
+                _ if constraint == "CHECK" => "a SQLite that heeds it would not refuse".to_owned(),
+                "REPLACE" => format!("{row} could be replaced by another one"),
+                "IGNORE" => format!("{row} could be left out without an error"),
+                "FAIL" => format!("{row} could stay of a statement that failed"),
+                _ => "a refusal would end the transaction of the caller".to_owned(),
+            };
+            let found = match column {
+                Some(_) => format!("has {clause}: {harm}"),
+                None => format!("table {name} has {clause}: {harm}"),
+            };
+            self.outcome
+                .add(name, column.as_deref(), "ON CONFLICT ABORT", found);
+        }
+    }
+
+    /// An insert that takes any key for the judge, as one with an id of the caller's does, is refused
+    /// by PostgreSQL while one of them is deferrable. Those over a column that must be unique are named
+    /// there.
+    fn deferrable_keys(&mut self) {
+        let WantedTable { name, purpose, .. } = self.table;
+        if !self.table.any_key_judges {
+            return;
+        }
+        for index in &self.found.indexes {
+            let is_named = |wanted: &Wanted| {
+                (wanted.unique || wanted.primary && index.primary) && index.is_over(wanted.name)
+            };
+            if index.flaw == Some(Flaw::Deferrable) && !self.table.columns.iter().any(is_named) {
+                self.outcome.add(
+                    name,
+                    None,
+                    "no deferrable key",
+                    format!(
+                        "table {name} has a deferrable key (index {}): \
+                         nobody could {purpose} with an id of the caller's",
+                        index.name
+                    ),
+                );
+            }
+        }
     }
 
     fn type_of(&mut self, wanted: &Wanted, found: &Column) {
@@ -182,12 +313,44 @@ impl Comparison<'_> {
                 ),
             );
         }
+        if kind != Kind::Text {
+            return;
+        }
+        if let Some(charset) = &found.charset {
+            self.differs(
+                wanted.name,
+                "a character set of all characters",
+                format!(
+                    "is kept in {charset}: {} of another script could not be stored",
+                    with_article(wanted.name)
+                ),
+            );
+        }
         if let Some(collation) = &found.folding {
             self.differs(
                 wanted.name,
                 "a binary collation",
                 format!("is compared by {collation}: two {}", self.taken_for_one()),
             );
+        }
+    }
+
+    fn upkeep(&mut self, wanted: &Wanted, found: &Column) {
+        match found.upkeep {
+            Some(Upkeep::Generated) if wanted.written => self.differs(
+                wanted.name,
+                "a column that takes a value",
+                format!("is generated: nobody could {}", self.table.purpose),
+            ),
+            Some(Upkeep::OnUpdate) if wanted.ours && !wanted.follows_updates => self.differs(
+                wanted.name,
+                "a column that keeps its value",
+                format!(
+                    "is rewritten on every update: {} could lose it",
+                    self.table.row
+                ),
+            ),
+            _ => {}
         }
     }
 
@@ -208,19 +371,31 @@ impl Comparison<'_> {
             return;
         }
         let key = self.found.indexes.iter().find(|index| index.primary);
+        let harm = format!("two {} could share it", self.table.name);
         let found = match key {
-            Some(key) if key.is_over(wanted.name) => {
-                return self.redundant(wanted, &key.name);
-            }
+            Some(key) if key.is_over(wanted.name) => match key.flaw {
+                None => return self.redundant(wanted, &key.name),
+                Some(Flaw::Deferrable) => format!(
+                    "is the primary key only at commit (index {} is deferrable): {harm} until then",
+                    key.name
+                ),
+                Some(Flaw::Prefix) => format!("is the primary key only by its beginning: {harm}"),
+                Some(Flaw::Invalid | Flaw::Partial) => {
+                    format!(
+                        "is not the primary key (index {} is invalid): {harm}",
+                        key.name
+                    )
+                }
+                Some(Flaw::Outdated) => format!(
+                    "is the primary key by an order that has changed (index {}): {harm}",
+                    key.name
+                ),
+            },
             Some(key) if key.has(wanted.name) => format!(
-                "is the primary key only together with {}: two {} could share it",
-                key.others(wanted.name),
-                self.table.name
+                "is the primary key only together with {}: {harm}",
+                key.others(wanted.name)
             ),
-            _ => format!(
-                "is not the primary key: two {} could share it",
-                self.table.name
-            ),
+            _ => format!("is not the primary key: {harm}"),
         };
         self.differs(wanted.name, "the primary key", found);
     }
@@ -235,9 +410,10 @@ impl Comparison<'_> {
         unique.sort_by_key(|index| index.name != usual);
         let judge = unique
             .iter()
-            .find(|index| index.is_over(wanted.name) && index.flaw.is_none());
+            .find(|index| index.is_over(wanted.name) && index.is_sound());
         if let Some(judge) = judge {
-            return self.redundant(wanted, &judge.name);
+            self.redundant(wanted, &judge.name);
+            return self.other_judges(wanted, &unique, &judge.name);
         }
         let harm = match (&wanted.refers_to, wanted.name) {
             (Some(reference), _) => format!(
@@ -249,77 +425,119 @@ impl Comparison<'_> {
             (None, _) => format!("two {} could share it", self.table.name),
         };
         let nearest = unique
-            .into_iter()
+            .iter()
             .filter_map(|index| Some((index.nearly(wanted.name)?, index)))
-            .min_by_key(|&(near, _)| near);
-        let found = match nearest {
-            None => format!("is not unique: {harm}"),
-            Some((near, index)) => {
-                let (name, one) = (&index.name, self.taken_for_one());
-                match near {
-                    Nearly::Invalid => format!("is not unique (index {name} is invalid): {harm}"),
-                    Nearly::Deferrable => format!(
-                        "is unique only at commit (index {name} is deferrable): {harm} until then"
-                    ),
-                    Nearly::Partial => {
-                        format!("is unique only for some rows (index {name} is partial): {harm}")
-                    }
-                    Nearly::Prefix => {
-                        format!("is unique only by its beginning (index {name}): two {one}")
-                    }
-                    Nearly::Expression => {
-                        format!("is unique only within an expression (index {name}): two {one}")
-                    }
-                    Nearly::Composite => format!(
-                        "is unique only together with {} (index {name}): {harm}",
-                        index.others(wanted.name)
-                    ),
-                }
+            .min_by_key(|(near, _)| *near);
+        let Some((near, index)) = nearest else {
+            return self.differs(wanted.name, "unique", format!("is not unique: {harm}"));
+        };
+        let (name, one) = (&index.name, self.taken_for_one());
+        let found = match near {
+            Nearly::Folding => format!(
+                "is unique by {} (index {name}): two {one}",
+                index.folding.as_deref().unwrap_or_default()
+            ),
+            Nearly::Outdated => format!(
+                "is unique by an order that has changed (index {name} was built by another version \
+                 of its collation): {harm}"
+            ),
+            Nearly::Invalid => format!("is not unique (index {name} is invalid): {harm}"),
+            Nearly::Deferrable => {
+                format!("is unique only at commit (index {name} is deferrable): {harm} until then")
             }
+            Nearly::Partial => {
+                format!("is unique only for some rows (index {name} is partial): {harm}")
+            }
+            Nearly::Prefix => format!("is unique only by its beginning (index {name}): two {one}"),
+            Nearly::Expression => {
+                format!("is unique only within an expression (index {name}): two {one}")
+            }
+            Nearly::Composite => format!(
+                "is unique only together with {} (index {name}): {harm}",
+                index.others(wanted.name)
+            ),
         };
         self.differs(wanted.name, "unique", found);
+        self.other_judges(wanted, &unique, name);
+    }
+
+    /// Unique indexes over the same column that judge by another rule, or too late: PostgreSQL takes
+    /// every one of them for the judge of an insert.
+    fn other_judges(&mut self, wanted: &Wanted, unique: &[&Index], judge: &str) {
+        for index in unique {
+            if !index.is_over(wanted.name) || index.name == judge {
+                continue;
+            }
+            let name = &index.name;
+            if index.flaw == Some(Flaw::Deferrable) {
+                self.differs(
+                    wanted.name,
+                    "no deferrable key",
+                    format!(
+                        "has a key that is checked only at commit (index {name} is deferrable): \
+                         nobody could {}",
+                        self.table.purpose
+                    ),
+                );
+            } else if let Some(collation) = &index.folding
+                // Of SQLite, which by itself tells apart whatever two addresses are stored.
+                && !["NOCASE", "RTRIM"].contains(&collation.as_str())
+            {
+                let one = self.taken_for_one();
+                self.differs(
+                    wanted.name,
+                    "a binary collation",
+                    format!("is unique by {collation} as well (index {name}): two {one}"),
+                );
+            }
+        }
     }
 
     fn foreign_key(&mut self, wanted: &Wanted) {
-        let Some(reference) = &wanted.refers_to else {
-            return;
+        let keys = self.found.foreign_keys.iter();
+        let mut keys: Vec<_> = keys.filter(|key| key.has(wanted.name)).collect();
+        let first = match &wanted.refers_to {
+            None => None,
+            Some(reference) => {
+                let action = words(reference.on_delete);
+                keys.sort_by_key(|key| {
+                    (
+                        !key.is(reference),
+                        key.on_delete != action,
+                        key.flaw.is_some(),
+                        key.columns.len() > 1,
+                    )
+                });
+                let first = keys.first().copied().filter(|key| key.columns.len() == 1);
+                self.key_to_owner(wanted, reference, first);
+                first
+            }
         };
-        let keys = &self.found.foreign_keys;
-        let mut keys: Vec<_> = keys
-            .iter()
-            .filter(|k| k.column_name == wanted.name)
-            .collect();
-        let action = words(reference.on_delete);
-        if keys
-            .iter()
-            .any(|key| key.is(reference) && key.on_delete == action && key.flaw.is_none())
-        {
-            return;
+        for key in keys {
+            if !first.is_some_and(|first| std::ptr::eq(first, key)) {
+                self.other_key(wanted, key);
+            }
         }
+    }
+
+    /// The key that comes nearest to the one that must be there.
+    fn key_to_owner(&mut self, wanted: &Wanted, reference: &Reference, key: Option<&ForeignKey>) {
+        let action = words(reference.on_delete);
         let row = &self.table.row;
         let owner = &reference.owner;
-        keys.sort_by_key(|key| !key.is(reference));
-        let found = match keys.first() {
+        let found = match key {
             None => format!("has no foreign key: {row} could outlive its {owner}"),
             Some(key) if !key.is(reference) => format!(
-                "refers to {}.{}, not {}.{}: {row} could outlive its {owner}",
-                key.to_table, key.to_column, reference.table, reference.column
+                "refers to {}, not {}.{}: {row} could outlive its {owner}",
+                key.target(),
+                reference.table,
+                reference.column
             ),
-            Some(key) if key.on_delete != action => {
-                let harm = match key.on_delete.as_str() {
-                    "CASCADE" => format!("{row} could vanish with its {owner}"),
-                    "SET NULL" => format!("{row} could belong to nobody"),
-                    "SET DEFAULT" => format!("{row} could pass to another {owner}"),
-                    _ => format!(
-                        "{} could be gone before {row} is looked for",
-                        with_article(owner)
-                    ),
-                };
-                format!("has a foreign key with ON DELETE {}: {harm}", key.on_delete)
-            }
+            Some(key) if key.on_delete != action => self.action(wanted, key),
             Some(key) => {
-                let to = format!("a foreign key to {}.{}", key.to_table, key.to_column);
+                let to = format!("a foreign key to {}", key.target());
                 match key.flaw {
+                    None => return,
                     Some(KeyFlaw::NotEnforced) => {
                         format!("has {to} that is not enforced: {row} could belong to nobody")
                     }
@@ -332,7 +550,7 @@ impl Comparison<'_> {
                         "has {to} that is checked only at commit: \
                          {row} could belong to nobody until then"
                     ),
-                    Some(KeyFlaw::NotValidated) | None => format!(
+                    Some(KeyFlaw::NotValidated) => format!(
                         "has a foreign key that was never validated: {row} could belong to nobody"
                     ),
                 }
@@ -345,10 +563,79 @@ impl Comparison<'_> {
         self.differs(wanted.name, &expected, found);
     }
 
+    /// A key beside the one that must be there. The database acts by each of them, and an insert has to
+    /// satisfy each.
+    fn other_key(&mut self, wanted: &Wanted, key: &ForeignKey) {
+        let written = || self.table.columns.iter().filter(|column| column.written);
+        let is_named_here = written()
+            .find(|column| key.has(column.name))
+            .is_some_and(|column| column.name == wanted.name);
+        if !is_named_here || key.flaw == Some(KeyFlaw::NotEnforced) {
+            return;
+        }
+        let to_owner = wanted
+            .refers_to
+            .as_ref()
+            .filter(|reference| reference.table == key.to_table);
+        let expected_action = to_owner.map(|reference| words(reference.on_delete));
+        if key.acts() && expected_action != Some(key.on_delete.as_str()) {
+            let found = self.action(wanted, key);
+            return self.differs(wanted.name, "no other action on delete", found);
+        }
+        let may_be_null = |name: &String| {
+            let column = self
+                .found
+                .columns
+                .iter()
+                .find(|column| column.name == *name);
+            column.is_some_and(|column| column.nullable && !column.filled)
+                && !written().any(|column| column.name == *name)
+        };
+        let others_written = written().filter(|column| key.has(column.name)).count() > 1;
+        let is_satisfiable = match to_owner {
+            Some(reference) => key.is(reference) || key.columns.len() > 1 && !others_written,
+            None => key.columns.iter().any(may_be_null),
+        };
+        if !is_satisfiable {
+            self.differs(
+                wanted.name,
+                "no other foreign key",
+                format!(
+                    "refers to {}: nobody could {}",
+                    key.target(),
+                    self.table.purpose
+                ),
+            );
+        }
+    }
+
+    /// What a key does when a row that is referred to goes.
+    fn action(&self, wanted: &Wanted, key: &ForeignKey) -> String {
+        let row = &self.table.row;
+        let to_owner = wanted
+            .refers_to
+            .as_ref()
+            .filter(|reference| reference.table == key.to_table);
+        let owner = match to_owner {
+            Some(reference) => reference.owner.clone(),
+            None => format!("row of {}", key.to_table),
+        };
+        let harm = match key.on_delete.as_str() {
+            "CASCADE" => format!("{row} could vanish with its {owner}"),
+            "SET NULL" => format!("{row} could belong to nobody"),
+            "SET DEFAULT" => format!("{row} could pass to another {owner}"),
+            _ => format!(
+                "{} could be gone before {row} is looked for",
+                with_article(&owner)
+            ),
+        };
+        format!("has a foreign key with ON DELETE {}: {harm}", key.on_delete)
+    }
+
     fn lower_case(&mut self, wanted: &Wanted) {
         let name = wanted.name;
-        let demand = format!("{name}=lower{name}");
-        if wanted.lower_case && !self.found.checks.contains(&demand) {
+        let demands = &self.found.demands;
+        if wanted.lower_case && !demands.iter().any(|demand| demand.lower_case(name)) {
             self.differs(
                 name,
                 &format!("a check that {name} = lower({name})"),
@@ -358,13 +645,14 @@ impl Comparison<'_> {
     }
 
     fn readable(&mut self, wanted: &Wanted) {
-        let Some(readable) = self.catalogue.dialect.readable else {
-            return;
-        };
         let name = wanted.name;
-        if wanted.kind == ColumnType::TimestampWithTimeZone
-            && !self.found.checks.contains(&readable(name))
-        {
+        let is_moment = wanted.kind == ColumnType::TimestampWithTimeZone;
+        if !is_moment || !self.catalogue.dialect.unreadable_moments {
+            return;
+        }
+        let demands = &self.found.demands;
+        let within = |bound| demands.iter().any(|demand| demand.within(name, bound));
+        if !within(Bound::First) || !within(Bound::Last) {
             let row = &self.table.row;
             self.differs(
                 name,
@@ -376,40 +664,93 @@ impl Comparison<'_> {
         }
     }
 
+    /// Columns that nobody here gives a value.
+    fn columns_of_the_app(&mut self) {
+        let may_be_filled = self.catalogue.dialect.triggers_fill
+            && self
+                .found
+                .interventions
+                .iter()
+                .any(|it| !it.is_rule && it.is_before && it.events.contains("INSERT"));
+        for found in &self.found.columns {
+            let is_known = self.table.columns.iter().any(|c| c.name == found.name);
+            let mut demands = self.found.demands.iter();
+            let needs_value = !found.nullable || demands.any(|demand| demand.a_value(&found.name));
+            if is_known || found.filled || !needs_value {
+                continue;
+            }
+            let purpose = &self.table.purpose;
+            if may_be_filled {
+                self.outcome.warn(
+                    &self.table.name,
+                    About::Column(found.name.clone()),
+                    format!("this column may not be left out: unless a trigger fills it, nobody could {purpose}"),
+                );
+            } else {
+                self.differs(
+                    &found.name,
+                    "null, or a default",
+                    format!("may not be left out: nobody could {purpose}"),
+                );
+            }
+        }
+    }
+
+    /// Keys over columns that nobody here gives a value.
+    fn keys_of_the_app(&mut self) {
+        for key in &self.found.foreign_keys {
+            let is_written = |wanted: &Wanted| wanted.written && key.has(wanted.name);
+            if key.acts() && !self.table.columns.iter().any(is_written) {
+                self.outcome.warn(
+                    &self.table.name,
+                    About::ForeignKey(key.columns.join(", ")),
+                    format!(
+                        "this foreign key acts ON DELETE {}: {} could be changed or removed with \
+                         a row of {}",
+                        key.on_delete, self.table.row, key.to_table
+                    ),
+                );
+            }
+        }
+    }
+
     fn taken_for_one(&self) -> String {
         format!("{} could be taken for one", self.table.name)
     }
 
     /// Notes every index but the judge that is over this column alone.
     fn redundant(&mut self, wanted: &Wanted, judge: &str) {
-        let others = self.found.indexes.iter().filter(|index| {
-            index.is_over(wanted.name) && index.flaw.is_none() && index.name != judge
-        });
-        self.outcome
-            .redundant
-            .extend(others.map(|index| RedundantIndex {
-                table: self.table.name.clone(),
-                column: wanted.name,
-                name: index.name.clone(),
-            }));
+        let others =
+            self.found.indexes.iter().filter(|index| {
+                index.is_over(wanted.name) && index.is_sound() && index.name != judge
+            });
+        for index in others {
+            self.outcome.warn(
+                &self.table.name,
+                About::Index {
+                    column: wanted.name,
+                    index: index.name.clone(),
+                },
+                "this index is redundant: another one keeps the column unique".to_owned(),
+            );
+        }
     }
 }
 
 impl Setting {
     /// What is needed, and what is there.
     fn words(&self, connection: &str) -> (&'static str, String) {
-        let on = format!("on this {connection}");
+        match self {
+            Self::AtFirst(setting) => setting.words_on(&format!("on every new {connection}")),
+            setting => setting.words_on(&format!("on this {connection}")),
+        }
+    }
+
+    fn words_on(&self, on: &str) -> (&'static str, String) {
         match self {
             Self::ForeignKeysOff => (
                 "foreign keys on",
                 format!("foreign keys are off {on}: a user could be deleted under a host"),
-            ),
-            Self::ForeignKeysOffAtFirst => (
-                "foreign keys on",
-                format!(
-                    "foreign keys are off on every new {connection}: \
-                     a user could be deleted under a host"
-                ),
             ),
             Self::UniqueChecksOff => (
                 "unique checks on",
@@ -445,6 +786,7 @@ impl Setting {
                     "transactions read uncommitted rows {on}: a host could be found and never be stored"
                 ),
             ),
+            Self::AtFirst(setting) => setting.words_on(on),
         }
     }
 }
@@ -452,6 +794,8 @@ impl Setting {
 /// What a unique index lacks to keep a column unique. The first says most of what is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearly {
+    Folding,
+    Outdated,
     Invalid,
     Deferrable,
     Partial,
@@ -461,6 +805,11 @@ enum Nearly {
 }
 
 impl Index {
+    /// Whether it keeps apart what is over it, at once and by the texts themselves.
+    fn is_sound(&self) -> bool {
+        self.flaw.is_none() && self.folding.is_none()
+    }
+
     fn is_over(&self, column: &str) -> bool {
         matches!(self.parts.as_slice(), [Part::Column(name)] if name == column)
     }
@@ -475,12 +824,14 @@ impl Index {
     fn nearly(&self, column: &str) -> Option<Nearly> {
         match self.parts.as_slice() {
             [Part::Expression(text)] => mentions(text, column).then_some(Nearly::Expression),
-            [_] if self.has(column) => self.flaw.map(|flaw| match flaw {
-                Flaw::Partial => Nearly::Partial,
-                Flaw::Deferrable => Nearly::Deferrable,
-                Flaw::Invalid => Nearly::Invalid,
-                Flaw::Prefix => Nearly::Prefix,
-            }),
+            [_] if self.has(column) => match self.flaw {
+                Some(Flaw::Partial) => Some(Nearly::Partial),
+                Some(Flaw::Deferrable) => Some(Nearly::Deferrable),
+                Some(Flaw::Invalid) => Some(Nearly::Invalid),
+                Some(Flaw::Prefix) => Some(Nearly::Prefix),
+                Some(Flaw::Outdated) => Some(Nearly::Outdated),
+                None => self.folding.is_some().then_some(Nearly::Folding),
+            },
             _ => self.has(column).then_some(Nearly::Composite),
         }
     }
@@ -498,7 +849,23 @@ impl Index {
 
 impl ForeignKey {
     fn is(&self, wanted: &Reference) -> bool {
-        self.to_table == wanted.table && self.to_column == wanted.column
+        self.to_table == wanted.table && self.to_columns == [wanted.column.as_str()]
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|own| own == column)
+    }
+
+    /// Whether it changes rows when one that they refer to goes.
+    fn acts(&self) -> bool {
+        ["CASCADE", "SET NULL", "SET DEFAULT"].contains(&self.on_delete.as_str())
+    }
+
+    fn target(&self) -> String {
+        match self.to_columns.as_slice() {
+            [column] => format!("{}.{column}", self.to_table),
+            columns => format!("{} ({})", self.to_table, columns.join(", ")),
+        }
     }
 }
 

@@ -378,6 +378,12 @@ on_each_backend! {
             ("NOT NULL UNIQUE", to_guests, Some(
                 "refers to guests.id, not users.id: a courier could outlive its user",
             )),
+            ("NOT NULL UNIQUE", &format!("{cascade}{RESTRICT}"), Some(
+                "has a foreign key with ON DELETE CASCADE: a courier could vanish with its user",
+            )),
+            ("NOT NULL UNIQUE", &format!("{RESTRICT}{to_guests}"), Some(
+                "refers to guests.id: nobody could get a courier",
+            )),
         ] {
             create_couriers(&db, user_id, foreign_key).await;
             let expected: Vec<_> = expected.iter().map(|found| format!("couriers.user_id {found}")).collect();

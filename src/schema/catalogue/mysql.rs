@@ -4,10 +4,20 @@
 //! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a limit
 //! of its own, as `sql_select_limit` cuts those that have none.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, Statement};
+use std::any::TypeId;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, QueryResult,
+    Statement,
+};
+use sqlparser::{
+    ast::{ForeignKeyConstraint, Ident, ObjectName, ReferentialAction},
+    dialect::{self, MySqlDialect},
+};
 
 use super::{
-    Catalogue, Check, Dialect, ForeignKey, Kind, Setting, by_table, definition, rows, settings,
+    Catalogue, Column, Dialect, KeyPart, Kind, Rows, Setting, definition::Definition, rows,
+    settings,
 };
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes.
@@ -22,7 +32,12 @@ const COLUMNS: &str = "
            c.column_default IS NOT NULL OR c.extra LIKE '%auto_increment%'
                OR c.extra LIKE '%generated%' AS filled,
            CASE WHEN right(c.collation_name, 4) <> '_bin'
-                THEN CAST(c.collation_name AS CHAR) END AS folding
+                THEN CAST(c.collation_name AS CHAR) END AS folding,
+           CASE WHEN c.character_set_name NOT IN ('utf8mb4', 'utf16', 'utf16le', 'utf32')
+                THEN CAST(c.character_set_name AS CHAR) END AS charset,
+           CASE WHEN c.extra LIKE '%virtual generated%' OR c.extra LIKE '%stored generated%'
+                THEN 'generated'
+                WHEN c.extra LIKE '%on update%' THEN 'on update' END AS upkeep
     FROM information_schema.columns AS c
     JOIN information_schema.tables AS t
          ON t.table_schema = c.table_schema AND t.table_name = c.table_name
@@ -35,7 +50,7 @@ const COLUMNS: &str = "
 const INDEXES: &str = "
     SELECT CAST(table_name AS CHAR) AS table_name, CAST(index_name AS CHAR) AS index_name,
            index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique,
-           CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw,
+           CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw, NULL AS folding,
            lower(column_name) AS column_name, NULL AS expression
     FROM information_schema.statistics
     WHERE table_schema = database() AND table_name IN ({names})
@@ -43,162 +58,300 @@ const INDEXES: &str = "
     ORDER BY table_name, index_name, seq_in_index
     LIMIT 18446744073709551615";
 
-const FOREIGN_KEYS: &str = "
-    SELECT CAST(table_name AS CHAR) AS table_name, CAST(constraint_name AS CHAR) AS name,
-           lower(min(column_name)) AS column_name,
-           CASE WHEN min(referenced_table_schema) = database()
-                THEN CAST(min(referenced_table_name) AS CHAR)
-                ELSE concat(min(referenced_table_schema), '.', min(referenced_table_name))
-                END AS to_table,
-           lower(min(referenced_column_name)) AS to_column
-    FROM information_schema.key_column_usage
-    WHERE table_schema = database() AND table_name IN ({names})
-      AND referenced_table_name IS NOT NULL
-    GROUP BY table_name, constraint_name
-    HAVING count(*) = 1
-    ORDER BY table_name, constraint_name
+/// Those that the role may see: it takes the right `TRIGGER` on the table.
+const TRIGGERS: &str = "
+    SELECT CAST(event_object_table AS CHAR) AS table_name, CAST(trigger_name AS CHAR) AS name,
+           FALSE AS is_rule, action_timing = 'BEFORE' AS is_before,
+           CAST(event_manipulation AS CHAR) AS events
+    FROM information_schema.triggers
+    WHERE event_object_schema = database() AND event_object_table IN ({names})
+    ORDER BY event_object_table, trigger_name
     LIMIT 18446744073709551615";
 
 /// Checks can be switched off on MariaDB only, and the isolation level has two names.
-const SETTINGS: &str = "
-    SELECT @@session.foreign_key_checks AS foreign_keys,
-           @@global.foreign_key_checks AS foreign_keys_at_first,
-           @@session.unique_checks AS unique_checks,
-           1 /*M! AND @@session.check_constraint_checks */ AS checks,
-           @@session.autocommit AS autocommit,
-           CAST(@@session.completion_type AS CHAR) AS completion_type,
-           @@session.sql_mode LIKE '%STRICT\\_%\\_TABLES%' AS strict,
-           CAST(@@session.character_set_client AS CHAR) AS client,
-           CAST(@@session.character_set_connection AS CHAR) AS connection,
-           CAST(coalesce(@@session.character_set_results, 'utf8mb4') AS CHAR) AS results,
-           CAST(/*!80000 @@session.transaction_isolation */ /*M! @@session.tx_isolation */ AS CHAR)
-               AS isolation,
-           CAST(version() AS CHAR) AS version
-    LIMIT 1";
+macro_rules! scope {
+    ($scope:literal) => {
+        concat!(
+            "@@",
+            $scope,
+            ".foreign_key_checks AS ",
+            $scope,
+            "_foreign_keys, ",
+            "@@",
+            $scope,
+            ".unique_checks AS ",
+            $scope,
+            "_unique_checks, ",
+            "1 /*M! AND @@",
+            $scope,
+            ".check_constraint_checks */ AS ",
+            $scope,
+            "_checks, ",
+            "@@",
+            $scope,
+            ".autocommit AS ",
+            $scope,
+            "_autocommit, ",
+            "CAST(@@",
+            $scope,
+            ".completion_type AS CHAR) AS ",
+            $scope,
+            "_completion_type, ",
+            "CAST(@@",
+            $scope,
+            ".sql_mode AS CHAR) AS ",
+            $scope,
+            "_sql_mode, ",
+            "CAST(/*!80000 @@",
+            $scope,
+            ".transaction_isolation */ /*M! @@",
+            $scope,
+            ".tx_isolation */ AS CHAR) AS ",
+            $scope,
+            "_isolation, ",
+        )
+    };
+}
+
+const SETTINGS: &str = concat!(
+    "SELECT ",
+    scope!("session"),
+    scope!("global"),
+    "CAST(@@session.character_set_client AS CHAR) AS client,
+     CAST(@@session.character_set_connection AS CHAR) AS connection,
+     CAST(coalesce(@@session.character_set_results, 'utf8mb4') AS CHAR) AS results,
+     CAST(version() AS CHAR) AS version
+     LIMIT 1"
+);
 
 const DIALECT: Dialect = Dialect {
     connection: "MariaDB/MySQL connection",
     name,
     holds,
     // `datetime` ends with the year 9999.
-    readable: None,
+    unreadable_moments: false,
+    triggers_fill: true,
 };
 
-#[derive(FromQueryResult)]
 struct Settings {
-    foreign_keys: bool,
+    session: Scope,
     /// What a new connection begins with.
-    foreign_keys_at_first: bool,
+    global: Scope,
+    texts: Texts,
+}
+
+#[derive(FromQueryResult)]
+struct Scope {
+    foreign_keys: bool,
     unique_checks: bool,
     checks: bool,
     autocommit: bool,
     completion_type: String,
-    strict: bool,
+    sql_mode: String,
+    isolation: String,
+}
+
+/// Every new connection of sqlx sets these itself.
+#[derive(FromQueryResult)]
+struct Texts {
     client: String,
     connection: String,
     results: String,
-    isolation: String,
     version: String,
 }
 
-#[derive(FromQueryResult)]
-struct Reference {
-    table_name: String,
-    name: String,
-    column_name: String,
-    to_table: String,
-    to_column: String,
+impl FromQueryResult for Settings {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            session: Scope::from_query_result(row, "session_")?,
+            global: Scope::from_query_result(row, "global_")?,
+            texts: Texts::from_query_result(row, prefix)?,
+        })
+    }
 }
 
-pub(super) async fn read(db: &DatabaseConnection, names: &[&str]) -> Result<Catalogue, DbErr> {
-    let settings: Vec<Settings> = settings(db, SETTINGS).await?;
-    let is_mariadb = settings
-        .iter()
-        .any(|settings| settings.version.contains("MariaDB"));
-    let columns: Vec<super::Column> = rows(db, COLUMNS, names).await?;
-    let index_parts = rows(db, INDEXES, names).await?;
-    let references: Vec<Reference> = rows(db, FOREIGN_KEYS, names).await?;
+/// How the server writes a definition in this session.
+#[derive(Debug)]
+struct Spelling {
+    ansi_quotes: bool,
+    backslash_escapes: bool,
+}
 
-    let (mut foreign_keys, mut checks) = (Vec::new(), Vec::new());
+impl dialect::Dialect for Spelling {
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<MySqlDialect>()
+    }
+
+    fn is_delimited_identifier_start(&self, c: char) -> bool {
+        c == '`' || c == '"' && self.ansi_quotes
+    }
+
+    fn is_identifier_start(&self, c: char) -> bool {
+        MySqlDialect {}.is_identifier_start(c)
+    }
+
+    fn is_identifier_part(&self, c: char) -> bool {
+        MySqlDialect {}.is_identifier_part(c)
+    }
+
+    fn supports_string_literal_backslash_escape(&self) -> bool {
+        self.backslash_escapes
+    }
+
+    fn supports_numeric_prefix(&self) -> bool {
+        true
+    }
+
+    /// Where MySQL writes `NOT ENFORCED`.
+    fn supports_multiline_comment_hints(&self) -> bool {
+        true
+    }
+}
+
+pub(super) async fn read(
+    db: &DatabaseConnection,
+    connection: &DatabaseTransaction,
+    names: &[&str],
+) -> Result<Catalogue, DbErr> {
+    let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
+    // The first is that of this connection.
+    let first = settings.first();
+    let first =
+        first.ok_or_else(|| DbErr::RecordNotFound("the connection has no settings".into()))?;
+    let spelling = Spelling {
+        ansi_quotes: first.session.sql_mode.contains("ANSI_QUOTES"),
+        backslash_escapes: !first.session.sql_mode.contains("NO_BACKSLASH_ESCAPES"),
+    };
+    let is_mariadb = first.texts.version.contains("MariaDB");
+    let mut found = Rows {
+        columns: rows(connection, COLUMNS, names).await?,
+        index_parts: rows(connection, INDEXES, names).await?,
+        interventions: rows(connection, TRIGGERS, names).await?,
+        ..Rows::default()
+    };
     for &table in names {
-        if columns.iter().all(|column| column.table_name != table) {
+        let is_there = |column: &Column| column.table_name == table;
+        if !found.columns.iter().any(is_there) {
             continue;
         }
-        let create_table = create_table(db, table).await?;
-        let of_table = references.iter().filter(|key| key.table_name == table);
-        foreign_keys.extend(of_table.map(|key| {
-            ForeignKey {
-                table_name: key.table_name.clone(),
-                column_name: key.column_name.clone(),
-                to_table: key.to_table.clone(),
-                to_column: key.to_column.clone(),
-                on_delete: definition::on_delete(&create_table, &key.name)
-                    .unwrap_or_else(|| unsaid_action(is_mariadb).to_owned()),
-                flaw: None,
+        let create_table = create_table(connection, table).await?;
+        let definition = Definition::of(table, &create_table, &spelling)?;
+        for key in definition.foreign_keys(table)? {
+            found.key_parts.extend(key_parts(table, key, is_mariadb));
+        }
+        let demands = definition.demands().into_iter();
+        found
+            .demands
+            .extend(demands.map(|demand| (table.to_owned(), demand)));
+        if definition.is_temporary {
+            // `information_schema` has the table that it hides.
+            for column in found.columns.iter_mut().filter(|column| is_there(column)) {
+                column.storage = Some("temporary".to_owned());
             }
-        }));
-        let of_table = definition::checks(&create_table).into_iter();
-        checks.extend(of_table.map(|expression| Check {
-            table_name: table.to_owned(),
-            expression,
-        }));
+        }
     }
     Ok(Catalogue {
         settings: settings.into_iter().flat_map(faults).collect(),
         dialect: DIALECT,
-        tables: by_table(columns, index_parts, foreign_keys, checks),
+        tables: found.by_table(),
     })
 }
 
-fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
-    let is_off = |on: bool, fault| (!on).then_some(fault);
+fn faults(settings: Settings) -> Vec<Setting> {
+    let texts = settings.texts;
     let charsets = [
-        ("character_set_client", settings.client),
-        ("character_set_connection", settings.connection),
-        ("character_set_results", settings.results),
+        ("character_set_client", texts.client),
+        ("character_set_connection", texts.connection),
+        ("character_set_results", texts.results),
     ];
     let other_charset = charsets
         .into_iter()
         .find(|(_, charset)| charset != "utf8mb4");
-    [
-        is_off(settings.foreign_keys, Setting::ForeignKeysOff),
-        is_off(
-            !settings.foreign_keys || settings.foreign_keys_at_first,
-            Setting::ForeignKeysOffAtFirst,
-        ),
-        is_off(settings.unique_checks, Setting::UniqueChecksOff),
-        is_off(settings.checks, Setting::ChecksOff),
-        is_off(settings.autocommit, Setting::AutocommitOff),
-        is_off(
-            settings.completion_type == "NO_CHAIN",
-            Setting::CompletionType(settings.completion_type),
-        ),
-        is_off(settings.strict, Setting::NotStrict),
+    let mut faults: Vec<_> = settings.session.faults().collect();
+    let at_first: Vec<_> = settings
+        .global
+        .faults()
+        .filter(|fault| !faults.contains(fault))
+        .map(|fault| Setting::AtFirst(Box::new(fault)))
+        .collect();
+    faults.extend(
         other_charset
             .map(|(variable, charset)| Setting::CharacterSet(format!("{variable} is {charset}"))),
-        is_off(
-            settings.isolation != "READ-UNCOMMITTED",
-            Setting::ReadUncommitted,
-        ),
-    ]
-    .into_iter()
-    .flatten()
+    );
+    faults.extend(at_first);
+    faults
 }
 
-async fn create_table(db: &DatabaseConnection, table: &str) -> Result<String, DbErr> {
+impl Scope {
+    fn faults(self) -> impl Iterator<Item = Setting> {
+        let is_strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"]
+            .iter()
+            .any(|mode| self.sql_mode.contains(mode));
+        let is_off = |on: bool, fault| (!on).then_some(fault);
+        [
+            is_off(self.foreign_keys, Setting::ForeignKeysOff),
+            is_off(self.unique_checks, Setting::UniqueChecksOff),
+            is_off(self.checks, Setting::ChecksOff),
+            is_off(self.autocommit, Setting::AutocommitOff),
+            is_off(
+                self.completion_type == "NO_CHAIN",
+                Setting::CompletionType(self.completion_type),
+            ),
+            is_off(is_strict, Setting::NotStrict),
+            is_off(
+                self.isolation != "READ-UNCOMMITTED",
+                Setting::ReadUncommitted,
+            ),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+fn key_parts(
+    table: &str,
+    key: ForeignKeyConstraint,
+    is_mariadb: bool,
+) -> impl Iterator<Item = KeyPart> {
+    let on_delete = match key.on_delete {
+        // What `SHOW CREATE TABLE` takes for granted: on MariaDB RESTRICT, which is also what no
+        // clause means there, on MySQL NO ACTION.
+        None if is_mariadb => ReferentialAction::Restrict,
+        None => ReferentialAction::NoAction,
+        Some(action) => action,
+    };
+    let to_table = plain(&key.foreign_table);
+    let lower = |name: &Ident| name.value.to_lowercase();
+    let parts = key.columns.iter().zip(&key.referred_columns);
+    let parts: Vec<_> = parts
+        .map(|(own, other)| KeyPart {
+            table_name: table.to_owned(),
+            key_name: key.name.as_ref().map(lower).unwrap_or_default(),
+            column_name: lower(own),
+            to_table: to_table.clone(),
+            to_column: lower(other),
+            on_delete: on_delete.to_string(),
+            flaw: None,
+        })
+        .collect();
+    parts.into_iter()
+}
+
+/// The name of a table without quotes.
+fn plain(name: &ObjectName) -> String {
+    let parts = name.0.iter().filter_map(|part| part.as_ident());
+    let parts: Vec<_> = parts.map(|part| part.value.as_str()).collect();
+    parts.join(".")
+}
+
+async fn create_table(connection: &DatabaseTransaction, table: &str) -> Result<String, DbErr> {
     let sql = format!("SHOW CREATE TABLE `{table}`");
-    let statement = Statement::from_string(db.get_database_backend(), sql);
-    let row = db.query_one_raw(statement).await?;
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the table has no definition".into()))?;
     // MySQL sends it as bytes, MariaDB as text.
     let definition: Vec<u8> = row.try_get_by_index(1)?;
     Ok(String::from_utf8_lossy(&definition).into_owned())
-}
-
-/// The action that `SHOW CREATE TABLE` takes for granted: on MariaDB RESTRICT, which is also what no
-/// clause means there, on MySQL NO ACTION.
-fn unsaid_action(is_mariadb: bool) -> &'static str {
-    if is_mariadb { "RESTRICT" } else { "NO ACTION" }
 }
 
 fn name(kind: Kind) -> &'static str {
@@ -215,5 +368,62 @@ fn holds(kind: Kind, declared: &str) -> bool {
         Kind::Text => declared.starts_with("varchar") || declared.ends_with("text"),
         // Sessions of this library are on UTC, so both give back what they are given.
         Kind::Moment => ["datetime(6)", "timestamp(6)"].contains(&declared),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope {
+            foreign_keys: true,
+            unique_checks: true,
+            checks: true,
+            autocommit: true,
+            completion_type: "NO_CHAIN".into(),
+            sql_mode: "STRICT_TRANS_TABLES".into(),
+            isolation: "REPEATABLE-READ".into(),
+        }
+    }
+
+    /// A server's own settings are not changed under the tests that run beside.
+    #[test]
+    fn what_a_new_connection_begins_with_counts_once() {
+        let of = |session: Scope, global: Scope| {
+            let utf8mb4 = || "utf8mb4".to_owned();
+            faults(Settings {
+                session,
+                global,
+                texts: Texts {
+                    client: utf8mb4(),
+                    connection: utf8mb4(),
+                    results: utf8mb4(),
+                    version: String::new(),
+                },
+            })
+        };
+        assert_eq!(of(scope(), scope()), []);
+        for fault in [
+            Setting::ForeignKeysOff,
+            Setting::ChecksOff,
+            Setting::AutocommitOff,
+            Setting::NotStrict,
+        ] {
+            let switched = || {
+                let mut scope = scope();
+                match fault {
+                    Setting::ForeignKeysOff => scope.foreign_keys = false,
+                    Setting::ChecksOff => scope.checks = false,
+                    Setting::AutocommitOff => scope.autocommit = false,
+                    _ => scope.sql_mode.clear(),
+                }
+                scope
+            };
+            let at_first = of(scope(), switched());
+            assert_eq!(of(switched(), switched()), of(switched(), scope()));
+            assert_eq!(of(switched(), scope()), std::slice::from_ref(&fault));
+            assert_eq!(at_first, [Setting::AtFirst(Box::new(fault))]);
+        }
     }
 }

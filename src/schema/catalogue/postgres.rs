@@ -1,41 +1,94 @@
 //! PostgreSQL: `pg_catalog`, which everybody may read. `information_schema` would hide what the role
 //! does not own.
 
-use sea_orm::{DatabaseConnection, DbErr, FromQueryResult};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, Statement,
+};
 
-use super::{Catalogue, Dialect, Kind, Setting, by_table, rows, settings};
+use super::{Catalogue, Demand, Dialect, Kind, Rows, Setting, rows, settings};
 
-/// `to_regclass` finds a table along the search path, as the statements of the app do.
+/// Checks are printed with moments, in the style and the time zone of the session.
+const PRINT_MOMENTS_ALIKE: &str =
+    "SELECT set_config('TimeZone', 'UTC', TRUE), set_config('DateStyle', 'ISO', TRUE)";
+
+/// `to_regclass` finds a table along the search path, as the statements of the app do. A domain is
+/// what it is made of, with all that is demanded on the way.
 const COLUMNS: &str = "
     SELECT w.name AS table_name,
-           CASE WHEN t.relpersistence = 'u' THEN 'unlogged'
-                WHEN t.relpersistence = 't' THEN 'temporary'
-                WHEN t.relkind = 'r'
-                     AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = t.oid)
-                THEN 'inherited' END AS storage,
+           concat_ws(',',
+               CASE WHEN t.relpersistence = 'u'
+                         OR EXISTS (SELECT FROM pg_partition_tree(t.oid) AS p
+                                    JOIN pg_class AS c ON c.oid = p.relid
+                                    WHERE c.relpersistence = 'u')
+                    THEN 'unlogged' END,
+               CASE WHEN t.relpersistence = 't' THEN 'temporary' END,
+               CASE WHEN t.relkind = 'r'
+                         AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = t.oid)
+                    THEN 'inherited' END,
+               CASE WHEN EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = t.oid)
+                    THEN 'inherits' END,
+               CASE WHEN row_security_active(t.oid) THEN 'hidden' END) AS storage,
            a.attname::text AS name,
-           format_type(a.atttypid, a.atttypmod) AS declared,
-           CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4
-                THEN (a.atttypmod - 4)::bigint END AS characters,
-           NOT a.attnotnull AS nullable, a.atthasdef OR a.attidentity <> '' AS filled,
-           l.collname::text AS folding
+           format_type(y.oid, y.modifier) AS declared,
+           CASE WHEN y.oid = 'varchar'::regtype AND y.modifier > 4
+                THEN (y.modifier - 4)::bigint END AS characters,
+           NOT (a.attnotnull OR y.not_null)
+               OR EXISTS (SELECT FROM pg_constraint AS k
+                          WHERE k.conrelid = t.oid AND k.contype = 'n' AND NOT k.convalidated
+                            AND k.conkey = ARRAY[a.attnum]) AS nullable,
+           a.atthasdef OR a.attidentity <> '' OR y.has_default AS filled,
+           CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
+           CASE WHEN a.attcollation <> 0 AND getdatabaseencoding() <> 'UTF8'
+                THEN getdatabaseencoding()::text END AS charset,
+           CASE WHEN a.attgenerated <> '' OR a.attidentity = 'a' THEN 'generated' END AS upkeep
     FROM (VALUES {names}) AS w (name)
     JOIN pg_class AS t ON t.oid = to_regclass(w.name) AND t.relkind IN ('r', 'p')
     JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_collation AS l ON l.oid = a.attcollation AND NOT l.collisdeterministic
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE made_of AS (
+            SELECT b.oid, b.typtype, b.typbasetype, b.typtypmod, b.typnotnull, b.typdefault,
+                   a.atttypmod AS modifier, 0 AS depth
+            FROM pg_type AS b WHERE b.oid = a.atttypid
+            UNION ALL
+            SELECT b.oid, b.typtype, b.typbasetype, b.typtypmod, b.typnotnull, b.typdefault,
+                   d.typtypmod, d.depth + 1
+            FROM made_of AS d JOIN pg_type AS b ON b.oid = d.typbasetype
+            WHERE d.typtype = 'd')
+        SELECT (array_agg(m.oid ORDER BY m.depth DESC))[1] AS oid,
+               (array_agg(m.modifier ORDER BY m.depth DESC))[1] AS modifier,
+               coalesce(bool_or(m.typnotnull) FILTER (WHERE m.typtype = 'd'), FALSE) AS not_null,
+               coalesce(bool_or(m.typdefault IS NOT NULL) FILTER (WHERE m.typtype = 'd'), FALSE)
+                   AS has_default
+        FROM made_of AS m) AS y
+    LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
     ORDER BY w.name, a.attnum";
 
 /// A plain index of another method or operator class is there for searches that the unique one
-/// cannot do.
+/// cannot do. The version of the database's own collation, which is kept since PostgreSQL 15, is held
+/// against that of the collation which it was made from.
 const INDEXES: &str = "
+    WITH database AS (SELECT to_jsonb(d) AS it FROM pg_database AS d WHERE d.datname = current_database()),
+    usual AS (
+        SELECT coalesce(bool_or(d.it ->> 'datcollversion' <> pg_collation_actual_version(l.oid)), FALSE)
+               AS is_outdated
+        FROM database AS d
+        JOIN pg_collation AS l
+             ON l.collprovider = d.it ->> 'datlocprovider'
+             AND coalesce(to_jsonb(l) ->> 'colllocale', to_jsonb(l) ->> 'colliculocale', l.collcollate)
+                 = coalesce(d.it ->> 'datlocale', d.it ->> 'daticulocale', d.it ->> 'datcollate'))
     SELECT w.name AS table_name, c.relname::text AS index_name, i.indisprimary AS is_primary,
            i.indisunique AS is_unique,
            CASE WHEN i.indpred IS NOT NULL THEN 'partial'
                 WHEN NOT i.indimmediate THEN 'deferrable'
-                WHEN NOT i.indisvalid THEN 'invalid' END AS flaw,
+                WHEN NOT i.indisvalid THEN 'invalid'
+                WHEN l.oid = 'pg_catalog.default'::regcollation THEN
+                     CASE WHEN usual.is_outdated THEN 'outdated' END
+                WHEN l.collversion <> pg_collation_actual_version(l.oid) THEN 'outdated' END AS flaw,
+           CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
            a.attname::text AS column_name,
            pg_get_indexdef(i.indexrelid, p.position, FALSE) AS expression
     FROM (VALUES {names}) AS w (name)
+    CROSS JOIN usual
     JOIN pg_index AS i ON i.indrelid = to_regclass(w.name)
     JOIN pg_class AS c ON c.oid = i.indexrelid
     JOIN pg_am AS m ON m.oid = c.relam
@@ -43,71 +96,146 @@ const INDEXES: &str = "
     CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS p (position)
     LEFT JOIN pg_attribute AS a
          ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.position - 1] AND a.attnum <> 0
+    LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[p.position - 1]
     WHERE i.indisunique OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
-/// A foreign key is enforced by triggers on both tables. `conenforced` is there since PostgreSQL 18.
+/// A foreign key is enforced by triggers on both tables, and on each of their partitions. A partition
+/// can have keys of its own, of which those count that act. `conenforced` is there since PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
-    SELECT w.name AS table_name, a.attname::text AS column_name,
+    SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
            k.confrelid::regclass::text AS to_table, r.attname::text AS to_column,
            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
                 ELSE 'NO ACTION' END AS on_delete,
            CASE WHEN to_jsonb(k) ->> 'conenforced' = 'false' THEN 'not enforced'
                 WHEN EXISTS (SELECT FROM pg_trigger AS g
-                             WHERE g.tgconstraint = k.oid AND g.tgenabled NOT IN ('O', 'A'))
+                             JOIN pg_constraint AS e ON e.oid = g.tgconstraint
+                             WHERE (e.oid = k.oid OR e.conparentid = k.oid)
+                               AND g.tgenabled NOT IN ('O', 'A'))
                 THEN 'disabled'
                 WHEN NOT k.convalidated THEN 'not validated'
                 WHEN k.condeferred THEN 'deferred' END AS flaw
     FROM (VALUES {names}) AS w (name)
-    JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'f'
-    JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
-    JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = k.confkey[1]
-    WHERE cardinality(k.conkey) = 1
-    ORDER BY w.name, k.conname";
+    JOIN pg_constraint AS k ON k.contype = 'f'
+         AND (k.conrelid = to_regclass(w.name)
+              OR k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+                 AND k.conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass(w.name))))
+    CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p (own, other, position)
+    JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.own
+    JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = p.other
+    ORDER BY w.name, k.conname, k.oid, p.position";
 
-/// A check that was never validated may not hold for older rows. The bounds of what can be read are
-/// replaced by words, as each session prints them in a time zone of its own.
+/// A check that was never validated may not hold for older rows.
 const CHECKS: &str = "
-    SELECT w.name AS table_name,
-           replace(replace(pg_get_expr(k.conbin, k.conrelid),
-                           '0001-01-01 00:00:00+00'::timestamptz::text, 'first'),
-                   '10000-01-01 00:00:00+00'::timestamptz::text, 'end') AS expression
+    SELECT w.name AS table_name, NULL AS column_name, pg_get_expr(k.conbin, k.conrelid) AS expression
     FROM (VALUES {names}) AS w (name)
     JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'c'
-    WHERE k.convalidated
-    ORDER BY w.name, k.conname";
+    WHERE k.convalidated AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
+    UNION ALL
+    SELECT w.name, a.attname::text, pg_get_expr(k.conbin, 0)
+    FROM (VALUES {names}) AS w (name)
+    JOIN pg_attribute AS a ON a.attrelid = to_regclass(w.name) AND a.attnum > 0 AND NOT a.attisdropped
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE made_of AS (
+            SELECT a.atttypid AS oid
+            UNION ALL
+            SELECT b.typbasetype FROM made_of AS d JOIN pg_type AS b ON b.oid = d.oid
+            WHERE b.typtype = 'd')
+        SELECT m.oid FROM made_of AS m) AS y
+    JOIN pg_constraint AS k ON k.contypid = y.oid AND k.contype = 'c'
+    WHERE k.convalidated";
+
+/// What is enabled only for a replica does not run. The bits of `tgtype` are those of
+/// `pg_trigger.h`: ROW 1, BEFORE 2, INSERT 4, DELETE 8, UPDATE 16.
+const INTERVENTIONS: &str = "
+    SELECT w.name AS table_name, g.tgname::text AS name, FALSE AS is_rule,
+           g.tgtype & 3 = 3 AS is_before,
+           concat_ws(' OR ', CASE WHEN g.tgtype & 4 <> 0 THEN 'INSERT' END,
+                     CASE WHEN g.tgtype & 16 <> 0 THEN 'UPDATE' END,
+                     CASE WHEN g.tgtype & 8 <> 0 THEN 'DELETE' END) AS events
+    FROM (VALUES {names}) AS w (name)
+    JOIN pg_trigger AS g ON g.tgrelid = to_regclass(w.name)
+         OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(to_regclass(w.name)))
+    WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 28 <> 0
+    UNION
+    SELECT w.name, r.rulename::text, TRUE, r.is_instead,
+           CASE r.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END
+    FROM (VALUES {names}) AS w (name)
+    JOIN pg_rewrite AS r ON r.ev_class = to_regclass(w.name)
+    WHERE r.ev_type IN ('2', '3', '4') AND r.ev_enabled IN ('O', 'A')
+    ORDER BY table_name, name";
+
+/// What the database or the role sets for connections that are yet to be opened counts, too.
+const SETTINGS: &str = "
+    SELECT current_setting('session_replication_role') = 'replica' AS is_replica,
+           EXISTS (SELECT FROM pg_db_role_setting AS s
+                   WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database
+                                               WHERE datname = current_database()))
+                     AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+                     AND 'session_replication_role=replica' = ANY (s.setconfig))
+               AS is_replica_at_first";
 
 const DIALECT: Dialect = Dialect {
     connection: "PostgreSQL connection",
     name,
     holds,
-    readable: Some(readable),
+    // sqlx panics where a timestamp is infinite or beyond what chrono holds.
+    unreadable_moments: true,
+    triggers_fill: true,
 };
 
 #[derive(FromQueryResult)]
 struct Settings {
-    session_replication_role: String,
+    /// As a replica the session fires no triggers, and foreign keys are triggers.
+    is_replica: bool,
+    is_replica_at_first: bool,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, names: &[&str]) -> Result<Catalogue, DbErr> {
-    let settings: Vec<Settings> = settings(db, "SHOW session_replication_role").await?;
-    // As a replica the session fires no triggers, and foreign keys are triggers.
-    let is_replica = settings
-        .iter()
-        .any(|settings| settings.session_replication_role == "replica");
-    let columns = rows(db, COLUMNS, names).await?;
-    let index_parts = rows(db, INDEXES, names).await?;
-    let foreign_keys = rows(db, FOREIGN_KEYS, names).await?;
-    let checks = rows(db, CHECKS, names).await?;
+#[derive(FromQueryResult)]
+struct Check {
+    table_name: String,
+    column_name: Option<String>,
+    expression: String,
+}
+
+pub(super) async fn read(
+    db: &DatabaseConnection,
+    connection: &DatabaseTransaction,
+    names: &[&str],
+) -> Result<Catalogue, DbErr> {
+    let backend = connection.get_database_backend();
+    let print_alike = Statement::from_string(backend, PRINT_MOMENTS_ALIKE);
+    connection.query_one_raw(print_alike).await?;
+    let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
+    let checks: Vec<Check> = rows(connection, CHECKS, names).await?;
+    let demand = |check: Check| {
+        let demand = Demand::of(&check.expression, check.column_name)?;
+        Some((check.table_name, demand))
+    };
+    let found = Rows {
+        columns: rows(connection, COLUMNS, names).await?,
+        index_parts: rows(connection, INDEXES, names).await?,
+        key_parts: rows(connection, FOREIGN_KEYS, names).await?,
+        demands: checks.into_iter().filter_map(demand).collect(),
+        clauses: Vec::new(),
+        interventions: rows(connection, INTERVENTIONS, names).await?,
+    };
     Ok(Catalogue {
-        settings: is_replica
-            .then_some(Setting::ForeignKeysOff)
-            .into_iter()
-            .collect(),
+        settings: settings.iter().flat_map(faults).collect(),
         dialect: DIALECT,
-        tables: by_table(columns, index_parts, foreign_keys, checks),
+        tables: found.by_table(),
     })
+}
+
+fn faults(settings: &Settings) -> impl Iterator<Item = Setting> {
+    let at_first = settings.is_replica_at_first && !settings.is_replica;
+    [
+        settings.is_replica.then_some(Setting::ForeignKeysOff),
+        at_first.then(|| Setting::AtFirst(Box::new(Setting::ForeignKeysOff))),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn name(kind: Kind) -> &'static str {
@@ -127,10 +255,4 @@ fn holds(kind: Kind, declared: &str) -> bool {
             ["timestamp with time zone", "timestamp(6) with time zone"].contains(&declared)
         }
     }
-}
-
-/// sqlx panics where a timestamp is infinite or beyond what chrono holds.
-fn readable(column: &str) -> String {
-    let moment = "::timestampwithtimezone";
-    format!("{column}>='first'{moment}and{column}<'end'{moment}")
 }

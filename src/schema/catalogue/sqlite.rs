@@ -1,17 +1,28 @@
-//! SQLite: the `pragma_*` functions, which also a read-only connection can select from.
+//! SQLite: the `pragma_*` functions, which also a read-only connection can select from, and the
+//! definitions for what these leave out.
 
-use sea_orm::{DatabaseConnection, DbErr, FromQueryResult};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult};
+use sqlparser::dialect::SQLiteDialect;
 
-use super::{Catalogue, Check, Dialect, Kind, Setting, by_table, definition, rows, settings};
+use super::{
+    Catalogue, Column, Dialect, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
+    definition::{self, Definition},
+    rows, settings,
+};
 
-/// Names mean the same in either case, so all come in lower case, as do types.
+/// Names mean the same in either case, so all come in lower case, as do types. The functions answer of
+/// a temporary table before one that lasts, as statements do.
 const COLUMNS: &str = r#"
-    SELECT lower(t.name) AS table_name, NULL AS storage, lower(c.name) AS name,
-           lower(c.type) AS declared,
-           NULL AS characters, NOT c."notnull" AS nullable, c.dflt_value IS NOT NULL AS filled,
-           (SELECT x.coll FROM pragma_index_list(t.name) AS i, pragma_index_xinfo(i.name) AS x
-            WHERE i."unique" AND x.key AND x.cid = c.cid AND x.coll <> 'BINARY') AS folding
-    FROM sqlite_master AS t, pragma_table_info(t.name) AS c
+    SELECT lower(t.name) AS table_name,
+           CASE WHEN EXISTS (SELECT 1 FROM sqlite_temp_master AS h
+                             WHERE h.type IN ('table', 'view') AND lower(h.name) = lower(t.name))
+                THEN 'temporary' END AS storage,
+           lower(c.name) AS name, lower(c.type) AS declared,
+           NULL AS characters, NOT c."notnull" AS nullable,
+           c.hidden <> 0 OR (c.dflt_value IS NOT NULL AND lower(c.dflt_value) <> 'null') AS filled,
+           NULL AS folding, NULL AS charset,
+           CASE WHEN c.hidden <> 0 THEN 'generated' END AS upkeep
+    FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c
     WHERE t.type = 'table' AND lower(t.name) IN ({names})
     ORDER BY t.name, c.cid"#;
 
@@ -22,36 +33,37 @@ const INDEXES: &str = r#"
         (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN ({names}))
     SELECT lower(t.name) AS table_name, i.name AS index_name, FALSE AS is_primary,
            i."unique" AS is_unique, CASE WHEN i.partial THEN 'partial' END AS flaw,
+           CASE WHEN upper(x.coll) <> 'BINARY' THEN upper(x.coll) END AS folding,
            lower(x.name) AS column_name,
            (SELECT sql FROM sqlite_master WHERE type = 'index' AND name = i.name) AS expression,
            x.seqno AS position
     FROM tables AS t, pragma_index_list(t.name) AS i, pragma_index_xinfo(i.name) AS x
     WHERE i.origin <> 'pk' AND x.key
       AND (i."unique" OR NOT EXISTS
-           (SELECT 1 FROM pragma_index_xinfo(i.name) WHERE key AND coll <> 'BINARY'))
+           (SELECT 1 FROM pragma_index_xinfo(i.name) WHERE key AND upper(coll) <> 'BINARY'))
     UNION ALL
-    SELECT lower(t.name), 'primary key', TRUE, TRUE, NULL, lower(c.name), NULL, c.pk
+    SELECT lower(t.name), 'primary key', TRUE, TRUE, NULL, NULL, lower(c.name), NULL, c.pk
     FROM tables AS t, pragma_table_info(t.name) AS c
     WHERE c.pk > 0
     ORDER BY table_name, index_name, position"#;
 
 const FOREIGN_KEYS: &str = r#"
-    SELECT lower(t.name) AS table_name, lower(f."from") AS column_name,
-           lower(f."table") AS to_table,
+    SELECT lower(t.name) AS table_name, CAST(f.id AS text) AS key_name,
+           lower(f."from") AS column_name, lower(f."table") AS to_table,
            lower(coalesce(f."to",
-               (SELECT p.name FROM pragma_table_info(f."table") AS p WHERE p.pk = 1), '?')
+               (SELECT p.name FROM pragma_table_info(f."table") AS p WHERE p.pk = f.seq + 1), '?')
            ) AS to_column,
            f.on_delete AS on_delete, NULL AS flaw
     FROM sqlite_master AS t, pragma_foreign_key_list(t.name) AS f
     WHERE t.type = 'table' AND lower(t.name) IN ({names})
-    GROUP BY t.name, f.id
-    HAVING count(*) = 1
-    ORDER BY t.name, f.id"#;
+    ORDER BY t.name, f.id, f.seq"#;
 
-const TABLES: &str = "
-    SELECT lower(name) AS table_name, sql AS create_table
-    FROM sqlite_master
-    WHERE type = 'table' AND lower(name) IN ({names})";
+const DEFINITIONS: &str = "
+    SELECT lower(d.tbl_name) AS table_name, d.name AS name, d.type = 'table' AS is_table, d.sql AS sql
+    FROM (SELECT * FROM sqlite_master UNION ALL SELECT * FROM sqlite_temp_master WHERE type = 'trigger')
+         AS d
+    WHERE d.type IN ('table', 'trigger') AND lower(d.tbl_name) IN ({names})
+    ORDER BY d.tbl_name, d.name";
 
 const SETTINGS: &str = "
     SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal
@@ -62,7 +74,8 @@ const DIALECT: Dialect = Dialect {
     name,
     holds,
     // A text that is no moment is an error to whoever reads it.
-    readable: None,
+    unreadable_moments: false,
+    triggers_fill: false,
 };
 
 #[derive(FromQueryResult)]
@@ -73,22 +86,38 @@ struct Settings {
     no_journal: bool,
 }
 
+/// The statement that made a table, or a trigger of it.
 #[derive(FromQueryResult)]
-struct Table {
+struct Made {
     table_name: String,
-    create_table: String,
+    name: String,
+    is_table: bool,
+    sql: String,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, names: &[&str]) -> Result<Catalogue, DbErr> {
-    let settings: Vec<Settings> = settings(db, SETTINGS).await?;
-    let columns = rows(db, COLUMNS, names).await?;
-    let index_parts = rows(db, INDEXES, names).await?;
-    let foreign_keys = rows(db, FOREIGN_KEYS, names).await?;
-    let checks = rows(db, TABLES, names).await?.into_iter().flat_map(checks);
+pub(super) async fn read(
+    db: &DatabaseConnection,
+    connection: &DatabaseTransaction,
+    names: &[&str],
+) -> Result<Catalogue, DbErr> {
+    let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
+    let mut found = Rows {
+        columns: rows(connection, COLUMNS, names).await?,
+        index_parts: rows(connection, INDEXES, names).await?,
+        key_parts: rows(connection, FOREIGN_KEYS, names).await?,
+        ..Rows::default()
+    };
+    for made in rows::<Made>(connection, DEFINITIONS, names).await? {
+        if made.is_table {
+            add_definition(&mut found, &made)?;
+        } else {
+            found.interventions.push(trigger(made));
+        }
+    }
     Ok(Catalogue {
         settings: settings.into_iter().flat_map(faults).collect(),
         dialect: DIALECT,
-        tables: by_table(columns, index_parts, foreign_keys, checks.collect()),
+        tables: found.by_table(),
     })
 }
 
@@ -102,14 +131,56 @@ fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
     .flatten()
 }
 
-fn checks(table: Table) -> Vec<Check> {
-    definition::checks(&table.create_table)
-        .into_iter()
-        .map(|expression| Check {
-            table_name: table.table_name.clone(),
-            expression,
-        })
-        .collect()
+fn add_definition(found: &mut Rows, made: &Made) -> Result<(), DbErr> {
+    let table = &made.table_name;
+    let definition = Definition::of(table, &made.sql, &SQLiteDialect {})?;
+    let of_table = |name: &str| name == table;
+    for (column, collation) in definition.collations() {
+        let is_it = |it: &&mut Column| of_table(&it.table_name) && it.name == column;
+        let column = found.columns.iter_mut().find(is_it);
+        if let Some(column) = column.filter(|_| collation != "binary") {
+            column.folding = Some(collation.to_uppercase());
+        }
+    }
+    for columns in definition.deferred_keys() {
+        let keys: Vec<_> = found
+            .key_parts
+            .iter_mut()
+            .filter(|part| of_table(&part.table_name))
+            .collect();
+        defer(keys, &columns);
+    }
+    let demands = definition.demands().into_iter();
+    found
+        .demands
+        .extend(demands.map(|demand| (table.clone(), demand)));
+    let clauses = definition.clauses().into_iter();
+    found
+        .clauses
+        .extend(clauses.map(|clause| (table.clone(), clause)));
+    Ok(())
+}
+
+/// Marks the keys over these columns.
+fn defer(mut parts: Vec<&mut KeyPart>, columns: &[String]) {
+    for key in parts.chunk_by_mut(|one, next| one.key_name == next.key_name) {
+        if key.iter().map(|part| &part.column_name).eq(columns) {
+            for part in key {
+                part.flaw = Some(KeyFlaw::Deferred);
+            }
+        }
+    }
+}
+
+fn trigger(made: Made) -> Intervention {
+    let (is_before, events) = definition::timing(&made.sql, &SQLiteDialect {});
+    Intervention {
+        table_name: made.table_name,
+        name: made.name,
+        is_rule: false,
+        is_before,
+        events,
+    }
 }
 
 fn name(kind: Kind) -> &'static str {

@@ -1,7 +1,7 @@
 //! Changing a schema by hand, as an administrator would, and making it anew.
 
 use guesthouse_migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use super::{mariadb, postgres, sqlite};
 use crate::support::{Backend as On, TestDb as Db};
@@ -130,20 +130,24 @@ fn fill(template: &str, [table, row, purpose]: [&str; 3]) -> String {
 
 /// Does to a table what a case says, as an administrator would, and returns what is to be said.
 pub async fn change(db: &Db, (what, says): Case, words: [&str; 3]) -> Vec<String> {
-    let admin = db.pool_of(1).await;
-    if what.contains(" => ") {
-        make_again(&admin, words[0], what).await;
-    } else {
-        let what = fill(what, words);
-        let done = admin.execute_unprepared(&what).await;
-        assert!(done.is_ok(), "{what}: {done:?}");
-    }
-    admin.close().await.unwrap();
+    let done = try_change(db, what, words).await;
+    assert!(done.is_ok(), "{what}: {done:?}");
     says.iter().map(|line| fill(line, words)).collect()
 }
 
+/// The same for what need not be possible.
+pub async fn try_change(db: &Db, what: &str, words: [&str; 3]) -> Result<(), DbErr> {
+    let admin = db.pool_of(1).await;
+    let done = match what.contains(" => ") {
+        true => make_again(&admin, words[0], what).await,
+        false => admin.execute_unprepared(&fill(what, words)).await.map(drop),
+    };
+    admin.close().await.unwrap();
+    done
+}
+
 /// Makes an empty table of SQLite again, with another definition and the same indexes.
-async fn make_again(admin: &DatabaseConnection, table: &str, changes: &str) {
+async fn make_again(admin: &DatabaseConnection, table: &str, changes: &str) -> Result<(), DbErr> {
     let definitions = Statement::from_sql_and_values(
         admin.get_database_backend(),
         "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC",
@@ -151,33 +155,36 @@ async fn make_again(admin: &DatabaseConnection, table: &str, changes: &str) {
     );
     let definitions: Vec<String> = admin
         .query_all_raw(definitions)
-        .await
-        .unwrap()
+        .await?
         .iter()
         .map(|row| row.try_get_by_index(0).unwrap())
         .collect();
-    let mut create_table = definitions[0].clone();
+    let is_table = |sql: &&String| sql.starts_with("CREATE TABLE");
+    let mut create_table = definitions
+        .iter()
+        .find(is_table)
+        .cloned()
+        .unwrap_or_default();
     for change in changes.split('\n') {
         let (from, to) = change.split_once(" => ").unwrap();
-        assert!(
-            create_table.contains(from.trim()),
-            "{from} in {create_table}"
-        );
+        if !create_table.contains(from.trim()) {
+            return Err(DbErr::Custom(format!("{from} in {create_table}")));
+        }
         create_table = create_table.replace(from.trim(), to);
     }
     admin
         .execute_unprepared(&format!("DROP TABLE {table}"))
-        .await
-        .unwrap();
-    admin.execute_unprepared(&create_table).await.unwrap();
-    for create_index in &definitions[1..] {
-        admin.execute_unprepared(create_index).await.unwrap();
+        .await?;
+    admin.execute_unprepared(&create_table).await?;
+    for beside in definitions.iter().filter(|sql| !is_table(sql)) {
+        admin.execute_unprepared(beside).await?;
     }
+    Ok(())
 }
 
 /// A fresh schema, whatever has become of the old one.
 pub async fn start_again(db: &Db) {
-    let tables = "hosts, guests, users, people, cleaners, seaql_migrations";
+    let tables = "hosts, guests, users, people, cleaners, copy, seaql_migrations";
     let admin = db.pool_of(1).await;
     match db.backend {
         On::Sqlite => {

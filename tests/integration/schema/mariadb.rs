@@ -25,6 +25,17 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "CREATE TABLE copy LIKE users; ALTER TABLE copy ENGINE = Aria;
+             SET foreign_key_checks = 0; DROP TABLE users; CREATE TABLE users LIKE copy;
+             SET foreign_key_checks = 1",
+            &["table users is not kept by InnoDB: a user could be stored by half"],
+        ),
+        (
+            "ALTER TABLE users ADD UNIQUE (id, created_at);
+             ALTER TABLE hosts ADD FOREIGN KEY (user_id, created_at) REFERENCES users (id, created_at)",
+            &["hosts.user_id refers to users (id, created_at): nobody could become a host"],
+        ),
+        (
             "ALTER TABLE guests DROP FOREIGN KEY guests_user_id_fkey;
              ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey;
              ALTER TABLE users ENGINE = MyISAM",
@@ -36,6 +47,24 @@ pub const CHANGES: Changes = Changes {
         ),
     ],
     of_users: &[
+        (
+            "ALTER TABLE users MODIFY email varchar(254) CHARACTER SET latin1 COLLATE latin1_bin NOT NULL",
+            &["users.email is kept in latin1: an email of another script could not be stored"],
+        ),
+        (
+            "ALTER TABLE users MODIFY email varchar(254) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL",
+            &["users.email is kept in utf8mb3: an email of another script could not be stored"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+                 ADD loweremail varchar(254) COLLATE utf8mb4_bin, ADD CHECK (email = loweremail)",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "CREATE TABLE people (id binary(16) PRIMARY KEY);
+             ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES people (id)",
+            &["users.id refers to people.id: nobody could sign up"],
+        ),
         (
             "ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_bin NULL",
             &["users.email may be null: a user could be without it"],
@@ -200,6 +229,24 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE {table} ADD CONSTRAINT legacy FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ALTER TABLE {table} MODIFY created_at timestamp(6) NOT NULL
+                 DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
+            &["{table}.created_at is rewritten on every update: {row} could lose it"],
+        ),
+        (
+            "ALTER TABLE {table} DROP COLUMN updated_at;
+             ALTER TABLE {table} ADD updated_at datetime(6) GENERATED ALWAYS AS (created_at) STORED",
+            &[
+                "{table}.updated_at is generated: nobody could {purpose}",
+                "{table}.updated_at may be null: {row} could be without it",
+            ],
+        ),
+        (
             "ALTER TABLE {table} ADD COLUMN nickname varchar(20) NOT NULL",
             &["{table}.nickname may not be left out: nobody could {purpose}"],
         ),
@@ -213,6 +260,17 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE hosts ADD COLUMN day date GENERATED ALWAYS AS (date(created_at)) STORED",
         "ALTER TABLE hosts ADD UNIQUE INDEX one_host (user_id), DROP INDEX hosts_user_id",
         "ALTER TABLE hosts ALTER INDEX hosts_user_id IGNORED",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase, ADD CHECK (lower(email) = email)",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+             ADD CHECK (email = lower(email) AND length(email) > 3)",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+             MODIFY email varchar(254) COLLATE utf8mb4_bin NOT NULL CHECK (email <=> lower(email))",
+        "ALTER TABLE hosts MODIFY updated_at datetime(6) NOT NULL
+             DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
+        "ALTER TABLE hosts ADD INDEX odd (created_at) COMMENT 'a, (b', ADD SYSTEM VERSIONING",
+        "ALTER TABLE users ADD UNIQUE (id, email);
+         ALTER TABLE hosts ADD email varchar(254) COLLATE utf8mb4_bin;
+         ALTER TABLE hosts ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email)",
         "ALTER TABLE users MODIFY email varchar(500) COLLATE utf8mb4_nopad_bin NOT NULL",
         "ALTER TABLE hosts MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
         "ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey,

@@ -37,6 +37,47 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE users DROP CONSTRAINT users_pkey CASCADE;
+             ALTER TABLE users ADD UNIQUE (id), ADD PRIMARY KEY (id) DEFERRABLE INITIALLY DEFERRED;
+             ALTER TABLE guests ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT;
+             ALTER TABLE hosts ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT",
+            &["users.id is the primary key only at commit (index users_pkey is deferrable): \
+               two users could share it until then"],
+        ),
+        (
+            "ALTER TABLE users DROP COLUMN email;
+             ALTER TABLE users ADD email varchar(254) GENERATED ALWAYS AS ('a@x.io') STORED NOT NULL UNIQUE
+                 CHECK (email = lower(email))",
+            &["users.email is generated: nobody could sign up"],
+        ),
+        (
+            "CREATE TABLE base (id uuid NOT NULL);
+             ALTER TABLE users INHERIT base; ALTER TABLE hosts INHERIT base",
+            &[
+                "table users is the child of another table: \
+                 a user could be changed or removed through it",
+                "table hosts is the child of another table: \
+                 a host could be changed or removed through it",
+            ],
+        ),
+        (
+            "DROP TABLE hosts;
+             CREATE TABLE hosts (LIKE guests INCLUDING DEFAULTS INCLUDING CONSTRAINTS, PRIMARY KEY (id, user_id),
+                 UNIQUE (user_id), FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT)
+                 PARTITION BY HASH (user_id);
+             CREATE UNLOGGED TABLE hosts_1 PARTITION OF hosts FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+             ALTER TABLE hosts_1 DISABLE TRIGGER ALL;
+             ALTER TABLE hosts_1 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
+            &[
+                "table hosts is unlogged: a host could be lost in a crash",
+                "hosts.id is the primary key only together with user_id: two hosts could share it",
+                "hosts.user_id has a foreign key to users.id whose triggers are disabled: \
+                 a host could belong to nobody",
+                "hosts.user_id has a foreign key with ON DELETE CASCADE: \
+                 a host could vanish with its user",
+            ],
+        ),
+        (
             "ALTER TABLE users DISABLE TRIGGER ALL",
             &[
                 "guests.user_id has a foreign key to users.id whose triggers are disabled: \
@@ -47,6 +88,69 @@ pub const CHANGES: Changes = Changes {
         ),
     ],
     of_users: &[
+        (
+            "ALTER TABLE users ADD CONSTRAINT late UNIQUE (email) DEFERRABLE",
+            &["users.email has a key that is checked only at commit (index late is deferrable): \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD COLUMN nick text, ADD CONSTRAINT late UNIQUE (nick) DEFERRABLE",
+            &["table users has a deferrable key (index late): \
+               nobody could sign up with an id of the caller's"],
+        ),
+        (
+            "ALTER TABLE users DROP COLUMN updated_at;
+             ALTER TABLE users ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED NOT NULL,
+                 ADD CHECK (updated_at >= '0001-01-01 00:00:00+00' AND updated_at < '10000-01-01 00:00:00+00')",
+            &["users.updated_at is generated: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD COLUMN nickname text, ADD CHECK (nickname IS NOT NULL AND nickname <> '')",
+            &["users.nickname may not be left out: nobody could sign up"],
+        ),
+        (
+            "CREATE COLLATION ai (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+             DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE ai)",
+            &["users.email is unique by ai (index users_email): two users could be taken for one"],
+        ),
+        (
+            "CREATE COLLATION ai (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+             CREATE UNIQUE INDEX second ON users (email COLLATE ai)",
+            &["users.email is unique by ai as well (index second): two users could be taken for one"],
+        ),
+        (
+            "CREATE COLLATION en (provider = icu, locale = 'en');
+             UPDATE pg_collation SET collversion = '0' WHERE collname = 'en' AND collversion <> '';
+             DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE en)",
+            &["users.email is unique by an order that has changed (index users_email was built by \
+               another version of its collation): two users could share an address"],
+        ),
+        (
+            "CREATE SCHEMA other; CREATE TABLE other.users (id uuid PRIMARY KEY);
+             ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES other.users (id)",
+            &["users.id refers to other.users.id: nobody could sign up"],
+        ),
+        (
+            "CREATE TABLE people (email varchar(254) PRIMARY KEY);
+             ALTER TABLE users ADD FOREIGN KEY (email) REFERENCES people ON DELETE CASCADE",
+            &["users.email has a foreign key with ON DELETE CASCADE: \
+               a user could vanish with its row of people"],
+        ),
+        (
+            "CREATE RULE loud AS ON UPDATE TO users DO ALSO NOTIFY users",
+            &["rule loud of table users rewrites UPDATE: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase;
+             ALTER TABLE users ADD loweremail text, ADD CHECK (email = loweremail)",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            "ALTER TABLE users DROP CONSTRAINT users_email_lowercase;
+             CREATE DOMAIN mail AS varchar(100) CHECK (value = lower(value));
+             ALTER TABLE users ALTER email TYPE mail",
+            &["users.email holds only 100 characters: a longer email could not be stored"],
+        ),
         (
             "ALTER TABLE users ALTER email DROP NOT NULL",
             &["users.email may be null: a user could be without it"],
@@ -225,6 +329,66 @@ pub const CHANGES: Changes = Changes {
             &["table {table} is unlogged: {row} could be lost in a crash"],
         ),
         (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey;
+             ALTER TABLE {table} ADD CONSTRAINT legacy FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE;
+             ALTER TABLE {table} ADD CONSTRAINT {table}_user_id_fkey
+                 FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ALTER TABLE {table} ADD FOREIGN KEY (user_id) REFERENCES users,
+                 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL,
+                 ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET DEFAULT",
+            &[
+                "{table}.user_id has a foreign key with ON DELETE SET NULL: {row} could belong to nobody",
+                "{table}.user_id has a foreign key with ON DELETE SET DEFAULT: \
+                 {row} could pass to another user",
+            ],
+        ),
+        (
+            "ALTER TABLE users ADD UNIQUE (id, email); ALTER TABLE {table} ADD email varchar(254);
+             ALTER TABLE {table} ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email) ON DELETE CASCADE",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ALTER TABLE users ADD UNIQUE (id, created_at);
+             ALTER TABLE {table} ADD FOREIGN KEY (user_id, created_at) REFERENCES users (id, created_at)",
+            &["{table}.user_id refers to users (id, created_at): nobody could {purpose}"],
+        ),
+        (
+            "CREATE TABLE people (id uuid PRIMARY KEY);
+             ALTER TABLE {table} ADD FOREIGN KEY (user_id) REFERENCES people,
+                 ADD FOREIGN KEY (id) REFERENCES people ON DELETE SET NULL",
+            &[
+                "{table}.id has a foreign key with ON DELETE SET NULL: {row} could belong to nobody",
+                "{table}.user_id refers to people.id: nobody could {purpose}",
+            ],
+        ),
+        (
+            "CREATE TABLE vip () INHERITS ({table})",
+            &["table {table} has children, which its keys leave out: {row} could be there twice"],
+        ),
+        (
+            "CREATE RULE kept AS ON DELETE TO {table} DO INSTEAD NOTHING",
+            &["rule kept of table {table} replaces DELETE: {row} could stay when it is removed"],
+        ),
+        (
+            "CREATE RULE loud AS ON INSERT TO {table} DO ALSO NOTIFY {table}",
+            &["rule loud of table {table} rewrites INSERT: nobody could {purpose}"],
+        ),
+        (
+            "ALTER TABLE {table} ADD CONSTRAINT late UNIQUE (user_id) DEFERRABLE",
+            &["{table}.user_id has a key that is checked only at commit (index late is deferrable): \
+               nobody could {purpose}"],
+        ),
+        (
+            "ALTER TABLE {table} DROP CONSTRAINT {table}_pkey, ADD PRIMARY KEY (id) DEFERRABLE",
+            &["{table}.id is the primary key only at commit (index {table}_pkey is deferrable): \
+               two {table} could share it until then"],
+        ),
+        (
             "ALTER TABLE {table} ADD COLUMN nickname text NOT NULL",
             &["{table}.nickname may not be left out: nobody could {purpose}"],
         ),
@@ -237,6 +401,34 @@ pub const CHANGES: Changes = Changes {
         "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON hosts (user_id DESC) INCLUDE (id)",
         "DROP INDEX hosts_user_id; ALTER TABLE hosts ADD UNIQUE (user_id)",
         "ALTER TABLE users ALTER email TYPE text",
+        "CREATE DOMAIN mail AS varchar(254) CHECK (value ~ '@');
+         CREATE DOMAIN work_mail AS mail; ALTER TABLE users ALTER email TYPE work_mail",
+        "CREATE DOMAIN mail AS text NOT NULL CHECK (value = lower(value));
+         ALTER TABLE users DROP CONSTRAINT users_email_lowercase;
+         ALTER TABLE users ALTER email TYPE mail, ALTER email DROP NOT NULL",
+        "CREATE DOMAIN stars AS integer DEFAULT 3 NOT NULL; ALTER TABLE hosts ADD stars stars",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase, ADD CHECK (lower(email) = email)",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+             ADD CHECK (email = lower(email) AND length(email) > 3)",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+             ADD CHECK (length(email) > 3 AND NOT (email <> lower(email::text)))",
+        "ALTER TABLE users DROP CONSTRAINT users_updated_at_check,
+             ADD CHECK (updated_at >= '2020-01-01'), ADD CHECK ('2900-01-01' > updated_at)",
+        "ALTER TABLE users ADD UNIQUE (id, email); ALTER TABLE hosts ADD email varchar(254);
+         ALTER TABLE hosts ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email)",
+        "ALTER TABLE hosts ADD FOREIGN KEY (user_id) REFERENCES users,
+             ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT",
+        "CREATE TABLE plans (user_id uuid, plan text, PRIMARY KEY (user_id, plan));
+         ALTER TABLE hosts ADD plan text, ADD FOREIGN KEY (user_id, plan) REFERENCES plans",
+        "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
+        "ALTER TABLE hosts ADD UNIQUE (id) DEFERRABLE",
+        "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",
+        "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE \"C\")",
+        "ALTER TABLE hosts ENABLE ROW LEVEL SECURITY",
+        "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nickname := 'x'; RETURN NEW; END $$;
+         ALTER TABLE hosts ADD nickname text NOT NULL;
+         CREATE TRIGGER same BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION same()",
+        "CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts",
         "ALTER TABLE users ALTER email TYPE varchar(1000)",
         "ALTER TABLE hosts ALTER created_at TYPE timestamptz(6)",
         "ALTER TABLE hosts RENAME CONSTRAINT hosts_user_id_fkey TO of_user",

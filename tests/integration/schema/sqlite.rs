@@ -19,6 +19,53 @@ pub const CHANGES: Changes = Changes {
     ],
     of_users: &[
         (
+            r#""email" varchar(254) NOT NULL => "email" varchar(254) NOT NULL UNIQUE ON CONFLICT REPLACE"#,
+            &[
+                "users.email has UNIQUE ON CONFLICT REPLACE: a user could be replaced by another one",
+            ],
+        ),
+        (
+            r#"CONSTRAINT "users_email_lowercase" => UNIQUE (email) ON CONFLICT IGNORE, CONSTRAINT "users_email_lowercase""#,
+            &["table users has UNIQUE (email) ON CONFLICT IGNORE: \
+               a user could be left out without an error"],
+        ),
+        (
+            r#""id" uuid_text NOT NULL => "id" uuid_text NOT NULL ON CONFLICT ROLLBACK"#,
+            &["users.id has NOT NULL ON CONFLICT ROLLBACK: \
+               a refusal would end the transaction of the caller"],
+        ),
+        (
+            "(randomblob(16)) PRIMARY KEY => (randomblob(16)) PRIMARY KEY ON CONFLICT FAIL",
+            &["users.id has PRIMARY KEY ON CONFLICT FAIL: \
+               a user could stay of a statement that failed"],
+        ),
+        (
+            "CHECK (email = lower(email)) => CHECK (email = lower(email)) ON CONFLICT IGNORE",
+            &["table users has CHECK ON CONFLICT IGNORE: a SQLite that heeds it would not refuse"],
+        ),
+        (
+            "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE RTRIM)",
+            &[
+                "users.email is unique by RTRIM (index users_email): two users could be taken for one",
+            ],
+        ),
+        (
+            r#""email" varchar(254) NOT NULL => "email" varchar(254) NOT NULL AS (hex(id)) STORED"#,
+            &["users.email is generated: nobody could sign up"],
+        ),
+        (
+            "CHECK (email = lower(email)) => CHECK (email COLLATE NOCASE = lower(email))",
+            &["users.email may hold capital letters: one address could sign up twice"],
+        ),
+        (
+            r#"CONSTRAINT "users_email_lowercase" => nickname text DEFAULT NULL NOT NULL, CONSTRAINT "users_email_lowercase""#,
+            &["users.nickname may not be left out: nobody could sign up"],
+        ),
+        (
+            r#""id" uuid_text => "id" uuid_text REFERENCES people (id)"#,
+            &["users.id refers to people.id: nobody could sign up"],
+        ),
+        (
             r#""id" uuid_text NOT NULL => "id" uuid_text"#,
             &["users.id may be null: a user could be without it"],
         ),
@@ -141,6 +188,22 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ON DELETE RESTRICT => ON DELETE RESTRICT, FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
+            &["{table}.user_id has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with its user"],
+        ),
+        (
+            "ON DELETE RESTRICT => ON DELETE RESTRICT, FOREIGN KEY (user_id, id) REFERENCES users (id, email)",
+            &["{table}.id refers to users (id, email): nobody could {purpose}"],
+        ),
+        (
+            "ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED",
+            &[
+                "{table}.user_id has a foreign key to users.id that is checked only at commit: \
+               {row} could belong to nobody until then",
+            ],
+        ),
+        (
             r#", FOREIGN KEY => , "nickname" text NOT NULL, FOREIGN KEY"#,
             &["{table}.nickname may not be left out: nobody could {purpose}"],
         ),
@@ -154,5 +217,10 @@ pub const CHANGES: Changes = Changes {
         r#""user_id" uuid_text NOT NULL => "user_id" blob NOT NULL UNIQUE"#,
         r#"REFERENCES "users" ("id") => REFERENCES USERS"#,
         r#""hosts" => HOSTS"#,
+        "ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY IMMEDIATE",
+        "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE NOCASE)",
+        "CREATE UNIQUE INDEX nc ON users (email COLLATE NOCASE)",
+        "CREATE TRIGGER loud AFTER INSERT ON hosts BEGIN SELECT 1; END",
+        "ALTER TABLE users ADD COLUMN nickname text COLLATE NOCASE CHECK (nickname IS NOT 'x' OR nickname ISNULL)",
     ],
 };

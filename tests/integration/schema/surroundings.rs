@@ -1,0 +1,288 @@
+//! What stands around a table: triggers, row level security, temporary tables, other schemas, and the
+//! database with its encoding.
+
+use guesthouse::{Error, audit, audit_emails, backfill, backfill_guests, guest, sign_up};
+use guesthouse_migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use uuid::Uuid;
+
+use super::{
+    changes::{USERS, start_again, try_change},
+    connect, lines, url_of,
+};
+use crate::{
+    support::{Backend as On, TestDb as Db, email, run},
+    tracing::{heard, listen},
+};
+
+/// What `verify_schema` warns of, one line each.
+async fn warnings(db: &Db) -> Vec<String> {
+    listen();
+    assert_eq!(lines(&db.pool).await, [""; 0]);
+    let heard = heard();
+    let warnings = heard.lines().filter(|line| line.contains("WARN"));
+    warnings.map(str::to_owned).collect()
+}
+
+fn trigger(backend: On, name: &str, when: &str) -> String {
+    match backend {
+        On::Sqlite => format!("CREATE TRIGGER {name} {when} ON hosts BEGIN SELECT 1; END"),
+        On::Postgres => format!(
+            "CREATE OR REPLACE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RETURN coalesce(NEW, OLD); END $$;
+             CREATE TRIGGER {name} {when} ON hosts FOR EACH ROW EXECUTE FUNCTION same()"
+        ),
+        On::MariaDb => format!("CREATE TRIGGER {name} {when} ON hosts FOR EACH ROW SET @x = 1"),
+    }
+}
+
+on_each_backend! {
+    /// The app's own right, but it stands between a statement and its row.
+    async fn a_trigger_is_a_warning(db: TestDb) {
+        assert_eq!(warnings(&db).await, [""; 0]);
+        for (name, when) in [("log", "AFTER INSERT"), ("guard", "BEFORE DELETE")] {
+            // A trigger is made of one statement, which MariaDB does not prepare.
+            db.pool.execute_unprepared(&trigger(db.backend, name, when)).await.unwrap();
+        }
+
+        let warnings = warnings(&db).await;
+
+        assert_eq!(warnings.len(), 2, "{warnings:#?}");
+        for (warning, parts) in warnings.iter().zip([
+            [r#"table="hosts""#, r#"trigger="guard""#, "runs before DELETE: it could change a host, or keep it back"],
+            [r#"table="hosts""#, r#"trigger="log""#, "runs after INSERT, and if it fails refuses it"],
+        ]) {
+            for part in parts {
+                assert!(warning.contains(part), "{part} in {warning}");
+            }
+        }
+    }
+
+    /// It stands before the real one in every statement of its connection.
+    async fn a_temporary_table_in_front_is_found(db: TestDb) {
+        let pool = db.pool_of(1).await;
+        let id = match db.backend {
+            On::Sqlite => "uuid_text",
+            On::Postgres => "uuid",
+            On::MariaDb => "binary(16)",
+        };
+        let create = format!("CREATE TEMPORARY TABLE hosts (id {id} PRIMARY KEY, user_id {id})");
+        pool.execute_unprepared(&create).await.unwrap();
+
+        let found = lines(&pool).await;
+
+        assert_eq!(found[0], "table hosts is temporary: a host could be lost with the connection");
+        assert!(found.contains(&"hosts.user_id has no foreign key: a host could outlive its user".to_owned()));
+        assert_eq!(lines(&db.pool).await, [""; 0]);
+    }
+}
+
+/// Triggers that do not run here, and keys that are the app's own.
+#[test]
+fn what_stands_aside_on_postgres() {
+    run(On::Postgres, |db: Db| async move {
+        db.execute(&trigger(db.backend, "off", "BEFORE INSERT"))
+            .await;
+        db.execute("ALTER TABLE hosts DISABLE TRIGGER off").await;
+        db.execute(&trigger(db.backend, "replica", "BEFORE INSERT"))
+            .await;
+        db.execute("ALTER TABLE hosts ENABLE REPLICA TRIGGER replica")
+            .await;
+        assert_eq!(warnings(&db).await, [""; 0]);
+
+        db.execute("ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE")
+            .await;
+        db.execute("CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts")
+            .await;
+        let warnings = warnings(&db).await;
+        for (warning, part) in warnings.iter().zip([
+            r#"this rule adds statements to DELETE, and one that fails refuses it table="hosts" rule="loud""#,
+            r#"this foreign key acts ON DELETE CASCADE: a host could be changed or removed with a row of users table="hosts" columns="approved_by""#,
+        ]) {
+            assert!(warning.contains(part), "{part} in {warning}");
+        }
+        assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    });
+}
+
+/// A role that does not own the tables, and does, but is held to their policies.
+#[test]
+fn rows_that_are_hidden_are_not_counted_as_none() {
+    run(On::Postgres, |db: Db| async move {
+        let host = db.host("ada").await;
+        let role = format!("app_{}", Uuid::now_v7().simple());
+        db.execute(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT ALL ON users, guests, hosts TO {role}"
+        ))
+        .await;
+        let pool = connect(&url_of(&db, &role)).await;
+        assert_eq!(lines(&pool).await, [""; 0]);
+        assert_eq!(audit(&pool).await.unwrap().hosts, 1);
+        let before = db.rows().await;
+
+        let mut wrong = Vec::new();
+        for (force, table, row) in [
+            ("", "hosts", "a host"),
+            ("", "guests", "a guest"),
+            ("OWNER", "users", "a user"),
+        ] {
+            if force == "OWNER" {
+                db.execute(&format!(
+                    "ALTER TABLE {table} OWNER TO {role}; ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
+                ))
+                .await;
+            }
+            db.execute(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
+                .await;
+            let expected = format!(
+                "row level security of table {table} applies to this role: \
+                 {row} could be there and not be found"
+            );
+            if lines(&pool).await != [expected] {
+                wrong.push(format!("{table}: {:?}", lines(&pool).await));
+            }
+            assert_eq!(lines(&db.pool).await, [""; 0], "a superuser sees all");
+
+            let txn = pool.begin().await.unwrap();
+            let answers = [
+                audit(&pool).await.map(drop),
+                audit(&txn).await.map(drop),
+                audit_emails(&pool).await.map(drop),
+                backfill_guests(&pool, |_| {}).await.map(drop),
+                backfill::<guest::Entity>(&txn, |_| Default::default(), |_| {})
+                    .await
+                    .map(drop),
+            ];
+            txn.commit().await.unwrap();
+            let refused: Vec<_> = answers.iter().map(is_hidden).collect();
+            let expected = match table {
+                "hosts" => [true, true, false, false, false],
+                "guests" => [true, true, false, true, true],
+                _ => [true; 5],
+            };
+            if refused != expected {
+                wrong.push(format!("{table}: {answers:?}"));
+            }
+            db.execute(&format!(
+                "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"
+            ))
+            .await;
+        }
+        let after = db.rows().await;
+        let counted = audit(&pool).await.unwrap().hosts;
+        pool.close().await.unwrap();
+        db.execute(&format!(
+            "REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"
+        ))
+        .await;
+
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_eq!((after, counted), (before, 1));
+        assert_eq!(db.rows().await.hosts, [host]);
+    });
+}
+
+fn is_hidden(answer: &Result<(), Error>) -> bool {
+    match answer {
+        Ok(()) => false,
+        Err(Error::Database { source }) => source.to_string().contains("row level security"),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// The statements of one answer go to one connection, whose search path is one.
+#[test]
+fn tables_of_two_connections_are_not_mixed() {
+    run(On::Postgres, |db: Db| async move {
+        db.execute("CREATE SCHEMA other; CREATE TABLE other.hosts (LIKE hosts)")
+            .await;
+        let pool = connect(&db.url).await;
+        pool.execute_unprepared("SET search_path = other, public")
+            .await
+            .unwrap();
+        // Two connections, one of each path.
+        let first = pool.begin().await.unwrap();
+        let second = pool.begin().await.unwrap();
+        first.rollback().await.unwrap();
+        second.rollback().await.unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            seen.insert(lines(&pool).await.len());
+        }
+        assert!(seen.iter().all(|count| [0, 5].contains(count)), "{seen:?}");
+    });
+}
+
+/// Two clauses of SQLite that only the definition of the table shows.
+#[test]
+fn what_only_the_definition_shows_on_sqlite() {
+    run(On::Sqlite, |db: Db| async move {
+        for (index, column, expected) in [
+            (
+                "CREATE UNIQUE INDEX users_email ON users (email COLLATE BINARY)",
+                "NOT NULL COLLATE NOCASE",
+                "users.email is compared by NOCASE: two users could be taken for one",
+            ),
+            (
+                "",
+                "NOT NULL UNIQUE ON CONFLICT REPLACE",
+                "users.email has UNIQUE ON CONFLICT REPLACE: \
+                 a user could be replaced by another one",
+            ),
+        ] {
+            db.execute(&format!("DROP INDEX users_email; {index}"))
+                .await;
+            let change =
+                format!(r#""email" varchar(254) NOT NULL => "email" varchar(254) {column}"#);
+            try_change(&db, &change, USERS).await.unwrap();
+            assert_eq!(lines(&db.pool).await, [expected]);
+            start_again(&db).await;
+        }
+    });
+}
+
+/// An address that `Email` takes cannot be stored.
+#[test]
+fn the_encoding_and_the_collation_of_the_database_count() {
+    run(On::Postgres, |db: Db| async move {
+        let name = format!("guesthouse_{}", Uuid::now_v7().simple());
+        let (server, _) = db.url.rsplit_once('/').unwrap();
+        for (options, expected) in [
+            (
+                "ENCODING 'LATIN1' LOCALE 'C'",
+                "users.email is kept in LATIN1: an email of another script could not be stored",
+            ),
+            (
+                "LOCALE_PROVIDER icu ICU_LOCALE 'en'",
+                "users.email is unique by an order that has changed (index users_email was built by \
+                 another version of its collation): two users could share an address",
+            ),
+        ] {
+            db.execute(&format!(
+                "CREATE DATABASE {name} TEMPLATE template0 {options}"
+            ))
+            .await;
+            let pool = connect(&format!("{server}/{name}")).await;
+            Migrator::up(&pool, None).await.unwrap();
+            let at_first = lines(&pool).await;
+            db.execute(&format!(
+                "UPDATE pg_database SET datcollversion = '0'
+                 WHERE datname = '{name}' AND datcollversion IS NOT NULL"
+            ))
+            .await;
+            let found = lines(&pool).await;
+            let foreign = sign_up(&pool, email("\u{3b1}")).await;
+            pool.close().await.unwrap();
+            db.execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+                .await;
+
+            assert_eq!(found, [expected]);
+            assert_eq!(foreign.is_err(), options.contains("LATIN1"));
+            assert_eq!(
+                at_first.is_empty(),
+                !options.contains("LATIN1"),
+                "{at_first:?}"
+            );
+        }
+    });
+}
