@@ -33,14 +33,19 @@ use clap::{Parser, Subcommand};
 use guesthouse::Model;
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr},
+    sea_orm::{ConnectOptions, DatabaseConnection, DbBackend, DbErr},
 };
 
-use self::{failure::Failure, turn::Turn};
-use crate::{forced, sync};
+use self::{
+    failure::Failure,
+    output::{complain, lost, say, show_progress},
+};
+use crate::{forced, log::Log, place, sync, turn::Turn, up};
 
+mod connect;
 mod failure;
-mod turn;
+mod fresh;
+mod output;
 mod upkeep;
 
 /// Runs the program's own arguments against `migrator`, and returns what `main` exits with.
@@ -179,7 +184,8 @@ impl<M: MigratorTrait> Program<M> {
             }
         };
         show_progress(arguments.verbose);
-        match arguments.run::<M>(&self.model).await {
+        let outcome = arguments.run::<M>(&self.model).await;
+        match outcome.and_then(|code| lost().map(|()| code)) {
             Ok(code) => code,
             Err(failure) => {
                 complain(&failure);
@@ -289,35 +295,57 @@ impl Arguments {
     }
 
     async fn status<M: MigratorTrait>(&self) -> Result<(), Failure> {
-        let migrations = match Database::connect(self.existing_database()).await {
-            Ok(db) => M::get_migration_with_status_read_only(&db).await?,
-            Err(error) if failure::is_no_such_file(&error) => M::get_migration_files(),
-            Err(error) => return Err(error.into()),
+        let url = self.existing_url();
+        let log = match connect::is_missing_file(&url) {
+            true => Log::of_nothing::<M>()?,
+            false => upkeep::read_log::<M>(&self.connect_to_existing().await?).await?,
         };
-        for migration in migrations {
-            say(&format!(
-                "{:<8} {}",
-                migration.status().to_string(),
-                migration.name()
-            ));
+        for (name, applied) in &log.migrations {
+            let status = if *applied { "Applied" } else { "Pending" };
+            say(&format!("{status:<8} {name}"));
         }
+        log.is_complete()?;
         Ok(())
     }
 
     async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
         let creates = matches!(self.command, Command::Up { .. } | Command::Fresh);
-        let options = if creates {
-            self.database()
-        } else {
-            self.existing_database()
+        let db = match creates {
+            true => self.connect(&self.database_url).await?,
+            false => self.connect_to_existing().await?,
         };
-        let db = Database::connect(options.clone()).await?;
-        let turn = Turn::take(&db, options).await?;
+        if matches!(self.command, Command::Up { .. }) {
+            // Nothing is created for that, so it takes no right to.
+            let log = upkeep::read_log::<M>(&db).await?;
+            if log.is_complete()? {
+                tracing::info!("No pending migrations");
+                return self.sync_if_possible(&place::of(&log, &db).await?).await;
+            }
+        }
+        let turn = Turn::take(&db).await?;
+        let outcome = self.migrate_in_turn::<M>(&db).await;
+        turn.end().await;
+        outcome
+    }
+
+    async fn migrate_in_turn<M: MigratorTrait>(
+        &self,
+        db: &DatabaseConnection,
+    ) -> Result<(), Failure> {
+        let log = Log::read::<M>(db).await?;
+        let db = place::of(&log, db).await?;
         match self.command {
-            Command::Up { n } => M::up(&db, n).await?,
+            Command::Up { n } => up::apply::<M>(&db, &log, n).await?,
             Command::Down { n, force } => rollback(force, M::down(&db, Some(n))).await?,
-            Command::Fresh => M::fresh(&db).await?,
-            Command::Refresh { force } => rollback(force, M::refresh(&db)).await?,
+            Command::Fresh => {
+                place::refuse_to_hide(&db, log.names()).await?;
+                fresh::drop_everything(&db).await?;
+                M::up(&db, None).await?;
+            }
+            Command::Refresh { force } => {
+                place::refuse_to_hide(&db, log.names()).await?;
+                rollback(force, M::refresh(&db)).await?;
+            }
             Command::Reset { force } => rollback(force, M::reset(&db)).await?,
             _ => {}
         }
@@ -327,8 +355,6 @@ impl Arguments {
         ) {
             self.sync_if_possible(&db).await?;
         }
-        turn.end().await?;
-        db.close().await?;
         Ok(())
     }
 
@@ -391,21 +417,16 @@ impl Arguments {
         self.entity_dir.clone().or_else(beside_the_package)
     }
 
-    async fn connect_to_existing(&self) -> Result<DatabaseConnection, DbErr> {
-        Database::connect(self.existing_database()).await
+    /// For commands that have nothing to do in a SQLite file they had to create.
+    async fn connect_to_existing(&self) -> Result<DatabaseConnection, Failure> {
+        self.connect(&self.existing_url()).await
     }
 
-    fn database(&self) -> ConnectOptions {
-        self.options(&self.database_url)
+    fn existing_url(&self) -> String {
+        self.database_url.replace("mode=rwc", "mode=rw")
     }
 
-    /// As [`Self::database`], for commands that have nothing to do in a SQLite file they had to
-    /// create.
-    fn existing_database(&self) -> ConnectOptions {
-        self.options(&self.database_url.replace("mode=rwc", "mode=rw"))
-    }
-
-    fn options(&self, url: &str) -> ConnectOptions {
+    async fn connect(&self, url: &str) -> Result<DatabaseConnection, Failure> {
         let mut options = ConnectOptions::new(url);
         options.sqlx_logging(false);
         if let Some(schema) = &self.database_schema {
@@ -413,7 +434,7 @@ impl Arguments {
             let name = schema.replace('"', "\"\"");
             options.set_schema_search_path(format!("\"{name}\""));
         }
-        options
+        connect::open(options).await
     }
 }
 
@@ -437,30 +458,4 @@ async fn write_entities(db: &DatabaseConnection, dir: &Path) -> Result<(), Failu
         say(&format!("sync: {}", dir.join(name).display()));
     }
     Ok(())
-}
-
-/// Shows what sea-orm-migration reports as it goes; a program with a subscriber of its own keeps
-/// it.
-fn show_progress(verbose: bool) {
-    let filter = match verbose {
-        true => "sea_orm_migration=debug",
-        false => "sea_orm_migration=info",
-    };
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_level(false)
-        .with_target(false)
-        .without_time()
-        .try_init();
-}
-
-#[expect(clippy::print_stdout, reason = "the results of a command line program")]
-fn say(line: &str) {
-    println!("{line}");
-}
-
-#[expect(clippy::print_stderr, reason = "the errors of a command line program")]
-fn complain(error: &impl std::fmt::Display) {
-    eprintln!("error: {error}");
 }

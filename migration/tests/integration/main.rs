@@ -6,6 +6,7 @@
 )]
 
 mod migrations;
+mod place;
 mod program;
 mod scratch;
 mod servers;

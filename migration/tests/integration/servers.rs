@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 use guesthouse_migration::{Migrator, sync};
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement},
+    sea_orm::{ConnectOptions, Database, DatabaseConnection},
 };
 
-use crate::support::{MARIADB, POSTGRES, Place, execute, migrated, on_server, text};
+use crate::support::{MARIADB, POSTGRES, Place, count, execute, migrated, on_server, text};
 
 /// The entities as they are committed.
 fn committed() -> &'static Path {
@@ -24,16 +24,6 @@ async fn generate(db: &DatabaseConnection) -> Vec<(String, String)> {
         .into_iter()
         .map(|file| (file.name, file.content))
         .collect()
-}
-
-async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
-    let statement = Statement::from_string(db.get_database_backend(), sql);
-    db.query_one_raw(statement)
-        .await
-        .unwrap()
-        .unwrap()
-        .try_get_by_index(0)
-        .unwrap()
 }
 
 fn assert_is_committed(files: &[(String, String)]) {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use guesthouse_migration::Migrator;
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectionTrait, Database, DatabaseConnection},
+    sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement},
 };
 use tempfile::TempDir;
 
@@ -97,6 +97,17 @@ impl Place {
     }
 }
 
+/// The number that `sql` selects.
+pub(crate) async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    db.query_one_raw(statement)
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index(0)
+        .unwrap()
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -125,6 +136,38 @@ pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
         ""
     };
     execute(&admin, &format!("DROP DATABASE {name}{force}")).await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+/// Runs `test` with the URL of a new role without rights but those that `grants` gives to `{role}`
+/// on `{database}`.
+pub(crate) async fn as_role(url: &str, grants: &str, test: impl AsyncFnOnce(&str)) {
+    let (server, database) = url.rsplit_once('/').unwrap();
+    let role = format!("{database}_role");
+    let admin = Database::connect(url).await.unwrap();
+    let (create, drop) = match url.starts_with("postgres") {
+        true => (
+            format!("CREATE ROLE {role} LOGIN"),
+            format!("DROP OWNED BY {role}; DROP ROLE {role}"),
+        ),
+        false => (format!("CREATE USER {role}"), format!("DROP USER {role}")),
+    };
+    execute(&admin, &create).await;
+    let grants = grants
+        .replace("{role}", &role)
+        .replace("{database}", database);
+    for grant in grants.split(';') {
+        execute(&admin, grant).await;
+    }
+    let (scheme, address) = server.split_once("://").unwrap();
+    let (_, address) = address.split_once('@').unwrap();
+    let outcome = AssertUnwindSafe(test(&format!("{scheme}://{role}@{address}/{database}")))
+        .catch_unwind()
+        .await;
+    execute(&admin, &drop).await;
+    admin.close().await.unwrap();
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }

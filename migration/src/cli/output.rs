@@ -1,0 +1,52 @@
+//! What the program prints, and what becomes of it if that fails.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    sync::{Mutex, PoisonError},
+};
+
+use super::failure::Failure;
+
+/// The first line that could not be written, unless the reader had gone away.
+static LOST: Mutex<Option<Failure>> = Mutex::new(None);
+
+/// Prints one result. The command goes on if nobody reads it.
+pub(super) fn say(line: &str) {
+    let Err(error) = writeln!(io::stdout().lock(), "{line}") else {
+        return;
+    };
+    if error.kind() != ErrorKind::BrokenPipe {
+        let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get_or_insert_with(|| Failure::new(format!("the output cannot be written: {error}")));
+    }
+}
+
+/// Prints why the command failed. There is nobody to tell if this fails, too.
+pub(super) fn complain(error: &impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "error: {error}");
+}
+
+/// Why a result is not in the output, if one is not. It is returned once.
+pub(super) fn lost() -> Result<(), Failure> {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    lost.map_or(Ok(()), Err)
+}
+
+/// Shows on standard error what is reported as it goes; a program with a subscriber of its own
+/// keeps it.
+pub(super) fn show_progress(verbose: bool) {
+    let filter = match verbose {
+        true => "sea_orm_migration=debug,guesthouse_migration=debug",
+        false => "sea_orm_migration=info,guesthouse_migration=info",
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // It would panic on a standard error that nobody reads.
+        .log_internal_errors(false)
+        .with_level(false)
+        .with_target(false)
+        .without_time()
+        .try_init();
+}
