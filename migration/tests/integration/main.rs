@@ -12,3 +12,4 @@ mod scratch;
 mod servers;
 mod support;
 mod sync;
+mod turns;
