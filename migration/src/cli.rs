@@ -179,7 +179,10 @@ impl<M: MigratorTrait> Program<M> {
         let arguments = match Arguments::try_parse_from(arguments) {
             Ok(arguments) => arguments,
             Err(usage) => {
-                let _ = usage.print();
+                if let Err(failure) = output::print_usage(&usage) {
+                    complain(&failure);
+                    return ExitCode::FAILURE;
+                }
                 return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
             }
         };

@@ -86,7 +86,31 @@ pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Re
              as a role that bypasses it, or with `down --force` or GUESTHOUSE_FORCE_DOWN=1"
         )));
     }
+    if backend == DbBackend::MySql {
+        refuse_referred_to(db, table).await?;
+    }
     manager.drop_table(Table::drop().table(table).take()).await
+}
+
+/// MariaDB's own refusal names neither table.
+async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let referring = Statement::from_sql_and_values(
+        DbBackend::MySql,
+        "SELECT DISTINCT if(table_schema = database(), table_name,
+                            concat(table_schema, '.', table_name)) AS name
+         FROM information_schema.key_column_usage
+         WHERE referenced_table_schema = database() AND referenced_table_name = ?
+           AND NOT (table_schema = database() AND table_name = ?)
+         ORDER BY name",
+        [table.into(), table.into()],
+    );
+    let Some(row) = db.query_one_raw(referring).await? else {
+        return Ok(());
+    };
+    let other: String = row.try_get_by_index(0)?;
+    Err(DbErr::Migration(format!(
+        "table `{table}` cannot be dropped while `{other}` refers to it"
+    )))
 }
 
 async fn hides_rows(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {

@@ -83,7 +83,8 @@ fn parse(text: &str) -> Result<Url, Failure> {
     })?;
     // What follows such a character would be taken for something else, and shown.
     let is_cut = url.fragment().is_some() || (!has_user(&url) && url.path().contains('@'));
-    if url.scheme() != "sqlite" && is_cut {
+    let is_of_a_server = matches!(url.scheme(), "postgres" | "postgresql" | "mysql");
+    if is_of_a_server && is_cut {
         return Err(Failure::new(format!(
             "the database URL has a character that is not escaped ({ESCAPE})"
         )));

@@ -8,17 +8,28 @@ use std::{
 
 use super::failure::Failure;
 
-/// The first line that could not be written, unless the reader had gone away.
+/// The first line that could not be written, unless nobody reads them.
 static LOST: Mutex<Option<Failure>> = Mutex::new(None);
 
 /// Prints one result. The command goes on if nobody reads it.
 pub(super) fn say(line: &str) {
-    let Err(error) = writeln!(io::stdout().lock(), "{line}") else {
-        return;
-    };
-    if error.kind() != ErrorKind::BrokenPipe {
+    if let Err(failure) = read_or_unread(writeln!(io::stdout().lock(), "{line}")) {
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.get_or_insert_with(|| Failure::new(format!("the output cannot be written: {error}")));
+        lost.get_or_insert(failure);
+    }
+}
+
+/// Prints help, or why the arguments are not understood.
+pub(super) fn print_usage(usage: &clap::Error) -> Result<(), Failure> {
+    read_or_unread(usage.print())
+}
+
+fn read_or_unread(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(format!(
+            "the output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
     }
 }
 

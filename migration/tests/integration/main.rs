@@ -5,9 +5,13 @@
     reason = "a test says by panicking that it failed"
 )]
 
+mod connect;
+mod fresh;
 mod migrations;
+mod output;
 mod place;
 mod program;
+mod refusals;
 mod scratch;
 mod servers;
 mod support;

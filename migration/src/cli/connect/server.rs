@@ -32,8 +32,8 @@ fn explain(error: &SqlxError, server: &str) -> String {
     match error {
         SqlxError::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused => format!("nobody answers at {server}"),
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => {
-                format!("{server} ends the connection at once")
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                no_database(server)
             }
             _ => format!("nobody answers at {server} ({error})"),
         },
@@ -41,13 +41,15 @@ fn explain(error: &SqlxError, server: &str) -> String {
             "this program is built without TLS: its feature `tls` is off".to_owned()
         }
         SqlxError::Tls(error) => format!("no TLS with {server}: {error}"),
-        SqlxError::Protocol(_) => {
-            format!("{server} does not speak the protocol of the database URL")
-        }
+        SqlxError::Protocol(_) => no_database(server),
         SqlxError::Database(refusal) => refused(refusal.as_ref(), error, server),
         // Of files that the URL names, for one.
         _ => format!("no connection to {server}: a parameter of the database URL cannot be used"),
     }
+}
+
+fn no_database(server: &str) -> String {
+    format!("{server} does not answer as the database of the URL would")
 }
 
 /// The server's own words name the user where they are about it.
