@@ -173,6 +173,10 @@ impl Wait {
         self.announced = true;
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a statement that waits for the lock would have a snapshot"
+    )]
     async fn a_moment(&mut self) {
         self.announce();
         time::sleep(Duration::from_millis(100)).await;

@@ -89,6 +89,7 @@ pub(super) fn describe_driver(error: &SqlxError) -> String {
     format!("{} (code {code})", refusal.message())
 }
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 const REFUSED: &str = "a statement was refused";
 
 #[cfg(feature = "postgres")]

@@ -35,6 +35,7 @@ fn explain(error: &SqlxError, server: &str) -> String {
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                 no_database(server)
             }
+            ErrorKind::InvalidData => format!("no TLS with {server}: {error}"),
             _ => format!("nobody answers at {server} ({error})"),
         },
         SqlxError::Tls(error) if error.to_string().contains("built without TLS") => {
