@@ -2,10 +2,10 @@
 //!
 //! | command | does |
 //! | --- | --- |
-//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs |
+//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs; only reads if none is |
 //! | `down [-n N] [--force]` | rolls back the last migrations, one unless `-n` is given |
 //! | `status` | lists every migration; creates nothing |
-//! | `fresh` | drops every table, applies all migrations, then syncs |
+//! | `fresh` | drops every table, view, sequence and type, applies all migrations, then syncs |
 //! | `refresh [--force]` | rolls everything back, applies it again, then syncs |
 //! | `reset [--force]` | rolls everything back |
 //! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
@@ -16,9 +16,10 @@
 //! `--database-url` (or `DATABASE_URL`) says which database, `--database-schema` (or
 //! `DATABASE_SCHEMA`) which of its schemas on PostgreSQL, `--entity-dir` (or
 //! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
-//! `entity/src/generated` beside the package that runs. A command that fails prints one line and
-//! exits with 1; no message holds the connection string or a value from a row. Two programs that
-//! run at the same time take turns.
+//! `entity/src/generated` beside the package that runs. Without a schema, the tables are where the
+//! search path leads to the log of migrations. A command that fails prints one line and exits with
+//! 1; no message holds the connection string or a value from a row. Two programs that run at the
+//! same time take turns, with each other and with [`crate::up`].
 
 use std::{
     env,
@@ -250,7 +251,7 @@ enum Command {
     },
     /// List every migration, without creating anything
     Status,
-    /// Drop every table, apply all migrations, then sync
+    /// Drop every table, view, sequence and type, apply all migrations, then sync
     Fresh,
     /// Roll everything back, apply it again, then sync
     Refresh {
