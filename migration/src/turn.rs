@@ -60,6 +60,8 @@ impl Turn {
                 if transaction.get_database_backend() == DbBackend::MySql {
                     let release = format!("DO RELEASE_LOCK({MYSQL_LOCK})");
                     let _ = transaction.execute_unprepared(&release).await;
+                    let timeouts = set_mysql_timeouts("DEFAULT", "DEFAULT");
+                    let _ = transaction.execute_unprepared(&timeouts).await;
                 }
                 let _ = transaction.rollback().await;
             }
@@ -99,11 +101,6 @@ async fn try_postgres(transaction: &DatabaseTransaction) -> Result<bool, DbErr> 
 }
 
 async fn try_mysql(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
-    // MySQL takes the part of MariaDB for a comment.
-    let no_timeout = "SET SESSION wait_timeout = 2147483 /*M!100300 ,
-         idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0,
-         idle_write_transaction_timeout = 0, max_statement_time = 0 */";
-    transaction.execute_unprepared(no_timeout).await?;
     let lock = format!("SELECT GET_LOCK({MYSQL_LOCK}, 0)");
     let lock = Statement::from_string(DbBackend::MySql, lock);
     let taken: Option<i64> = match transaction.query_one_raw(lock).await? {
@@ -111,11 +108,25 @@ async fn try_mysql(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
         None => None,
     };
     match taken {
-        Some(taken) => Ok(taken == 1),
+        Some(1) => {
+            let no_timeout = set_mysql_timeouts("2147483", "0");
+            transaction.execute_unprepared(&no_timeout).await?;
+            Ok(true)
+        }
+        Some(_) => Ok(false),
         None => Err(DbErr::Migration(
             "the lock for migrations could not be taken".to_owned(),
         )),
     }
+}
+
+/// How long a session may do nothing, which is all it does while a migration runs. MySQL takes what
+/// only MariaDB knows for a comment.
+fn set_mysql_timeouts(wait: &str, idle: &str) -> String {
+    format!(
+        "SET SESSION wait_timeout = {wait} /*M!100300 , idle_transaction_timeout = {idle},
+         idle_readonly_transaction_timeout = {idle}, idle_write_transaction_timeout = {idle} */"
+    )
 }
 
 async fn database_file(db: &DatabaseConnection) -> Result<Option<String>, DbErr> {
