@@ -315,7 +315,7 @@ impl Arguments {
     async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
         let creates = matches!(self.command, Command::Up { .. } | Command::Fresh);
         let db = match creates {
-            true => self.connect(&self.database_url).await?,
+            true => self.connect(&self.database_url, true).await?,
             false => self.connect_to_existing().await?,
         };
         if matches!(self.command, Command::Up { .. }) {
@@ -423,14 +423,14 @@ impl Arguments {
 
     /// For commands that have nothing to do in a SQLite file they had to create.
     async fn connect_to_existing(&self) -> Result<DatabaseConnection, Failure> {
-        self.connect(&self.existing_url()).await
+        self.connect(&self.existing_url(), false).await
     }
 
     fn existing_url(&self) -> String {
         self.database_url.replace("mode=rwc", "mode=rw")
     }
 
-    async fn connect(&self, url: &str) -> Result<DatabaseConnection, Failure> {
+    async fn connect(&self, url: &str, creates: bool) -> Result<DatabaseConnection, Failure> {
         let mut options = ConnectOptions::new(url);
         options.sqlx_logging(false);
         if let Some(schema) = &self.database_schema {
@@ -438,7 +438,7 @@ impl Arguments {
             let name = schema.replace('"', "\"\"");
             options.set_schema_search_path(format!("\"{name}\""));
         }
-        connect::open(options).await
+        connect::open(options, creates).await
     }
 }
 

@@ -3,7 +3,7 @@
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbErr};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use sea_orm_migration::sea_orm::{
-    DbBackend, RuntimeErr,
+    DatabaseConnectionType, RuntimeErr,
     sqlx::{Connection, Database, Pool},
 };
 
@@ -14,11 +14,11 @@ use sea_orm_migration::sea_orm::{
 /// takes a connection of it leaves one less to the others.
 pub(crate) async fn beside(db: &DatabaseConnection) -> Result<DatabaseConnection, DbErr> {
     #[cfg(feature = "postgres")]
-    if db.get_database_backend() == DbBackend::Postgres {
+    if let DatabaseConnectionType::SqlxPostgresPoolConnection(_) = db.inner {
         return Ok(one_like(db.get_postgres_connection_pool()).await?.into());
     }
     #[cfg(feature = "mysql")]
-    if db.get_database_backend() == DbBackend::MySql {
+    if let DatabaseConnectionType::SqlxMySqlPoolConnection(_) = db.inner {
         return Ok(one_like(db.get_mysql_connection_pool()).await?.into());
     }
     Ok(db.clone())

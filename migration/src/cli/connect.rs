@@ -19,8 +19,12 @@ use url::{ParseError, Url};
 
 use super::failure::{Failure, describe_driver};
 
-/// Opens a database, or finds out at once why it cannot be opened.
-pub(super) async fn open(options: ConnectOptions) -> Result<DatabaseConnection, Failure> {
+/// Opens a database, or finds out at once why it cannot be opened. A command that `creates` a SQLite
+/// file could do so if the URL let it.
+pub(super) async fn open(
+    options: ConnectOptions,
+    creates: bool,
+) -> Result<DatabaseConnection, Failure> {
     let text = options.get_url().to_owned();
     let url = parse(&text)?;
     match url.scheme() {
@@ -59,7 +63,7 @@ pub(super) async fn open(options: ConnectOptions) -> Result<DatabaseConnection, 
     Database::connect(options)
         .await
         .map_err(|error| match error {
-            DbErr::Conn(RuntimeErr::SqlxError(error)) => unopened(&text, &error),
+            DbErr::Conn(RuntimeErr::SqlxError(error)) => unopened(&text, &error, creates),
             error => error.into(),
         })
 }
@@ -148,12 +152,12 @@ fn sqlite_file(url: &str) -> Option<PathBuf> {
 }
 
 /// What is said of a failure to open, which of a server has been told before.
-fn unopened(url: &str, error: &SqlxError) -> Failure {
+fn unopened(url: &str, error: &SqlxError, creates: bool) -> Failure {
     const CANTOPEN: &str = "14";
     let code = error.as_database_error().and_then(|error| error.code());
     match sqlite_file(url) {
         Some(file) if code.as_deref() == Some(CANTOPEN) => {
-            let hint = match !file.exists() && !url.contains("mode=") {
+            let hint = match creates && !file.exists() && !url.contains("mode=") {
                 true => " (add ?mode=rwc to create it)",
                 false => "",
             };

@@ -6,7 +6,9 @@ use std::fmt;
 use sea_orm_migration::sea_orm::SqlxMySqlError;
 #[cfg(feature = "postgres")]
 use sea_orm_migration::sea_orm::SqlxPostgresError;
-use sea_orm_migration::sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
+use sea_orm_migration::sea_orm::{
+    ConnAcquireErr, DbErr, RuntimeErr, SqlxError, sqlx::error::DatabaseError,
+};
 
 use crate::sync::SyncError;
 
@@ -85,12 +87,21 @@ pub(super) fn describe_driver(error: &SqlxError) -> String {
     if let Some(refusal) = refusal.try_downcast_ref::<SqlxPostgresError>() {
         return describe_postgres(refusal);
     }
-    let code = refusal.code().unwrap_or_default();
-    format!("{} (code {code})", refusal.message())
+    describe_sqlite(refusal)
 }
 
-#[cfg(any(feature = "mysql", feature = "postgres"))]
 const REFUSED: &str = "a statement was refused";
+
+fn describe_sqlite(refusal: &dyn DatabaseError) -> String {
+    /// `RAISE`: what a trigger of the app chose to say, or SQLite of a key.
+    const TRIGGER: &str = "1811";
+    let code = refusal.code().unwrap_or_default();
+    let message = match refusal.message() {
+        message if code != TRIGGER || message == "FOREIGN KEY constraint failed" => message,
+        _ => REFUSED,
+    };
+    format!("{message} (code {code})")
+}
 
 #[cfg(feature = "postgres")]
 fn describe_postgres(refusal: &SqlxPostgresError) -> String {

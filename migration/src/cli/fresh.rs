@@ -19,46 +19,50 @@ pub(super) async fn drop_everything(db: &DatabaseConnection) -> Result<(), Failu
     }
 }
 
+/// What is to go: in the schema, no part of an extension, and no sequence that is a part of a table.
+const DOOMED_ON_POSTGRES: &str = "
+    WITH here AS (
+        SELECT oid AS schema FROM pg_namespace WHERE nspname = current_schema()
+    ), member AS (
+        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+    ), doomed (class, object, kind, name) AS (
+        SELECT 'pg_class'::regclass, oid,
+               CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                            WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
+                            WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
+               relname
+        FROM pg_class JOIN here ON relnamespace = schema
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+          AND ('pg_class'::regclass, oid) NOT IN (SELECT classid, objid FROM member)
+          AND NOT (relkind = 'S' AND EXISTS (
+                  SELECT FROM pg_depend
+                  WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
+                    AND deptype IN ('a', 'i')))
+        UNION ALL
+        SELECT 'pg_type'::regclass, oid, CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, typname
+        FROM pg_type JOIN here ON typnamespace = schema
+        WHERE typtype IN ('d', 'e', 'r')
+          AND ('pg_type'::regclass, oid) NOT IN (SELECT classid, objid FROM member)
+    )";
+
 async fn drop_on_postgres(db: &DatabaseConnection) -> Result<(), Failure> {
-    /// What is to go; the tables first, since a sequence may be a part of one.
-    const STATEMENTS: &str = "
-        WITH member (class, object) AS (
-            SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
-        )
-        SELECT format('DROP %s IF EXISTS %I.%I CASCADE', kind, current_schema(), name) FROM (
-            SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
-                                WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
-                                WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END AS kind,
-                   relname AS name,
-                   relkind NOT IN ('r', 'p') AS later
-            FROM pg_class
-            WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
-              AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
-              AND ('pg_class'::regclass, oid) NOT IN (SELECT class, object FROM member)
-              AND NOT (relkind = 'S' AND EXISTS (
-                      SELECT FROM pg_depend
-                      WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
-                        AND deptype IN ('a', 'i')))
+    // Tables and views of other schemas that would lose a key, a default, a column or themselves.
+    let dependent = format!(
+        "{DOOMED_ON_POSTGRES}, gone AS (
+            SELECT class, object FROM doomed
             UNION ALL
-            SELECT CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, typname, true
-            FROM pg_type
-            WHERE typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
-              AND typtype IN ('d', 'e', 'r')
-              AND ('pg_type'::regclass, oid) NOT IN (SELECT class, object FROM member)
-        ) AS doomed
-        ORDER BY later, name";
-    /// Tables and views of other schemas that would lose a key, a default or themselves.
-    const DEPENDENT: &str = "
-        WITH doomed (class, object) AS (
-            SELECT 'pg_class'::regclass, oid FROM pg_class
-            WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+            SELECT 'pg_type'::regclass, pg_type.oid
+            FROM pg_type JOIN doomed ON class = 'pg_class'::regclass AND object = typrelid
             UNION ALL
-            SELECT 'pg_type'::regclass, oid FROM pg_type
-            WHERE typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+            SELECT 'pg_type'::regclass, typarray
+            FROM pg_type JOIN doomed ON class = 'pg_type'::regclass AND object = pg_type.oid
+            UNION ALL
+            SELECT 'pg_type'::regclass, typarray
+            FROM pg_type JOIN doomed ON class = 'pg_class'::regclass AND object = typrelid
         )
         SELECT DISTINCT other.oid::regclass::text
         FROM pg_depend
-        JOIN doomed ON (refclassid, refobjid) = (class, object)
+        JOIN gone ON (refclassid, refobjid) = (class, object)
         LEFT JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
         LEFT JOIN pg_constraint ON classid = 'pg_constraint'::regclass AND pg_constraint.oid = objid
         LEFT JOIN pg_attrdef ON classid = 'pg_attrdef'::regclass AND pg_attrdef.oid = objid
@@ -66,12 +70,18 @@ async fn drop_on_postgres(db: &DatabaseConnection) -> Result<(), Failure> {
           ON other.oid = coalesce(ev_class, conrelid, adrelid,
                                   CASE classid WHEN 'pg_class'::regclass THEN objid END)
         WHERE other.relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND other.relnamespace
-              <> (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
-        ORDER BY 1";
+          AND other.relnamespace <> (SELECT schema FROM here)
+        ORDER BY 1"
+    );
+    // The tables first, which take what depends on them along.
+    let statements = format!(
+        "{DOOMED_ON_POSTGRES}
+        SELECT format('DROP %s IF EXISTS %I.%I CASCADE', kind, current_schema(), name)
+        FROM doomed ORDER BY kind <> 'TABLE', kind, name"
+    );
     let transaction = db.begin().await?;
-    refuse(&texts(&transaction, DEPENDENT).await?)?;
-    for statement in texts(&transaction, STATEMENTS).await? {
+    refuse(&texts(&transaction, &dependent).await?)?;
+    for statement in texts(&transaction, &statements).await? {
         tracing::info!("{statement}");
         transaction.execute_unprepared(&statement).await?;
     }

@@ -1,6 +1,11 @@
 //! Why the database cannot be opened, reported at once.
 
-use std::{fs, net::TcpListener, thread};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Shutdown, TcpListener},
+    thread,
+};
 
 use crate::support::{MARIADB, POSTGRES, Place, as_role, on_server, text};
 
@@ -44,15 +49,22 @@ fn something_else_on_the_port_is_reported() {
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || {
         for _ in 0..2 {
-            drop(listener.accept().unwrap());
+            let (mut client, _) = listener.accept().unwrap();
+            let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            client.write_all(answer).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            // Until the client has read it and goes.
+            let _ = client.read_to_end(&mut Vec::new());
         }
     });
-    for scheme in ["postgres", "mysql"] {
-        assert_eq!(
-            refusal(&format!("{scheme}://app:hunter2@127.0.0.1:{port}/app")),
-            format!("127.0.0.1:{port} does not answer as the database of the URL would")
-        );
-    }
+    let server_name = format!("127.0.0.1:{port}");
+    let postgres = refusal(&format!("postgres://app:hunter2@{server_name}/app"));
+    let other = format!("{server_name} does not answer as the database of the URL would (");
+    assert!(postgres.starts_with(&other), "{postgres}");
+    assert_eq!(
+        refusal(&format!("mysql://app:hunter2@{server_name}/app")),
+        format!("{server_name} ends the connection at once")
+    );
     server.join().unwrap();
 }
 
@@ -126,6 +138,7 @@ fn a_file_that_cannot_be_opened_is_named() {
     for url in [
         format!("sqlite://{new}?mode=rwc"),
         format!("sqlite://{new}?mode=rw"),
+        format!("sqlite:{new}"),
     ] {
         assert_eq!(
             fail("verify", url),

@@ -74,6 +74,9 @@ async fn fresh_leaves_an_extension_whole_on_postgres() {
             "ALTER EXTENSION citext ADD VIEW of_t",
             "ALTER EXTENSION citext ADD TYPE mood",
             "CREATE VIEW of_of_t AS SELECT * FROM of_t",
+            "CREATE SCHEMA other",
+            "CREATE TABLE other.tags (name citext, mood mood)",
+            "CREATE VIEW other.ts AS SELECT * FROM t",
             "INSERT INTO t DEFAULT VALUES",
         ] {
             execute(&db, sql).await;
@@ -105,12 +108,18 @@ async fn fresh_refuses_to_break_another_schema_on_postgres() {
         let place = Place::on(url);
         place.succeed(&["up"]);
         let db = Database::connect(url).await.unwrap();
+        execute(&db, "CREATE TYPE mood AS ENUM ('glad')").await;
         let all = "SELECT count(*) FROM pg_class";
         for (create, drop, name) in [
             (
                 "TABLE other.orders (user_id uuid REFERENCES users (id))",
                 "TABLE other.orders",
                 "other.orders",
+            ),
+            (
+                "TABLE other.moods (mood mood[])",
+                "TABLE other.moods",
+                "other.moods",
             ),
             (
                 "VIEW other.people AS SELECT * FROM users",

@@ -71,6 +71,27 @@ async fn the_words_of_a_trigger_are_not_repeated_on_mariadb() {
     .await;
 }
 
+#[tokio::test]
+async fn the_words_of_a_trigger_are_not_repeated_on_sqlite() {
+    let place = Place::new();
+    with_ada(&place).await;
+    for kind in ["ABORT", "FAIL", "ROLLBACK"] {
+        place.execute("DROP TRIGGER IF EXISTS refuse").await;
+        place
+            .execute(&format!(
+                "CREATE TRIGGER refuse BEFORE INSERT ON guests BEGIN
+                     SELECT RAISE({kind}, email || ' refused') FROM users WHERE id = new.user_id;
+                 END"
+            ))
+            .await;
+        assert_eq!(
+            place.fail(&["backfill-guests"]),
+            "error: a statement was refused (code 1811)",
+            "{kind}"
+        );
+    }
+}
+
 /// Of a row: the constraint is named, the value is not.
 #[tokio::test]
 async fn a_clash_names_the_constraint_alone() {

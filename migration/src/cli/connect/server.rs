@@ -33,7 +33,7 @@ fn explain(error: &SqlxError, server: &str) -> String {
         SqlxError::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused => format!("nobody answers at {server}"),
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                no_database(server)
+                format!("{server} ends the connection at once")
             }
             ErrorKind::InvalidData => format!("no TLS with {server}: {error}"),
             _ => format!("nobody answers at {server} ({error})"),
@@ -42,15 +42,13 @@ fn explain(error: &SqlxError, server: &str) -> String {
             "this program is built without TLS: its feature `tls` is off".to_owned()
         }
         SqlxError::Tls(error) => format!("no TLS with {server}: {error}"),
-        SqlxError::Protocol(_) => no_database(server),
+        SqlxError::Protocol(error) => {
+            format!("{server} does not answer as the database of the URL would ({error})")
+        }
         SqlxError::Database(refusal) => refused(refusal.as_ref(), error, server),
         // Of files that the URL names, for one.
         _ => format!("no connection to {server}: a parameter of the database URL cannot be used"),
     }
-}
-
-fn no_database(server: &str) -> String {
-    format!("{server} does not answer as the database of the URL would")
 }
 
 /// The server's own words name the user where they are about it.
