@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use crate::support::{MARIADB, POSTGRES, Place, as_role, on_server, text};
+use crate::support::{MARIADB, POSTGRES, Place, as_role, beside, on_server, text};
 
 /// The one line that `status` fails with.
 fn refusal(url: &str) -> String {
@@ -202,4 +202,37 @@ async fn what_the_server_refuses_is_reported_on_mariadb() {
         .await;
     })
     .await;
+}
+
+/// The server has a certificate of an authority that nobody knows, and lets nobody in without TLS.
+#[test]
+fn a_server_with_tls_is_spoken_to_on_postgres() {
+    let script = r#"
+        for parameters in a=b sslmode=require \
+            "sslmode=verify-full&sslrootcert=$GUESTHOUSE_TEST_TLS_AUTHORITY" \
+            sslmode=verify-full sslmode=disable
+        do
+            gm up -u "$GUESTHOUSE_TEST_TLS?$parameters" | tail -n 1
+        done"#;
+    let Some(printed) = beside("postgres-tls", script) else {
+        return;
+    };
+    let lines: Vec<_> = printed.lines().collect();
+    let in_step = "sync: skipped, no entity folder was given (--entity-dir)";
+    assert_eq!(lines[..3], [in_step; 3]);
+    let [unknown, without] = &lines[3..] else {
+        unreachable!("{printed}");
+    };
+    assert!(
+        unknown.starts_with("error: no TLS with 127.0.0.1:"),
+        "{unknown}"
+    );
+    assert!(
+        unknown.ends_with("invalid peer certificate: UnknownIssuer"),
+        "{unknown}"
+    );
+    assert!(
+        without.ends_with(" refuses the user without TLS (code 28000)"),
+        "{without}"
+    );
 }

@@ -116,9 +116,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// it does nothing, unless servers are required.
 pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
     let Ok(server) = std::env::var(variable) else {
-        let required = ["GUESTHOUSE_TEST_REQUIRE", "CI"];
-        let required = required.iter().any(|name| std::env::var_os(name).is_some());
-        assert!(!required, "{variable} is not set");
+        assert!(!servers_are_required(), "{variable} is not set");
         return;
     };
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -139,6 +137,37 @@ pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }
+}
+
+fn servers_are_required() -> bool {
+    let required = ["GUESTHOUSE_TEST_REQUIRE", "CI"];
+    required.iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// Runs a shell script beside servers of `kind`, which `scripts/servers` runs for it alone, and
+/// returns what it printed; `gm` is the program. Without servers, see [`on_server`], it is `None`.
+pub(crate) fn beside(kind: &str, script: &str) -> Option<String> {
+    if std::env::var_os(POSTGRES).is_none() && !servers_are_required() {
+        return None;
+    }
+    let place = Place::new();
+    let program = place.command(&[]);
+    let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/servers");
+    let script = format!("gm() {{ \"$program\" \"$@\" 2>&1; }}\n{script}");
+    let mut command = Command::new(servers);
+    command
+        .args(["run", kind, "--", "sh", "-c", &script])
+        .env("program", program.get_program())
+        .current_dir(place.dir.path());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Some(text(&output.stdout))
 }
 
 /// Runs `test` with the URL of a new role without rights but those that `grants` gives to `{role}`

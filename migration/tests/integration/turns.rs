@@ -18,7 +18,7 @@ use sea_orm_migration::{
 };
 use tokio::sync::Notify;
 
-use crate::support::{MARIADB, POSTGRES, Place, count, empty, on_server};
+use crate::support::{MARIADB, POSTGRES, Place, beside, count, empty, on_server};
 
 const LOG: &str = "SELECT count(*) FROM seaql_migrations";
 
@@ -327,6 +327,30 @@ async fn a_cancelled_caller_gives_up_its_turn_everywhere() {
     a_cancelled_caller_gives_up_its_turn(Place::new().url()).await;
     on_server(POSTGRES, a_cancelled_caller_gives_up_its_turn).await;
     on_server(MARIADB, a_cancelled_caller_gives_up_its_turn).await;
+}
+
+/// A pooler gives the session of one client to the next: the program says so, and leaves no lock
+/// behind that the next one would wait for.
+#[test]
+fn a_pooler_in_transaction_mode_is_named() {
+    let script = r#"
+        gm up -u "$GUESTHOUSE_TEST_PGBOUNCER"
+        gm up -u "$GUESTHOUSE_TEST_PGBOUNCER"
+        gm up -u "$GUESTHOUSE_TEST_BEHIND_PGBOUNCER" | head -n 1"#;
+    let Some(printed) = beside("pgbouncer", script) else {
+        return;
+    };
+    let lines: Vec<_> = printed.lines().collect();
+    let [first, second, behind] = lines[..] else {
+        unreachable!("{printed}");
+    };
+    for line in [first, second] {
+        assert!(
+            line.starts_with("error: a pooler gives one session to several clients"),
+            "{line}"
+        );
+    }
+    assert_eq!(behind, "Applying all pending migrations");
 }
 
 migrator!(Twice, manager => {
