@@ -23,10 +23,8 @@ fn refusal(url: &str) -> String {
 
 #[test]
 fn a_server_that_is_not_there_is_reported_at_once() {
-    // Nobody listens on a port that was free a moment ago.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // Of tcpmux, which nobody runs.
+    let port = 1;
     for scheme in ["postgres", "postgresql", "mysql"] {
         assert_eq!(
             refusal(&format!("{scheme}://app:hunter2@127.0.0.1:{port}/app")),
@@ -50,10 +48,9 @@ fn something_else_on_the_port_is_reported() {
     let server = thread::spawn(move || {
         for _ in 0..2 {
             let (mut client, _) = listener.accept().unwrap();
-            let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-            client.write_all(answer).unwrap();
-            client.shutdown(Shutdown::Write).unwrap();
-            // Until the client has read it and goes.
+            // A client that has seen enough goes before it has read all.
+            let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = client.shutdown(Shutdown::Write);
             let _ = client.read_to_end(&mut Vec::new());
         }
     });
