@@ -340,6 +340,11 @@ impl Arguments {
         let db = place::of(&log, db).await?;
         match self.command {
             Command::Up { n } => up::apply::<M>(&db, &log, n).await?,
+            // Nothing is created for that either.
+            Command::Down { .. } if log.applied().next().is_none() => {
+                log.is_complete()?;
+                tracing::info!("No applied migrations");
+            }
             Command::Down { n, force } => rollback(force, M::down(&db, Some(n))).await?,
             Command::Fresh => {
                 place::refuse_to_hide(&db, log.names()).await?;

@@ -61,6 +61,13 @@ impl Log {
         Ok(Self::new(names::<M>()?, None, &BTreeSet::new()))
     }
 
+    /// The migrations of the program that have been applied, in order.
+    #[cfg(feature = "cli")]
+    pub(crate) fn applied(&self) -> impl Iterator<Item = &str> {
+        let applied = self.migrations.iter().filter(|(_, applied)| *applied);
+        applied.map(|(name, _)| name.as_str())
+    }
+
     /// Every migration of the program, in order.
     #[cfg(feature = "cli")]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {

@@ -60,6 +60,9 @@ async fn a_table_without_its_log_is_not_hidden_by_a_second_one() {
             assert_eq!(place.fail(&[command]), format!("error: {refusal}"));
         }
 
+        place.succeed(&["down"]);
+        place.succeed(&["reset"]);
+
         let db = Database::connect(url).await.unwrap();
         let error = up(Migrator, &db).await.unwrap_err().to_string();
         assert!(error.contains(refusal), "{error}");

@@ -43,7 +43,9 @@ fn explain(error: &SqlxError, server: &str) -> String {
         }
         SqlxError::Tls(error) => format!("no TLS with {server}: {error}"),
         SqlxError::Protocol(error) => {
-            format!("{server} does not answer as the database of the URL would ({error})")
+            // It ends with a line of the driver's source.
+            let (what, _) = error.rsplit_once(" (sqlx").unwrap_or((error, ""));
+            format!("{server} does not answer as the database of the URL would: {what}")
         }
         SqlxError::Database(refusal) => refused(refusal.as_ref(), error, server),
         // Of files that the URL names, for one.
