@@ -12,6 +12,8 @@ use sea_orm_migration::{
     },
 };
 
+use crate::table;
+
 /// The migrations of a program, and what the log says of them.
 pub(crate) struct Log {
     /// The schema of the log on PostgreSQL, if there is a log where the search path leads.
@@ -147,16 +149,8 @@ async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, 
 }
 
 /// The catalogue hides a table from a user who has no right on it, so the table itself is asked.
-/// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
-/// crate's to demand of a program that brings its own drivers.
 async fn exists_on_mysql(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {
-    let listed = Statement::from_sql_and_values(
-        DbBackend::MySql,
-        "SELECT 1 FROM information_schema.tables
-         WHERE table_schema = database() AND table_name = ?",
-        [table.into()],
-    );
-    if db.query_one_raw(listed).await?.is_some() {
+    if table::exists_on_mysql(db, table).await? {
         return Ok(true);
     }
     #[cfg(feature = "mysql")]

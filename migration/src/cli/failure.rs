@@ -114,22 +114,32 @@ fn describe_postgres(refusal: &SqlxPostgresError) -> String {
              itself, or to a pool in session mode"
         );
     }
-    // These classes are about values, or have what a function of the app chose to say. `RAISE` may
-    // choose the code, too.
-    let quotes_values = matches!(code.get(..2), Some("22" | "23" | "38" | "39" | "P0"))
-        || refusal.routine() == Some("exec_stmt_raise");
-    let message = match quotes_values {
-        true => REFUSED,
-        false => refusal.message(),
-    };
-    let mut place = String::new();
-    for name in [refusal.table(), refusal.constraint()]
-        .into_iter()
-        .flatten()
-    {
-        place.push_str(&format!(", `{name}`"));
+    // What a function of the app chose to say, under whatever code and names it chose, or made a
+    // statement of.
+    let context = refusal.r#where().unwrap_or_default();
+    if refusal.routine() == Some("exec_stmt_raise") || context.contains("PL/") {
+        let function = function_of(context).map_or(String::new(), |name| format!(" by {name}"));
+        return format!("{REFUSED}{function} (code {code})");
     }
+    // Classes that are about values, or about functions in other languages.
+    let message = match code.get(..2) {
+        Some("22" | "23" | "38" | "39" | "P0") => REFUSED,
+        _ => refusal.message(),
+    };
+    let names = [refusal.table(), refusal.constraint()];
+    let names = names.into_iter().flatten();
+    let place: String = names.map(|name| format!(", `{name}`")).collect();
     format!("{message} (code {code}{place})")
+}
+
+/// From `PL/pgSQL function refuse() line 3 at RAISE`.
+#[cfg(feature = "postgres")]
+fn function_of(context: &str) -> Option<&str> {
+    let innermost = context.lines().next()?;
+    let (function, _) = innermost
+        .strip_prefix("PL/pgSQL function ")?
+        .split_once(" line ")?;
+    Some(function)
 }
 
 #[cfg(feature = "mysql")]

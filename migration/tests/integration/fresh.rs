@@ -2,7 +2,7 @@
 
 use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
-use crate::support::{MARIADB, POSTGRES, Place, count, execute, on_server};
+use crate::support::{MARIADB, POSTGRES, Place, as_role, count, execute, on_server};
 
 const MIGRATED: [&str; 4] = ["guests", "hosts", "seaql_migrations", "users"];
 
@@ -207,6 +207,47 @@ async fn fresh_refuses_to_break_another_database_on_mariadb() {
         .await;
     })
     .await;
+}
+
+/// A role that may drop some of it.
+async fn fresh_without_the_right_drops_nothing(variable: &str, names_in: &str, grants: &str) {
+    on_server(variable, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        place.execute("CREATE VIEW v AS SELECT 1 AS a").await;
+        as_role(url, grants, async |role| {
+            let refusal = Place::on(role).fail(&["fresh"]);
+            assert!(
+                refusal.contains("guests") || refusal.contains("hosts"),
+                "{refusal}"
+            );
+        })
+        .await;
+        let db = Database::connect(url).await.unwrap();
+        let with_the_view = [&MIGRATED[..], &["v"]].concat();
+        assert_eq!(names(&db, names_in).await, with_the_view);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fresh_without_the_right_drops_nothing_on_postgres() {
+    let grants = "GRANT ALL ON SCHEMA public TO {role};
+                  GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
+                  ALTER TABLE users OWNER TO {role};
+                  ALTER VIEW v OWNER TO {role}";
+    let names_in = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                    AND relkind <> 'i' ORDER BY 1";
+    fresh_without_the_right_drops_nothing(POSTGRES, names_in, grants).await;
+}
+
+#[tokio::test]
+async fn fresh_without_the_right_drops_nothing_on_mariadb() {
+    let grants = "GRANT SELECT ON {database}.* TO {role};
+                  GRANT DROP ON {database}.guests TO {role};
+                  GRANT DROP ON {database}.v TO {role}";
+    fresh_without_the_right_drops_nothing(MARIADB, MARIADB_NAMES, grants).await;
 }
 
 #[tokio::test]

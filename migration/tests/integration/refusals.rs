@@ -20,7 +20,7 @@ async fn the_words_of_a_trigger_are_not_repeated_on_postgres() {
             .execute(
                 "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
                  DECLARE address text := (SELECT email FROM users WHERE id = new.user_id);
-                 BEGIN RAISE EXCEPTION 'guest of % refused', address USING ERRCODE = TG_ARGV[0]; END $$",
+                 BEGIN RAISE EXCEPTION 'guest of % refused', address USING ERRCODE = TG_ARGV[0], TABLE = address, CONSTRAINT = address; END $$",
             )
             .await;
         for code in ["P0001", "42501", "55000", "ADA00"] {
@@ -32,9 +32,36 @@ async fn the_words_of_a_trigger_are_not_repeated_on_postgres() {
                 .await;
             assert_eq!(
                 place.fail(&["backfill-guests"]),
-                format!("error: a statement was refused (code {code})")
+                format!("error: a statement was refused by refuse() (code {code})")
             );
         }
+    })
+    .await;
+}
+
+/// A statement that a function makes of a value has pieces of it in its errors.
+#[tokio::test]
+async fn a_statement_made_of_a_value_is_not_repeated_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        with_ada(&place).await;
+        place
+            .execute(
+                "CREATE FUNCTION notify() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN EXECUTE 'LISTEN \"' || (SELECT email FROM users WHERE id = new.user_id) || '\".x';
+                 RETURN new; END $$",
+            )
+            .await;
+        place
+            .execute(
+                "CREATE TRIGGER notify BEFORE INSERT ON guests
+                 FOR EACH ROW EXECUTE FUNCTION notify()",
+            )
+            .await;
+        assert_eq!(
+            place.fail(&["backfill-guests"]),
+            "error: a statement was refused by notify() (code 42601)"
+        );
     })
     .await;
 }

@@ -179,7 +179,7 @@ pub(crate) async fn as_role(url: &str, grants: &str, test: impl AsyncFnOnce(&str
     let (create, drop) = match url.starts_with("postgres") {
         true => (
             format!("CREATE ROLE {role} LOGIN"),
-            format!("DROP OWNED BY {role}; DROP ROLE {role}"),
+            format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"),
         ),
         false => (format!("CREATE USER {role}"), format!("DROP USER {role}")),
     };
