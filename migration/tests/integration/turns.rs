@@ -9,11 +9,13 @@ use std::{
 
 use futures_util::future::join_all;
 use guesthouse_migration::{Migrator, up};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use sea_orm_migration::sea_orm::sqlx::Executor;
 use sea_orm_migration::{
     prelude::*,
     sea_orm::{
         ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-        TransactionTrait, sqlx::Executor,
+        TransactionTrait,
     },
 };
 use tokio::sync::Notify;
@@ -212,14 +214,20 @@ migrator!(Slow, manager => {
 
 /// Two at once, where every session that idles is ended by the server long before the migration
 /// is done.
+#[cfg_attr(
+    not(any(feature = "mysql", feature = "postgres")),
+    expect(unused_variables, reason = "only the drivers of servers take settings")
+)]
 async fn a_long_migration_keeps_its_turn(url: &str, settings: &'static str) {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false);
+    #[cfg(feature = "postgres")]
     options.map_sqlx_postgres_pool_opts(move |pool| {
         pool.after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
         })
     });
+    #[cfg(feature = "mysql")]
     options.map_sqlx_mysql_pool_opts(move |pool| {
         pool.after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
