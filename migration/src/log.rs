@@ -8,7 +8,7 @@ use sea_orm_migration::{
     MigratorTrait,
     sea_orm::{
         ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement,
-        sea_query::{Alias, IntoTableRef, Query},
+        sea_query::{Alias, IntoTableRef, Query, TableRef},
     },
 };
 
@@ -29,18 +29,14 @@ impl Log {
     pub(crate) async fn read<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Self, DbErr> {
         let names = names::<M>()?;
         let table = M::migration_table_name().to_string();
-        let mut schema = None;
-        let exists = match db.get_database_backend() {
-            DbBackend::Postgres => {
-                schema = schema_on_postgres(db, &table).await?;
-                schema.is_some()
-            }
-            DbBackend::MySql => exists_on_mysql(db, &table).await?,
-            _ => exists_on_sqlite(db, &table).await?,
-        };
-        let applied = match exists {
-            true => versions(db, schema.clone(), table).await?,
-            false => BTreeSet::new(),
+        let (schema, applied) = match db.get_database_backend() {
+            DbBackend::Postgres => read_on_postgres(db, &table).await?,
+            DbBackend::MySql if !exists_on_mysql(db, &table).await? => (None, BTreeSet::new()),
+            DbBackend::Sqlite if !exists_on_sqlite(db, &table).await? => (None, BTreeSet::new()),
+            _ => (
+                None,
+                versions(db, Alias::new(table).into_table_ref()).await?,
+            ),
         };
         Ok(Self::new(names, schema, &applied))
     }
@@ -111,32 +107,38 @@ fn names<M: MigratorTrait>() -> Result<Vec<String>, DbErr> {
     Ok(names)
 }
 
-async fn versions(
-    db: &DatabaseConnection,
-    schema: Option<String>,
-    table: String,
-) -> Result<BTreeSet<String>, DbErr> {
-    let table = Alias::new(table);
-    let table = match schema {
-        Some(schema) => (Alias::new(schema), table).into_table_ref(),
-        None => table.into_table_ref(),
-    };
+async fn versions(db: &DatabaseConnection, table: TableRef) -> Result<BTreeSet<String>, DbErr> {
     let versions = Query::select().column("version").from(table).take();
     let rows = db.query_all(&versions).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-/// The schema in which a statement that names `table` finds it. The catalogue shows it to every
-/// role, whatever the role may read.
-async fn schema_on_postgres(db: &DatabaseConnection, table: &str) -> Result<Option<String>, DbErr> {
-    let schema = Statement::from_sql_and_values(
+/// The schema of the first log in the search path that has an entry, or of the first one, with what
+/// has been applied. SeaORM's own `up` may have put an empty one in front.
+async fn read_on_postgres(
+    db: &DatabaseConnection,
+    table: &str,
+) -> Result<(Option<String>, BTreeSet<String>), DbErr> {
+    // The catalogue shows it to every role, whatever the role may read.
+    let schemas = Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT nspname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-         WHERE pg_class.oid = to_regclass(quote_ident($1))",
+         WHERE relname = $1 AND relkind IN ('r', 'p', 'v', 'm', 'f')
+           AND nspname = ANY (current_schemas(false))
+         ORDER BY array_position(current_schemas(false), nspname)",
         [table.into()],
     );
-    let row = db.query_one_raw(schema).await?;
-    row.map(|row| row.try_get_by_index(0)).transpose()
+    let mut first = None;
+    for row in db.query_all_raw(schemas).await? {
+        let schema: String = row.try_get_by_index(0)?;
+        let log = (Alias::new(&schema), Alias::new(table)).into_table_ref();
+        let applied = versions(db, log).await?;
+        if !applied.is_empty() {
+            return Ok((Some(schema), applied));
+        }
+        first.get_or_insert(schema);
+    }
+    Ok((first, BTreeSet::new()))
 }
 
 async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {

@@ -17,9 +17,10 @@ use crate::{log::Log, place, turn::Turn};
 /// On PostgreSQL the tables are where the search path leads to the log of migrations. A schema that
 /// stands before it in the path gets no second set of them.
 ///
-/// The turn is held by a connection beside the pool of `db`, which takes this crate's feature for
-/// the database (`postgres`, `mysql`). Without it, one of the pool's own connections holds it, and
-/// the pool must have another.
+/// On SQLite the turn is a lock on a file beside the database's, `app.db-lock`, which stays there.
+/// Elsewhere a connection beside the pool of `db` holds it, which takes this crate's feature for the
+/// database (`postgres`, `mysql`). Without that feature one of the pool's own connections holds it,
+/// and the pool must have another.
 ///
 /// ```
 /// use guesthouse_migration::{Migrator, up};

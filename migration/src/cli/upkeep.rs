@@ -23,7 +23,7 @@ pub(super) async fn verify<M: MigratorTrait>(
         Ok(log) => {
             let pending = log.pending().map(|name| format!("pending: {name}"));
             let unknown = log.unknown.iter();
-            let unknown = unknown.map(|name| format!("applied, unknown to this program: {name}"));
+            let unknown = unknown.map(|name| format!("unknown to this program: {name}"));
             pending.chain(unknown).collect()
         }
         Err(error) if is_denied(&error) => vec![unreadable_log(error).to_string()],

@@ -199,7 +199,7 @@ async fn verify_checks_the_schema_whatever_the_log_has() {
     place
         .execute("INSERT INTO seaql_migrations VALUES ('m2030_gone', 0)")
         .await;
-    let unknown = "applied, unknown to this program: m2030_gone\n";
+    let unknown = "unknown to this program: m2030_gone\n";
     let verify = place.run(&["verify"]);
     assert_eq!(verify.status.code(), Some(1));
     assert_eq!(text(&verify.stdout), unknown);
