@@ -2,10 +2,10 @@
 //!
 //! | command | does |
 //! | --- | --- |
-//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs |
+//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs; only reads if none is |
 //! | `down [-n N] [--force]` | rolls back the last migrations, one unless `-n` is given |
 //! | `status` | lists every migration; creates nothing |
-//! | `fresh` | drops every table, applies all migrations, then syncs |
+//! | `fresh` | drops every table, view, sequence and type, applies all migrations, then syncs |
 //! | `refresh [--force]` | rolls everything back, applies it again, then syncs |
 //! | `reset [--force]` | rolls everything back |
 //! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
@@ -16,9 +16,10 @@
 //! `--database-url` (or `DATABASE_URL`) says which database, `--database-schema` (or
 //! `DATABASE_SCHEMA`) which of its schemas on PostgreSQL, `--entity-dir` (or
 //! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
-//! `entity/src/generated` beside the package that runs. A command that fails prints one line and
-//! exits with 1; no message holds the connection string or a value from a row. Two programs that
-//! run at the same time take turns.
+//! `entity/src/generated` beside the package that runs. Without a schema, the tables are where the
+//! search path leads to the log of migrations. A command that fails prints one line and exits with
+//! 1; no message holds the connection string or a value from a row. Two programs that run at the
+//! same time take turns, with each other and with [`crate::up`].
 
 use std::{
     env,
@@ -33,17 +34,26 @@ use clap::{Parser, Subcommand};
 use guesthouse::Model;
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr},
+    sea_orm::{ConnectOptions, DatabaseConnection, DbErr},
 };
 
-use self::{failure::Failure, turn::Turn};
+use self::{
+    failure::Failure,
+    output::{complain, lost, say, show_progress},
+};
 use crate::{
     forced,
+    log::Log,
+    place,
     sync::{self, GeneratedFile},
+    turn::Turn,
+    up,
 };
 
+mod connect;
 mod failure;
-mod turn;
+mod fresh;
+mod output;
 mod upkeep;
 
 /// Runs the program's own arguments against `migrator`, and returns what `main` exits with.
@@ -177,12 +187,16 @@ impl<M: MigratorTrait> Program<M> {
         let arguments = match Arguments::try_parse_from(arguments) {
             Ok(arguments) => arguments,
             Err(usage) => {
-                let _ = usage.print();
+                if let Err(failure) = output::print_usage(&usage) {
+                    complain(&failure);
+                    return ExitCode::FAILURE;
+                }
                 return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
             }
         };
         show_progress(arguments.verbose);
-        match arguments.run::<M>(&self.model).await {
+        let outcome = arguments.run::<M>(&self.model).await;
+        match outcome.and_then(|code| lost().map(|()| code)) {
             Ok(code) => code,
             Err(failure) => {
                 complain(&failure);
@@ -244,7 +258,7 @@ enum Command {
     },
     /// List every migration, without creating anything
     Status,
-    /// Drop every table, apply all migrations, then sync
+    /// Drop every table, view, sequence and type, apply all migrations, then sync
     Fresh,
     /// Roll everything back, apply it again, then sync
     Refresh {
@@ -292,35 +306,62 @@ impl Arguments {
     }
 
     async fn status<M: MigratorTrait>(&self) -> Result<(), Failure> {
-        let migrations = match Database::connect(self.existing_database()).await {
-            Ok(db) => M::get_migration_with_status_read_only(&db).await?,
-            Err(error) if failure::is_no_such_file(&error) => M::get_migration_files(),
-            Err(error) => return Err(error.into()),
+        let url = self.existing_url();
+        let log = match connect::is_missing_file(&url) {
+            true => Log::of_nothing::<M>()?,
+            false => upkeep::read_log::<M>(&self.connect_to_existing().await?).await?,
         };
-        for migration in migrations {
-            say(&format!(
-                "{:<8} {}",
-                migration.status().to_string(),
-                migration.name()
-            ));
+        for (name, applied) in &log.migrations {
+            let status = if *applied { "Applied" } else { "Pending" };
+            say(&format!("{status:<8} {name}"));
         }
+        log.is_complete()?;
         Ok(())
     }
 
     async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
         let creates = matches!(self.command, Command::Up { .. } | Command::Fresh);
-        let options = if creates {
-            self.database()
-        } else {
-            self.existing_database()
+        let db = match creates {
+            true => self.connect(&self.database_url, true).await?,
+            false => self.connect_to_existing().await?,
         };
-        let db = Database::connect(options.clone()).await?;
-        let turn = Turn::take(&db, options).await?;
+        if matches!(self.command, Command::Up { .. }) {
+            // Nothing is created for that, so it takes no right to.
+            let log = upkeep::read_log::<M>(&db).await?;
+            if log.is_complete()? {
+                tracing::info!("No pending migrations");
+                return self.sync_if_possible::<M>(&place::of(&log, &db).await?).await;
+            }
+        }
+        let turn = Turn::take(&db).await?;
+        let outcome = self.migrate_in_turn::<M>(&db).await;
+        turn.end().await;
+        outcome
+    }
+
+    async fn migrate_in_turn<M: MigratorTrait>(
+        &self,
+        db: &DatabaseConnection,
+    ) -> Result<(), Failure> {
+        let log = Log::read::<M>(db).await?;
+        let db = place::of(&log, db).await?;
         match self.command {
-            Command::Up { n } => M::up(&db, n).await?,
+            Command::Up { n } => up::apply::<M>(&db, &log, n).await?,
+            // Nothing is created for that either.
+            Command::Down { .. } if log.applied().next().is_none() => {
+                log.is_complete()?;
+                tracing::info!("No applied migrations");
+            }
             Command::Down { n, force } => rollback(force, M::down(&db, Some(n))).await?,
-            Command::Fresh => M::fresh(&db).await?,
-            Command::Refresh { force } => rollback(force, M::refresh(&db)).await?,
+            Command::Fresh => {
+                place::refuse_to_hide(&db, log.names()).await?;
+                fresh::drop_everything(&db).await?;
+                M::up(&db, None).await?;
+            }
+            Command::Refresh { force } => {
+                place::refuse_to_hide(&db, log.names()).await?;
+                rollback(force, M::refresh(&db)).await?;
+            }
             Command::Reset { force } => rollback(force, M::reset(&db)).await?,
             _ => {}
         }
@@ -330,8 +371,6 @@ impl Arguments {
         ) {
             self.sync_if_possible::<M>(&db).await?;
         }
-        turn.end().await?;
-        db.close().await?;
         Ok(())
     }
 
@@ -394,21 +433,16 @@ impl Arguments {
         self.entity_dir.clone().or_else(beside_the_package)
     }
 
-    async fn connect_to_existing(&self) -> Result<DatabaseConnection, DbErr> {
-        Database::connect(self.existing_database()).await
+    /// For commands that have nothing to do in a SQLite file they had to create.
+    async fn connect_to_existing(&self) -> Result<DatabaseConnection, Failure> {
+        self.connect(&self.existing_url(), false).await
     }
 
-    fn database(&self) -> ConnectOptions {
-        self.options(&self.database_url)
+    fn existing_url(&self) -> String {
+        self.database_url.replace("mode=rwc", "mode=rw")
     }
 
-    /// As [`Self::database`], for commands that have nothing to do in a SQLite file they had to
-    /// create.
-    fn existing_database(&self) -> ConnectOptions {
-        self.options(&self.database_url.replace("mode=rwc", "mode=rw"))
-    }
-
-    fn options(&self, url: &str) -> ConnectOptions {
+    async fn connect(&self, url: &str, creates: bool) -> Result<DatabaseConnection, Failure> {
         let mut options = ConnectOptions::new(url);
         options.sqlx_logging(false);
         if let Some(schema) = &self.database_schema {
@@ -416,7 +450,7 @@ impl Arguments {
             let name = schema.replace('"', "\"\"");
             options.set_schema_search_path(format!("\"{name}\""));
         }
-        options
+        connect::open(options, creates).await
     }
 }
 
@@ -461,30 +495,4 @@ async fn entities<M: MigratorTrait>(
         say(&format!("sync: note: {note}"));
     }
     Ok(generated.files)
-}
-
-/// Shows what sea-orm-migration reports as it goes; a program with a subscriber of its own keeps
-/// it.
-fn show_progress(verbose: bool) {
-    let filter = match verbose {
-        true => "sea_orm_migration=debug",
-        false => "sea_orm_migration=info",
-    };
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_level(false)
-        .with_target(false)
-        .without_time()
-        .try_init();
-}
-
-#[expect(clippy::print_stdout, reason = "the results of a command line program")]
-fn say(line: &str) {
-    println!("{line}");
-}
-
-#[expect(clippy::print_stderr, reason = "the errors of a command line program")]
-fn complain(error: &impl std::fmt::Display) {
-    eprintln!("error: {error}");
 }

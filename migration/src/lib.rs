@@ -13,15 +13,21 @@ use sea_orm_migration::prelude::*;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod columns;
+mod connection;
 mod force;
+mod log;
 mod m20260901_000001_create_users;
 mod m20260901_000002_create_guests;
 mod m20260901_000003_create_hosts;
+mod place;
 #[cfg(feature = "cli")]
 pub mod sync;
 mod table;
+mod turn;
+mod up;
 
 pub use force::forced;
+pub use up::up;
 
 /// The migrations of Guesthouse, oldest first.
 ///
@@ -33,10 +39,18 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m20260901_000001_create_users::Migration),
-            Box::new(m20260901_000002_create_guests::Migration),
-            Box::new(m20260901_000003_create_hosts::Migration),
-        ]
+        tables().map(|(_, migration)| migration).into()
     }
+}
+
+/// The tables of this library, each with the migration that creates it.
+fn tables() -> [(&'static str, Box<dyn MigrationTrait>); 3] {
+    [
+        ("users", Box::new(m20260901_000001_create_users::Migration)),
+        (
+            "guests",
+            Box::new(m20260901_000002_create_guests::Migration),
+        ),
+        ("hosts", Box::new(m20260901_000003_create_hosts::Migration)),
+    ]
 }

@@ -2,7 +2,10 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::{columns, table};
+use crate::{
+    columns,
+    table::{self, Definition},
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -11,7 +14,7 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let backend = manager.get_database_backend();
-        let users = Table::create()
+        let table = Table::create()
             .table("users")
             .col(columns::id(backend))
             .col(columns::email(backend))
@@ -19,13 +22,19 @@ impl MigrationTrait for Migration {
             .col(columns::timestamp(backend, "updated_at"))
             .check(("users_email_lowercase", Expr::cust("email = lower(email)")))
             .take();
-        let one_user_an_email = Index::create()
+        let unique = Index::create()
             .name("users_email")
             .table("users")
             .col("email")
             .unique()
             .take();
-        table::create(manager, users, one_user_an_email).await
+        let definition = Definition {
+            name: "users",
+            table,
+            unique,
+            user: None,
+        };
+        table::create(manager, definition).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -2,7 +2,10 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::{columns, table};
+use crate::{
+    columns,
+    table::{self, Definition},
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -11,27 +14,32 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let backend = manager.get_database_backend();
-        let mut user = ForeignKey::create()
+        let user = ForeignKey::create()
             .name("hosts_user_id_fkey")
             .from("hosts", "user_id")
             .to("users", "id")
             .on_delete(ForeignKeyAction::Restrict)
             .take();
-        let hosts = Table::create()
+        let table = Table::create()
             .table("hosts")
             .col(columns::id(backend))
             .col(columns::user_id())
             .col(columns::timestamp(backend, "created_at"))
             .col(columns::timestamp(backend, "updated_at"))
-            .foreign_key(&mut user)
             .take();
-        let one_host_a_user = Index::create()
+        let unique = Index::create()
             .name("hosts_user_id")
             .table("hosts")
             .col("user_id")
             .unique()
             .take();
-        table::create(manager, hosts, one_host_a_user).await
+        let definition = Definition {
+            name: "hosts",
+            table,
+            unique,
+            user: Some(user),
+        };
+        table::create(manager, definition).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -5,7 +5,9 @@ use sea_orm_migration::{
     sea_orm::{ConnectionTrait, DbBackend, Statement},
 };
 
-use crate::force;
+use crate::{force, place};
+
+mod half_applied;
 
 /// What every migration here answers to [`MigrationTrait::use_transaction`].
 ///
@@ -15,21 +17,47 @@ use crate::force;
 /// accept what a run that died before recording its work left behind.
 pub(crate) const USE_TRANSACTION: Option<bool> = Some(true);
 
-/// Creates `table` with its one unique index.
+/// A table with its one unique index and, unless it is `users`, its foreign key to `users`.
+pub(crate) struct Definition {
+    pub(crate) name: &'static str,
+    pub(crate) table: TableCreateStatement,
+    pub(crate) unique: IndexCreateStatement,
+    pub(crate) user: Option<ForeignKeyCreateStatement>,
+}
+
+/// Creates a table that is not there yet.
+///
+/// On MariaDB/MySQL it may have been created by a run that died before recording its work.
+/// Elsewhere, and if it is another table, one of that name is somebody else's: an error.
 pub(crate) async fn create(
     manager: &SchemaManager<'_>,
-    mut table: TableCreateStatement,
-    mut unique: IndexCreateStatement,
+    definition: Definition,
 ) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let Definition {
+        name,
+        mut table,
+        mut unique,
+        mut user,
+    } = definition;
     if manager.get_database_backend() == DbBackend::MySql {
-        // One statement, so the table is there whole or not at all, and one that is there was made
-        // by an earlier run. Elsewhere a table of that name is somebody else's and has to be an
-        // error.
-        table.index(&mut unique).if_not_exists();
+        // One statement, so the table is there whole or not at all.
+        table.index(&mut unique);
         table.engine("InnoDB").character_set("utf8mb4");
-        return manager.create_table(table).await;
+        if exists_on_mysql(db, name).await? {
+            return half_applied::refuse_other(db, name, table, user).await;
+        }
+    }
+    if manager.get_database_backend() == DbBackend::Postgres {
+        place::refuse_to_hide_table(db, name).await?;
+    }
+    if let Some(user) = &mut user {
+        table.foreign_key(user);
     }
     manager.create_table(table).await?;
+    if manager.get_database_backend() == DbBackend::MySql {
+        return Ok(());
+    }
     manager.create_index(unique).await
 }
 
@@ -52,12 +80,48 @@ pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Re
              with them"
         )));
     }
+    if !force::is_forced() && backend == DbBackend::Postgres && hides_rows(db, table).await? {
+        return Err(DbErr::Migration(format!(
+            "table `{table}` may hold rows that row level security hides from this role: roll back \
+             as a role that bypasses it, or with `down --force` or GUESTHOUSE_FORCE_DOWN=1"
+        )));
+    }
+    if backend == DbBackend::MySql {
+        refuse_referred_to(db, table).await?;
+    }
     manager.drop_table(Table::drop().table(table).take()).await
+}
+
+/// MariaDB's own refusal names neither table.
+async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let referring = Statement::from_sql_and_values(
+        DbBackend::MySql,
+        "SELECT DISTINCT if(table_schema = database(), table_name,
+                            concat(table_schema, '.', table_name)) AS name
+         FROM information_schema.key_column_usage
+         WHERE referenced_table_schema = database() AND referenced_table_name = ?
+           AND NOT (table_schema = database() AND table_name = ?)
+         ORDER BY name",
+        [table.into(), table.into()],
+    );
+    let Some(row) = db.query_one_raw(referring).await? else {
+        return Ok(());
+    };
+    let other: String = row.try_get_by_index(0)?;
+    Err(DbErr::Migration(format!(
+        "table `{table}` cannot be dropped while `{other}` refers to it"
+    )))
+}
+
+async fn hides_rows(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+    let active = format!("SELECT 1 WHERE row_security_active('{table}')");
+    let active = Statement::from_string(DbBackend::Postgres, active);
+    Ok(db.query_one_raw(active).await?.is_some())
 }
 
 /// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
 /// crate's to demand of a program that brings its own drivers.
-async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+pub(crate) async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
     let statement = Statement::from_sql_and_values(
         DbBackend::MySql,
         "SELECT 1 FROM information_schema.tables

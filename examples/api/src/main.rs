@@ -15,7 +15,7 @@ use std::{env, error::Error, process::ExitCode};
 
 use guesthouse::verify_schema;
 use guesthouse_api_example::{router, serve};
-use guesthouse_migration::{Migrator, MigratorTrait};
+use guesthouse_migration::{Migrator, up};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -70,7 +70,8 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
     let db = connect(settings.database_url).await?;
     if settings.migrate {
-        Migrator::up(&db, None).await?;
+        // Other instances may start at this moment; one of them migrates.
+        up(Migrator, &db).await?;
     }
     // Displayed with one difference a line.
     verify_schema(&db).await?;

@@ -7,17 +7,30 @@ use sea_orm_migration::{
     sea_orm::{DatabaseConnection, DbErr},
 };
 
-use super::{failure::Failure, say};
+use super::{
+    failure::{Failure, is_denied},
+    output::say,
+};
+use crate::log::Log;
 
-/// Whether the database is what the library's promises rest on: no migration pending, no
-/// difference in the schema. Says what it found.
+/// Whether the database is what the library's promises rest on: every migration applied and none
+/// besides, no difference in the schema. Says what it found.
 pub(super) async fn verify<M: MigratorTrait>(
     db: &DatabaseConnection,
     model: &Model,
 ) -> Result<bool, Failure> {
-    let pending = M::get_pending_migrations_read_only(db).await?;
-    for migration in &pending {
-        say(&format!("pending: {}", migration.name()));
+    let found: Vec<String> = match Log::read::<M>(db).await {
+        Ok(log) => {
+            let pending = log.pending().map(|name| format!("pending: {name}"));
+            let unknown = log.unknown.iter();
+            let unknown = unknown.map(|name| format!("unknown to this program: {name}"));
+            pending.chain(unknown).collect()
+        }
+        Err(error) if is_denied(&error) => vec![unreadable_log(error).to_string()],
+        Err(error) => return Err(error.into()),
+    };
+    for line in &found {
+        say(line);
     }
     let differences = match model.verify(db).await {
         Ok(()) => Vec::new(),
@@ -27,11 +40,26 @@ pub(super) async fn verify<M: MigratorTrait>(
     for difference in &differences {
         say(&difference.to_string());
     }
-    let in_order = pending.is_empty() && differences.is_empty();
+    let in_order = found.is_empty() && differences.is_empty();
     if in_order {
         say("verify: the schema keeps what the library promises");
     }
     Ok(in_order)
+}
+
+/// The log of migrations, or that the user may not read it.
+pub(super) async fn read_log<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Log, Failure> {
+    Log::read::<M>(db)
+        .await
+        .map_err(|error| match is_denied(&error) {
+            true => unreadable_log(error),
+            false => error.into(),
+        })
+}
+
+fn unreadable_log(error: DbErr) -> Failure {
+    let why = Failure::from(error);
+    Failure::new(format!("the log of migrations cannot be read: {why}"))
 }
 
 pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> {

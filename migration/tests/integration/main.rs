@@ -6,12 +6,18 @@
 )]
 
 mod compile;
+mod connect;
+mod fresh;
 mod migrations;
+mod output;
+mod place;
 mod program;
 mod random;
+mod refusals;
 mod scratch;
 mod servers;
 mod situations;
 mod sources;
 mod support;
 mod sync;
+mod turns;

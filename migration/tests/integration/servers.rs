@@ -5,10 +5,12 @@ use std::{fs, path::Path};
 use guesthouse_migration::{Migrator, sync};
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement},
+    sea_orm::{ConnectOptions, Database, DatabaseConnection},
 };
 
-use crate::support::{MARIADB, POSTGRES, Place, execute, migrated, on_server, text};
+use crate::support::{
+    MARIADB, POSTGRES, Place, as_role, count, execute, migrated, on_server, text,
+};
 
 /// The entities as they are committed.
 fn committed() -> &'static Path {
@@ -24,16 +26,6 @@ async fn generate(db: &DatabaseConnection) -> Vec<(String, String)> {
         .into_iter()
         .map(|file| (file.name, file.content))
         .collect()
-}
-
-async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
-    let statement = Statement::from_string(db.get_database_backend(), sql);
-    db.query_one_raw(statement)
-        .await
-        .unwrap()
-        .unwrap()
-        .try_get_by_index(0)
-        .unwrap()
 }
 
 fn assert_is_committed(files: &[(String, String)]) {
@@ -235,6 +227,61 @@ async fn a_half_applied_migration_can_be_run_again_on_mariadb() {
     .await;
 }
 
+/// One that no run of ours created is somebody else's, however near it comes.
+#[tokio::test]
+async fn a_table_of_another_shape_is_an_error_on_mariadb() {
+    const LIKE_OURS: &str =
+        "id binary(16) NOT NULL DEFAULT (unhex(replace(uuid(), '-', ''))) PRIMARY KEY,
+         user_id binary(16) NOT NULL,
+         created_at datetime(6) NOT NULL DEFAULT utc_timestamp(6),
+         updated_at datetime(6) NOT NULL DEFAULT utc_timestamp(6)";
+    const UNIQUE: &str = "UNIQUE KEY hosts_user_id (user_id)";
+    const USER: &str = "CONSTRAINT hosts_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id)";
+    on_server(MARIADB, async |url| {
+        let place = Place::on(url);
+        place
+            .execute("CREATE TABLE users (id binary(16) PRIMARY KEY, email varchar(50), password text NOT NULL)")
+            .await;
+        let refusal = |table| {
+            format!(
+                "error: table `{table}` is there already, and is not what this migration creates: \
+                 rename it or drop it first"
+            )
+        };
+        assert_eq!(place.fail(&["up"]), refusal("users"));
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 0);
+        place.execute("DROP TABLE users").await;
+        place.succeed(&["up", "-n", "2"]);
+        for definition in [
+            format!("({LIKE_OURS})"),
+            format!("({LIKE_OURS}, {UNIQUE})"),
+            format!("({LIKE_OURS}, KEY hosts_user_id (user_id), {USER})"),
+            format!("({LIKE_OURS}, {UNIQUE}, {USER} ON DELETE CASCADE)"),
+            format!("({LIKE_OURS}, {UNIQUE}, {USER} ON UPDATE CASCADE)"),
+            format!("({LIKE_OURS}, {UNIQUE}, {USER}, motto text)"),
+            format!("({LIKE_OURS}, {UNIQUE}) ENGINE = Aria"),
+            format!("({}, {UNIQUE}, {USER})", LIKE_OURS.replace("binary(16)", "varbinary(16)")),
+        ] {
+            place.execute(&format!("CREATE TABLE hosts {definition}")).await;
+            assert_eq!(place.fail(&["up"]), refusal("hosts"), "{definition}");
+            place.execute("DROP TABLE hosts").await;
+        }
+        place
+            .execute("CREATE VIEW hosts AS SELECT * FROM guests")
+            .await;
+        assert_eq!(place.fail(&["up"]), refusal("hosts"));
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
+        place.execute("DROP VIEW hosts").await;
+        // As ours as it can be.
+        place
+            .execute(&format!("CREATE TABLE hosts ({LIKE_OURS}, {UNIQUE}, {USER}) CHARACTER SET utf8mb4"))
+            .await;
+        place.succeed(&["up"]);
+        place.succeed(&["verify"]);
+    })
+    .await;
+}
+
 /// What a table of that name holds is somebody else's.
 #[tokio::test]
 async fn a_table_of_another_shape_is_an_error_on_postgres() {
@@ -243,6 +290,52 @@ async fn a_table_of_another_shape_is_an_error_on_postgres() {
         place.execute("CREATE TABLE hosts (address text)").await;
         place.fail(&["up"]);
         assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
+    })
+    .await;
+}
+
+/// The role owns the tables, and row level security is forced on it.
+#[tokio::test]
+async fn rows_that_row_level_security_hides_are_not_dropped() {
+    on_server(POSTGRES, async |url| {
+        let grants = "GRANT ALL ON DATABASE {database} TO {role};
+                      GRANT ALL ON SCHEMA public TO {role}";
+        as_role(url, grants, async |role| {
+            let (place, superuser) = (Place::on(role), Place::on(url));
+            place.succeed(&["up"]);
+            place
+                .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+                .await;
+            place
+                .execute("INSERT INTO hosts (user_id) SELECT id FROM users")
+                .await;
+            for table in ["users", "hosts"] {
+                place
+                    .execute(&format!(
+                        "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+                    ))
+                    .await;
+            }
+            for command in ["down", "reset", "refresh"] {
+                assert_eq!(
+                    place.fail(&[command]),
+                    "error: table `hosts` may hold rows that row level security hides from this \
+                     role: roll back as a role that bypasses it, or with `down --force` or \
+                     GUESTHOUSE_FORCE_DOWN=1"
+                );
+                assert!(
+                    superuser
+                        .fail(&[command])
+                        .contains("`hosts` still holds rows")
+                );
+            }
+            let db = Database::connect(url).await.unwrap();
+            assert_eq!(count(&db, "SELECT count(*) FROM hosts").await, 1);
+            assert_eq!(count(&db, "SELECT count(*) FROM users").await, 1);
+            db.close().await.unwrap();
+            place.succeed(&["reset", "--force"]);
+        })
+        .await;
     })
     .await;
 }

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use guesthouse_migration::Migrator;
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectionTrait, Database, DatabaseConnection},
+    sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement},
 };
 use tempfile::TempDir;
 
@@ -97,6 +97,17 @@ impl Place {
     }
 }
 
+/// The number that `sql` selects.
+pub(crate) async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    db.query_one_raw(statement)
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index(0)
+        .unwrap()
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -105,9 +116,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// it does nothing, unless servers are required.
 pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
     let Ok(server) = std::env::var(variable) else {
-        let required = ["GUESTHOUSE_TEST_REQUIRE", "CI"];
-        let required = required.iter().any(|name| std::env::var_os(name).is_some());
-        assert!(!required, "{variable} is not set");
+        assert!(!servers_are_required(), "{variable} is not set");
         return;
     };
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -125,6 +134,69 @@ pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
         ""
     };
     execute(&admin, &format!("DROP DATABASE {name}{force}")).await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+fn servers_are_required() -> bool {
+    let required = ["GUESTHOUSE_TEST_REQUIRE", "CI"];
+    required.iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// Runs a shell script beside servers of `kind`, which `scripts/servers` runs for it alone, and
+/// returns what it printed; `gm` is the program. Without servers, see [`on_server`], it is `None`.
+pub(crate) fn beside(kind: &str, script: &str) -> Option<String> {
+    if std::env::var_os(POSTGRES).is_none() && !servers_are_required() {
+        return None;
+    }
+    let place = Place::new();
+    let program = place.command(&[]);
+    let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/servers");
+    let script = format!("gm() {{ \"$program\" \"$@\" 2>&1; }}\n{script}");
+    let mut command = Command::new(servers);
+    command
+        .args(["run", kind, "--", "sh", "-c", &script])
+        .env("program", program.get_program())
+        .current_dir(place.dir.path());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Some(text(&output.stdout))
+}
+
+/// Runs `test` with the URL of a new role without rights but those that `grants` gives to `{role}`
+/// on `{database}`.
+pub(crate) async fn as_role(url: &str, grants: &str, test: impl AsyncFnOnce(&str)) {
+    let (server, database) = url.rsplit_once('/').unwrap();
+    let role = format!("{database}_role");
+    let admin = Database::connect(url).await.unwrap();
+    let (create, drop) = match url.starts_with("postgres") {
+        true => (
+            format!("CREATE ROLE {role} LOGIN"),
+            format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"),
+        ),
+        false => (format!("CREATE USER {role}"), format!("DROP USER {role}")),
+    };
+    execute(&admin, &create).await;
+    let grants = grants
+        .replace("{role}", &role)
+        .replace("{database}", database);
+    for grant in grants.split(';') {
+        execute(&admin, grant).await;
+    }
+    let (scheme, address) = server.split_once("://").unwrap();
+    let (_, address) = address.split_once('@').unwrap();
+    let outcome = AssertUnwindSafe(test(&format!("{scheme}://{role}@{address}/{database}")))
+        .catch_unwind()
+        .await;
+    execute(&admin, &drop).await;
+    admin.close().await.unwrap();
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }

@@ -1,0 +1,163 @@
+//! Dropping every table of the schema, with the views, sequences and types that stand beside them.
+//!
+//! SeaORM drops what it finds, one by one, until it comes upon something that cannot be dropped.
+//! Here that is found first: either everything goes, or nothing. What belongs to an extension stays,
+//! and so do functions.
+
+use sea_orm_migration::sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    TransactionTrait,
+};
+
+use super::failure::Failure;
+
+pub(super) async fn drop_everything(db: &DatabaseConnection) -> Result<(), Failure> {
+    match db.get_database_backend() {
+        DbBackend::Postgres => drop_on_postgres(db).await,
+        DbBackend::MySql => drop_on_mysql(db).await,
+        _ => Ok(drop_on_sqlite(db).await?),
+    }
+}
+
+/// What is to go: in the schema, no part of an extension, and no sequence that is a part of a table.
+const DOOMED_ON_POSTGRES: &str = "
+    WITH here AS (
+        SELECT oid AS schema FROM pg_namespace WHERE nspname = current_schema()
+    ), member AS (
+        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+    ), doomed (class, object, kind, name) AS (
+        SELECT 'pg_class'::regclass, oid,
+               CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                            WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
+                            WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
+               relname
+        FROM pg_class JOIN here ON relnamespace = schema
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+          AND ('pg_class'::regclass, oid) NOT IN (SELECT classid, objid FROM member)
+          AND NOT (relkind = 'S' AND EXISTS (
+                  SELECT FROM pg_depend
+                  WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
+                    AND deptype IN ('a', 'i')))
+        UNION ALL
+        SELECT 'pg_type'::regclass, oid, CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, typname
+        FROM pg_type JOIN here ON typnamespace = schema
+        WHERE typtype IN ('d', 'e', 'r')
+          AND ('pg_type'::regclass, oid) NOT IN (SELECT classid, objid FROM member)
+    )";
+
+async fn drop_on_postgres(db: &DatabaseConnection) -> Result<(), Failure> {
+    // Tables and views of other schemas that would lose a key, a default, a column or themselves.
+    let dependent = format!(
+        "{DOOMED_ON_POSTGRES}, gone AS (
+            SELECT class, object FROM doomed
+            UNION ALL
+            SELECT 'pg_type'::regclass, pg_type.oid
+            FROM pg_type JOIN doomed ON class = 'pg_class'::regclass AND object = typrelid
+            UNION ALL
+            SELECT 'pg_type'::regclass, typarray
+            FROM pg_type JOIN doomed ON class = 'pg_type'::regclass AND object = pg_type.oid
+            UNION ALL
+            SELECT 'pg_type'::regclass, typarray
+            FROM pg_type JOIN doomed ON class = 'pg_class'::regclass AND object = typrelid
+        )
+        SELECT DISTINCT other.oid::regclass::text
+        FROM pg_depend
+        JOIN gone ON (refclassid, refobjid) = (class, object)
+        LEFT JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
+        LEFT JOIN pg_constraint ON classid = 'pg_constraint'::regclass AND pg_constraint.oid = objid
+        LEFT JOIN pg_attrdef ON classid = 'pg_attrdef'::regclass AND pg_attrdef.oid = objid
+        JOIN pg_class AS other
+          ON other.oid = coalesce(ev_class, conrelid, adrelid,
+                                  CASE classid WHEN 'pg_class'::regclass THEN objid END)
+        WHERE other.relkind IN ('r', 'p', 'v', 'm', 'f')
+          AND other.relnamespace <> (SELECT schema FROM here)
+        ORDER BY 1"
+    );
+    // The tables first, which take what depends on them along.
+    let statements = format!(
+        "{DOOMED_ON_POSTGRES}
+        SELECT format('DROP %s IF EXISTS %I.%I CASCADE', kind, current_schema(), name)
+        FROM doomed ORDER BY kind <> 'TABLE', kind, name"
+    );
+    let transaction = db.begin().await?;
+    refuse(&texts(&transaction, &dependent).await?)?;
+    for statement in texts(&transaction, &statements).await? {
+        tracing::info!("{statement}");
+        transaction.execute_unprepared(&statement).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+async fn drop_on_mysql(db: &DatabaseConnection) -> Result<(), Failure> {
+    const DEPENDENT: &str = "SELECT DISTINCT concat(table_schema, '.', table_name)
+        FROM information_schema.key_column_usage
+        WHERE referenced_table_schema = database() AND table_schema <> database()
+        ORDER BY 1";
+    // Each `DROP` commits; the transaction keeps the session, which has a switch set.
+    let session = db.begin().await?;
+    refuse(&texts(&session, DEPENDENT).await?)?;
+    let switch = "SET SESSION foreign_key_checks = 0";
+    session.execute_unprepared(switch).await?;
+    let dropped = drop_lists_on_mysql(&session).await;
+    let switch = "SET SESSION foreign_key_checks = DEFAULT";
+    session.execute_unprepared(switch).await?;
+    session.commit().await?;
+    Ok(dropped?)
+}
+
+/// Each kind in one statement, which checks the user's rights before it drops the first.
+async fn drop_lists_on_mysql(session: &DatabaseTransaction) -> Result<(), DbErr> {
+    for (kind, types) in [
+        ("TABLE", "table_type NOT IN ('VIEW', 'SEQUENCE')"),
+        ("VIEW", "table_type = 'VIEW'"),
+        ("SEQUENCE", "table_type = 'SEQUENCE'"),
+    ] {
+        let names = format!(
+            "SELECT concat('`', replace(table_name, '`', '``'), '`') FROM information_schema.tables
+             WHERE table_schema = database() AND {types}"
+        );
+        let names = texts(session, &names).await?.join(", ");
+        if !names.is_empty() {
+            let statement = format!("DROP {kind} IF EXISTS {names}");
+            tracing::info!("{statement}");
+            session.execute_unprepared(&statement).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn drop_on_sqlite(db: &DatabaseConnection) -> Result<(), DbErr> {
+    // Virtual tables take their shadows with them, which cannot be dropped alone.
+    const STATEMENTS: &str = "
+        SELECT format('DROP %s IF EXISTS \"%w\"', iif(type = 'view', 'VIEW', 'TABLE'), name)
+        FROM pragma_table_list
+        WHERE schema = 'main' AND type IN ('view', 'virtual', 'table')
+          AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+        ORDER BY type = 'table', type = 'virtual'";
+    // It has no effect inside the transaction. The program's pool has one connection.
+    db.execute_unprepared("PRAGMA foreign_keys = OFF").await?;
+    let transaction = db.begin().await?;
+    for statement in texts(&transaction, STATEMENTS).await? {
+        tracing::info!("{statement}");
+        transaction.execute_unprepared(&statement).await?;
+    }
+    transaction.commit().await?;
+    db.execute_unprepared("PRAGMA foreign_keys = ON").await?;
+    Ok(())
+}
+
+fn refuse(dependent: &[String]) -> Result<(), Failure> {
+    if dependent.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "nothing was dropped, since these depend on what would be: {}",
+        dependent.join(", ")
+    )))
+}
+
+async fn texts(db: &impl ConnectionTrait, query: &str) -> Result<Vec<String>, DbErr> {
+    let query = Statement::from_string(db.get_database_backend(), query);
+    let rows = db.query_all_raw(query).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}

@@ -1,0 +1,273 @@
+//! `fresh`: everything goes, or nothing.
+
+use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+
+use crate::support::{MARIADB, POSTGRES, Place, as_role, count, execute, on_server};
+
+const MIGRATED: [&str; 4] = ["guests", "hosts", "seaql_migrations", "users"];
+
+async fn names(db: &DatabaseConnection, sql: &str) -> Vec<String> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await.unwrap();
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).unwrap())
+        .collect()
+}
+
+/// What is in the schema and is no index.
+const POSTGRES_NAMES: &str = "
+    SELECT relname::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'
+    UNION ALL
+    SELECT typname::text FROM pg_type
+    WHERE typnamespace = 'public'::regnamespace AND typtype IN ('d', 'e', 'r')
+    ORDER BY 1";
+
+#[tokio::test]
+async fn fresh_drops_what_is_no_table_too_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let db = Database::connect(url).await.unwrap();
+        for sql in [
+            "CREATE VIEW v AS SELECT 1 AS a",
+            "CREATE VIEW \"a View\" AS SELECT v.a, users.id FROM v, users",
+            "CREATE MATERIALIZED VIEW m AS SELECT * FROM v",
+            "CREATE VIEW of_m AS SELECT * FROM m",
+            "CREATE EXTENSION file_fdw",
+            "CREATE SERVER files FOREIGN DATA WRAPPER file_fdw",
+            "CREATE FOREIGN TABLE f (a text) SERVER files OPTIONS (filename '/dev/null')",
+            "CREATE TYPE mood AS ENUM ('glad')",
+            "CREATE DOMAIN mail AS text",
+            "CREATE TYPE span AS RANGE (subtype = int)",
+            "CREATE TYPE pair AS (a mood, b mail)",
+            "CREATE SEQUENCE numbers",
+            "CREATE TABLE cats (id int GENERATED ALWAYS AS IDENTITY, n serial, p pair, s span,
+                                d bigint DEFAULT nextval('numbers'))",
+            "CREATE TABLE parts (id int) PARTITION BY RANGE (id)",
+            "CREATE TABLE part PARTITION OF parts DEFAULT",
+            "INSERT INTO users (email) VALUES ('ada@example.com')",
+        ] {
+            execute(&db, sql).await;
+        }
+        place.succeed(&["fresh"]);
+        assert_eq!(names(&db, POSTGRES_NAMES).await, MIGRATED);
+        assert_eq!(count(&db, "SELECT count(*) FROM users").await, 0);
+        place.succeed(&["verify"]);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fresh_leaves_an_extension_whole_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let db = Database::connect(url).await.unwrap();
+        for sql in [
+            "CREATE EXTENSION citext",
+            "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, n serial)",
+            "CREATE VIEW of_t AS SELECT * FROM t",
+            "CREATE TYPE mood AS ENUM ('glad')",
+            "ALTER EXTENSION citext ADD TABLE t",
+            "ALTER EXTENSION citext ADD VIEW of_t",
+            "ALTER EXTENSION citext ADD TYPE mood",
+            "CREATE VIEW of_of_t AS SELECT * FROM of_t",
+            "CREATE SCHEMA other",
+            "CREATE TABLE other.tags (name citext, mood mood)",
+            "CREATE VIEW other.ts AS SELECT * FROM t",
+            "INSERT INTO t DEFAULT VALUES",
+        ] {
+            execute(&db, sql).await;
+        }
+        place.succeed(&["fresh"]);
+        assert_eq!(
+            names(&db, POSTGRES_NAMES).await,
+            [
+                "guests",
+                "hosts",
+                "mood",
+                "of_t",
+                "seaql_migrations",
+                "t",
+                "t_id_seq",
+                "t_n_seq",
+                "users"
+            ]
+        );
+        assert_eq!(count(&db, "SELECT count(*) FROM t").await, 1);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fresh_refuses_to_break_another_schema_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let db = Database::connect(url).await.unwrap();
+        execute(&db, "CREATE TYPE mood AS ENUM ('glad')").await;
+        let all = "SELECT count(*) FROM pg_class";
+        for (create, drop, name) in [
+            (
+                "TABLE other.orders (user_id uuid REFERENCES users (id))",
+                "TABLE other.orders",
+                "other.orders",
+            ),
+            (
+                "TABLE other.moods (mood mood[])",
+                "TABLE other.moods",
+                "other.moods",
+            ),
+            (
+                "VIEW other.people AS SELECT * FROM users",
+                "VIEW other.people",
+                "other.people",
+            ),
+            (
+                "TABLE other.more () INHERITS (hosts)",
+                "TABLE other.more",
+                "other.more",
+            ),
+            (
+                "TABLE other.\"of Users\" (u users)",
+                "TABLE other.\"of Users\"",
+                "other.\"of Users\"",
+            ),
+        ] {
+            execute(&db, "CREATE SCHEMA IF NOT EXISTS other").await;
+            execute(&db, &format!("CREATE {create}")).await;
+            let before = count(&db, all).await;
+            assert_eq!(
+                place.fail(&["fresh"]),
+                format!("error: nothing was dropped, since these depend on what would be: {name}")
+            );
+            assert_eq!(count(&db, all).await, before);
+            execute(&db, &format!("DROP {drop}")).await;
+        }
+        place.succeed(&["fresh"]);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+const MARIADB_NAMES: &str = "SELECT table_name FROM information_schema.tables
+    WHERE table_schema = database() ORDER BY 1";
+
+#[tokio::test]
+async fn fresh_drops_what_is_no_table_too_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let db = Database::connect(url).await.unwrap();
+        for sql in [
+            "CREATE VIEW v AS SELECT id FROM users",
+            "CREATE SEQUENCE numbers",
+            "CREATE TABLE versions (id int) WITH SYSTEM VERSIONING",
+            "CREATE TABLE `a ``table` (id int PRIMARY KEY, other int)",
+            "CREATE TABLE b (id int PRIMARY KEY, FOREIGN KEY (id) REFERENCES `a ``table` (id))",
+            "ALTER TABLE `a ``table` ADD FOREIGN KEY (other) REFERENCES b (id)",
+        ] {
+            execute(&db, sql).await;
+        }
+        place.succeed(&["fresh"]);
+        assert_eq!(names(&db, MARIADB_NAMES).await, MIGRATED);
+        place.succeed(&["verify"]);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fresh_refuses_to_break_another_database_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        on_server(MARIADB, async |other| {
+            let place = Place::on(url);
+            place.succeed(&["up"]);
+            let (name, other_name) = (url.rsplit('/').next().unwrap(), other.rsplit('/').next().unwrap());
+            let orders = format!(
+                "CREATE TABLE orders (user_id binary(16), FOREIGN KEY (user_id) REFERENCES {name}.users (id))"
+            );
+            let other = Place::on(other);
+            other.execute(&orders).await;
+            assert_eq!(
+                place.fail(&["fresh"]),
+                format!(
+                    "error: nothing was dropped, since these depend on what would be: {other_name}.orders"
+                )
+            );
+            let db = Database::connect(url).await.unwrap();
+            assert_eq!(names(&db, MARIADB_NAMES).await, MIGRATED);
+            other.execute("DROP TABLE orders").await;
+            place.succeed(&["fresh"]);
+            db.close().await.unwrap();
+        })
+        .await;
+    })
+    .await;
+}
+
+/// A role that may drop some of it.
+async fn fresh_without_the_right_drops_nothing(variable: &str, names_in: &str, grants: &str) {
+    on_server(variable, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        place.execute("CREATE VIEW v AS SELECT 1 AS a").await;
+        as_role(url, grants, async |role| {
+            let refusal = Place::on(role).fail(&["fresh"]);
+            assert!(
+                refusal.contains("guests") || refusal.contains("hosts"),
+                "{refusal}"
+            );
+        })
+        .await;
+        let db = Database::connect(url).await.unwrap();
+        let with_the_view = [&MIGRATED[..], &["v"]].concat();
+        assert_eq!(names(&db, names_in).await, with_the_view);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fresh_without_the_right_drops_nothing_on_postgres() {
+    let grants = "GRANT ALL ON SCHEMA public TO {role};
+                  GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
+                  ALTER TABLE users OWNER TO {role};
+                  ALTER VIEW v OWNER TO {role}";
+    let names_in = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                    AND relkind <> 'i' ORDER BY 1";
+    fresh_without_the_right_drops_nothing(POSTGRES, names_in, grants).await;
+}
+
+#[tokio::test]
+async fn fresh_without_the_right_drops_nothing_on_mariadb() {
+    let grants = "GRANT SELECT ON {database}.* TO {role};
+                  GRANT DROP ON {database}.guests TO {role};
+                  GRANT DROP ON {database}.v TO {role}";
+    fresh_without_the_right_drops_nothing(MARIADB, MARIADB_NAMES, grants).await;
+}
+
+#[tokio::test]
+async fn fresh_drops_what_is_no_table_too_on_sqlite() {
+    let place = Place::new();
+    place.succeed(&["up"]);
+    let db = Database::connect(place.url()).await.unwrap();
+    for sql in [
+        "CREATE VIEW v AS SELECT id FROM users",
+        "CREATE TABLE \"a \"\"table\" (id integer PRIMARY KEY AUTOINCREMENT)",
+        "CREATE VIRTUAL TABLE words USING fts5 (word)",
+        "INSERT INTO users (email) VALUES ('ada@example.com')",
+        "INSERT INTO hosts (user_id) SELECT id FROM users",
+    ] {
+        execute(&db, sql).await;
+    }
+    place.succeed(&["fresh"]);
+    let all = "SELECT name FROM sqlite_master
+               WHERE type <> 'index' AND name <> 'sqlite_sequence' ORDER BY 1";
+    assert_eq!(names(&db, all).await, MIGRATED);
+    assert_eq!(count(&db, "SELECT count(*) FROM users").await, 0);
+    place.succeed(&["verify"]);
+}

@@ -1,0 +1,398 @@
+//! One at a time migrates, by the program and by the library.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStderr, Stdio},
+    slice,
+};
+
+use futures_util::future::join_all;
+use guesthouse_migration::{Migrator, up};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use sea_orm_migration::sea_orm::sqlx::Executor;
+use sea_orm_migration::{
+    prelude::*,
+    sea_orm::{
+        ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+        TransactionTrait,
+    },
+};
+use tokio::sync::Notify;
+
+use crate::support::{MARIADB, POSTGRES, Place, beside, count, empty, on_server};
+
+const LOG: &str = "SELECT count(*) FROM seaql_migrations";
+
+async fn pool(url: &str, connections: u32) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).sqlx_logging(false);
+    Database::connect(options).await.unwrap()
+}
+
+/// Eight at once on `pools`: all succeed, and each migration is applied once.
+async fn all_succeed(pools: &[DatabaseConnection]) {
+    let callers = (0..8).map(|caller| up(Migrator, &pools[caller % pools.len()]));
+    for outcome in join_all(callers).await {
+        outcome.unwrap();
+    }
+    assert_eq!(count(&pools[0], LOG).await, 3);
+    assert_eq!(count(&pools[0], "SELECT count(*) FROM hosts").await, 0);
+}
+
+/// Instances with a pool each, and tasks of one instance.
+async fn instances_take_turns(variable: &str) {
+    for pools in [8, 1] {
+        on_server(variable, async |url| {
+            let pools = join_all((0..pools).map(|_| pool(url, 1))).await;
+            all_succeed(&pools).await;
+            for pool in pools {
+                pool.close().await.unwrap();
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn instances_take_turns_on_sqlite() {
+    let place = Place::new();
+    let pools = join_all((0..8).map(|_| pool(place.url(), 1))).await;
+    all_succeed(&pools).await;
+    all_succeed(slice::from_ref(&empty().await)).await;
+}
+
+#[tokio::test]
+async fn instances_take_turns_on_postgres() {
+    instances_take_turns(POSTGRES).await;
+}
+
+#[tokio::test]
+async fn instances_take_turns_on_mariadb() {
+    instances_take_turns(MARIADB).await;
+}
+
+/// `up` in a task of its own, as an app that starts would call it.
+#[tokio::test(flavor = "multi_thread")]
+async fn up_can_be_spawned() {
+    let db = empty().await;
+    let task = tokio::spawn({
+        let db = db.clone();
+        async move { up(Migrator, &db).await }
+    });
+    task.await.unwrap().unwrap();
+    assert_eq!(count(&db, LOG).await, 3);
+}
+
+/// A program that waits for its turn, once it has reported that.
+struct Waiting {
+    program: Child,
+    progress: BufReader<ChildStderr>,
+}
+
+impl Waiting {
+    fn start(place: &Place) -> Self {
+        let mut up = place.command(&["up"]);
+        let mut program = up.stderr(Stdio::piped()).spawn().unwrap();
+        let mut progress = BufReader::new(program.stderr.take().unwrap());
+        let mut line = String::new();
+        progress.read_line(&mut line).unwrap();
+        assert_eq!(line, "Waiting for another migration program\n");
+        Self { program, progress }
+    }
+
+    /// It goes on, with nothing more to report of its waiting.
+    fn succeed(mut self) {
+        let mut rest = String::new();
+        self.progress.read_to_string(&mut rest).unwrap();
+        assert!(self.program.wait().unwrap().success(), "{rest}");
+        assert!(!rest.contains("Waiting"), "{rest}");
+        assert_eq!(rest.matches("has been applied").count(), 3, "{rest}");
+    }
+}
+
+async fn transaction(db: &DatabaseConnection, lock: &str) -> DatabaseTransaction {
+    let transaction = db.begin().await.unwrap();
+    transaction.execute_unprepared(lock).await.unwrap();
+    transaction
+}
+
+const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('guesthouse-migration'))";
+
+#[test]
+fn waiting_is_reported_once_on_sqlite() {
+    let place = Place::new();
+    let turn = File::create(place.dir.path().join("test.db-lock")).unwrap();
+    turn.lock().unwrap();
+    let waiting = Waiting::start(&place);
+    turn.unlock().unwrap();
+    waiting.succeed();
+}
+
+/// No timeout that the database sets for its sessions ends it.
+#[tokio::test]
+async fn waiting_is_reported_once_and_goes_on_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        let db = pool(url, 1).await;
+        let turn = transaction(&db, POSTGRES_LOCK).await;
+        let name = url.rsplit('/').next().unwrap();
+        for timeout in ["statement_timeout", "lock_timeout"] {
+            place
+                .execute(&format!("ALTER DATABASE {name} SET {timeout} = '200ms'"))
+                .await;
+        }
+        let waiting = Waiting::start(&place);
+        turn.execute_unprepared("SELECT pg_sleep(1)").await.unwrap();
+        turn.commit().await.unwrap();
+        waiting.succeed();
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn waiting_is_reported_once_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let place = Place::on(url);
+        let db = pool(url, 1).await;
+        let lock = "DO GET_LOCK(CONCAT('guesthouse-', MD5(DATABASE())), 0)";
+        let turn = transaction(&db, lock).await;
+        let waiting = Waiting::start(&place);
+        turn.execute_unprepared("DO RELEASE_LOCK(CONCAT('guesthouse-', MD5(DATABASE())))")
+            .await
+            .unwrap();
+        waiting.succeed();
+        turn.commit().await.unwrap();
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+/// The migrations of this library behind one of an app, whose `up` is `$body`.
+macro_rules! migrator {
+    ($migrator:ident, $manager:ident => $body:block) => {
+        struct $migrator;
+
+        impl MigratorTrait for $migrator {
+            fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+                let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new($migrator)];
+                migrations.extend(Migrator::migrations());
+                migrations
+            }
+        }
+
+        impl MigrationName for $migrator {
+            fn name(&self) -> &str {
+                "m2026_app"
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl MigrationTrait for $migrator {
+            async fn up(&self, $manager: &SchemaManager) -> Result<(), DbErr> {
+                $body
+            }
+
+            fn use_transaction(&self) -> Option<bool> {
+                Some(false)
+            }
+        }
+    };
+}
+
+migrator!(Slow, manager => {
+    let db = manager.get_connection();
+    let sleep = match db.get_database_backend() {
+        DbBackend::Postgres => "SELECT pg_sleep(2)",
+        _ => "SELECT sleep(2)",
+    };
+    db.execute_unprepared(sleep).await?;
+    db.execute_unprepared("CREATE TABLE slow (id int)").await?;
+    Ok(())
+});
+
+/// Two at once, where every session that idles is ended by the server long before the migration
+/// is done.
+#[cfg_attr(
+    not(any(feature = "mysql", feature = "postgres")),
+    expect(unused_variables, reason = "only the drivers of servers take settings")
+)]
+async fn a_long_migration_keeps_its_turn(url: &str, settings: &'static str) {
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false);
+    #[cfg(feature = "postgres")]
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        pool.after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+    });
+    #[cfg(feature = "mysql")]
+    options.map_sqlx_mysql_pool_opts(move |pool| {
+        pool.after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+    });
+    let db = Database::connect(options).await.unwrap();
+    let (first, second) = tokio::join!(up(Slow, &db), up(Slow, &db));
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(count(&db, LOG).await, 4);
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_migration_keeps_its_turn_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let settings = "SET idle_session_timeout = '200ms';
+                        SET idle_in_transaction_session_timeout = '200ms'";
+        a_long_migration_keeps_its_turn(url, settings).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_migration_keeps_its_turn_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let settings = "SET SESSION wait_timeout = 1, idle_transaction_timeout = 1";
+        a_long_migration_keeps_its_turn(url, settings).await;
+    })
+    .await;
+}
+
+static INDEX_MAY_COME: Notify = Notify::const_new();
+
+migrator!(Concurrently, manager => {
+    let db = manager.get_connection();
+    db.execute_unprepared("CREATE TABLE cats (name text)").await?;
+    INDEX_MAY_COME.notified().await;
+    db.execute_unprepared("CREATE INDEX CONCURRENTLY cats_name ON cats (name)").await?;
+    Ok(())
+});
+
+/// `CREATE INDEX CONCURRENTLY` waits for every transaction that has a snapshot, and whoever waits
+/// for the turn waits for the migration.
+#[tokio::test]
+async fn waiting_is_not_in_the_way_of_an_index_that_is_created_concurrently() {
+    on_server(POSTGRES, async |url| {
+        let name = url.rsplit('/').next().unwrap();
+        // The level of both, where a snapshot would last as long as its transaction.
+        let level = "SET default_transaction_isolation = 'repeatable read'";
+        let place = Place::on(url);
+        place
+            .execute(&format!("ALTER DATABASE {name} {level}"))
+            .await;
+        let db = pool(url, 2).await;
+        let wait_and_go_on = async {
+            let place = Place::on(url);
+            let waiting = tokio::task::spawn_blocking(move || Waiting::start(&place));
+            let waiting = waiting.await.unwrap();
+            INDEX_MAY_COME.notify_one();
+            waiting
+        };
+        let (outcome, mut waiting) = tokio::join!(up(Concurrently, &db), async {
+            while !exists(&db, "cats").await {
+                tokio::task::yield_now().await;
+            }
+            wait_and_go_on.await
+        });
+        outcome.unwrap();
+        assert_eq!(count(&db, LOG).await, 4);
+        // It does not know the app's migration.
+        assert_eq!(waiting.program.wait().unwrap().code(), Some(1));
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+async fn exists(db: &DatabaseConnection, table: &str) -> bool {
+    let sql = format!("SELECT count(*) FROM pg_tables WHERE tablename = '{table}'");
+    count(db, &sql).await == 1
+}
+
+static ENTERED: Notify = Notify::const_new();
+
+migrator!(Endless, manager => {
+    let _ = manager;
+    ENTERED.notify_one();
+    std::future::pending().await
+});
+
+/// A caller that goes away in the middle leaves the turn to the next one.
+async fn a_cancelled_caller_gives_up_its_turn(url: &str) {
+    let db = pool(url, 1).await;
+    tokio::select! {
+        outcome = up(Endless, &db) => outcome.unwrap(),
+        () = ENTERED.notified() => {}
+    }
+    up(Migrator, &db).await.unwrap();
+    assert_eq!(count(&db, LOG).await, 3);
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cancelled_caller_gives_up_its_turn_everywhere() {
+    a_cancelled_caller_gives_up_its_turn(Place::new().url()).await;
+    on_server(POSTGRES, a_cancelled_caller_gives_up_its_turn).await;
+    on_server(MARIADB, a_cancelled_caller_gives_up_its_turn).await;
+}
+
+/// A pooler gives the session of one client to the next: the program says so, and leaves no lock
+/// behind that the next one would wait for.
+#[test]
+fn a_pooler_in_transaction_mode_is_named() {
+    let script = r#"
+        gm up -u "$GUESTHOUSE_TEST_PGBOUNCER"
+        gm up -u "$GUESTHOUSE_TEST_PGBOUNCER"
+        gm up -u "$GUESTHOUSE_TEST_BEHIND_PGBOUNCER" | head -n 1"#;
+    let Some(printed) = beside("pgbouncer", script) else {
+        return;
+    };
+    let lines: Vec<_> = printed.lines().collect();
+    let [first, second, behind] = lines[..] else {
+        unreachable!("{printed}");
+    };
+    for line in [first, second] {
+        assert!(
+            line.starts_with("error: a pooler gives one session to several clients"),
+            "{line}"
+        );
+    }
+    assert_eq!(behind, "Applying all pending migrations");
+}
+
+migrator!(Twice, manager => {
+    manager.get_connection().execute_unprepared("CREATE TABLE twice (id int)").await?;
+    Ok(())
+});
+
+struct TwoOfOneName;
+
+impl MigratorTrait for TwoOfOneName {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Twice), Box::new(Twice)]
+    }
+}
+
+/// The log could tell them apart by nothing.
+#[tokio::test]
+async fn two_migrations_of_one_name_are_refused() {
+    let db = empty().await;
+    let refusal = up(TwoOfOneName, &db).await.unwrap_err().to_string();
+    assert!(
+        refusal.contains("two migrations are named `m2026_app`"),
+        "{refusal}"
+    );
+    let tables = "SELECT count(*) FROM sqlite_master";
+    assert_eq!(count(&db, tables).await, 0);
+
+    let place = Place::new();
+    let arguments = ["program", "up", "--database-url", place.url()];
+    let code = guesthouse_migration::cli::run_from(TwoOfOneName, arguments).await;
+    assert_eq!(
+        format!("{code:?}"),
+        format!("{:?}", std::process::ExitCode::FAILURE)
+    );
+    let db = pool(place.url(), 1).await;
+    assert_eq!(count(&db, tables).await, 0);
+}
