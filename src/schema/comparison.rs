@@ -206,7 +206,7 @@ impl Comparison<'_> {
                 (true, _) => self.outcome.warn(
                     name,
                     About::Rule(own.clone()),
-                    format!("this rule adds statements to {events}, and one that fails refuses it"),
+                    format!("this rule adds statements to {events}, which could refuse it"),
                 ),
                 (false, _) if *is_before => self.outcome.warn(
                     name,
@@ -218,7 +218,7 @@ impl Comparison<'_> {
                 (false, _) => self.outcome.warn(
                     name,
                     About::Trigger(own.clone()),
-                    format!("this trigger runs after {events}, and if it fails refuses it"),
+                    format!("this trigger runs with {events}: it could refuse {row}"),
                 ),
             }
         }
