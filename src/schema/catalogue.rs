@@ -259,8 +259,8 @@ async fn rows<R: FromQueryResult>(
     R::find_by_statement(statement).all(connection).await
 }
 
-/// What a query for one row of settings answers on this connection, and on each one of the pool that
-/// is idle: every connection has settings of its own. Those in use cannot be asked.
+/// What a query for one row of settings answers on this connection, and on each one of the pool
+/// that is idle: every connection has settings of its own. Those in use cannot be asked.
 async fn settings<R: FromQueryResult>(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,

@@ -249,9 +249,9 @@ impl Comparison<'_> {
         }
     }
 
-    /// An insert that takes any key for the judge, as one with an id of the caller's does, is refused
-    /// by PostgreSQL while one of them is deferrable. Those over a column that must be unique are named
-    /// there.
+    /// An insert that takes any key for the judge, as one with an id of the caller's does, is
+    /// refused by PostgreSQL while one of them is deferrable. Those over a column that must be
+    /// unique are named there.
     fn deferrable_keys(&mut self) {
         let WantedTable { name, purpose, .. } = self.table;
         if !self.table.any_key_judges {
@@ -461,8 +461,8 @@ impl Comparison<'_> {
         self.other_judges(wanted, &unique, name);
     }
 
-    /// Unique indexes over the same column that judge by another rule, or too late: PostgreSQL takes
-    /// every one of them for the judge of an insert.
+    /// Unique indexes over the same column that judge by another rule, or too late: PostgreSQL
+    /// takes every one of them for the judge of an insert.
     fn other_judges(&mut self, wanted: &Wanted, unique: &[&Index], judge: &str) {
         for index in unique {
             if !index.is_over(wanted.name) || index.name == judge {
@@ -563,8 +563,8 @@ impl Comparison<'_> {
         self.differs(wanted.name, &expected, found);
     }
 
-    /// A key beside the one that must be there. The database acts by each of them, and an insert has to
-    /// satisfy each.
+    /// A key beside the one that must be there. The database acts by each of them, and an insert
+    /// has to satisfy each.
     fn other_key(&mut self, wanted: &Wanted, key: &ForeignKey) {
         let written = || self.table.columns.iter().filter(|column| column.written);
         let is_named_here = written()
@@ -684,7 +684,10 @@ impl Comparison<'_> {
                 self.outcome.warn(
                     &self.table.name,
                     About::Column(found.name.clone()),
-                    format!("this column may not be left out: unless a trigger fills it, nobody could {purpose}"),
+                    format!(
+                        "this column may not be left out: \
+                         unless a trigger fills it, nobody could {purpose}"
+                    ),
                 );
             } else {
                 self.differs(

@@ -31,7 +31,8 @@ pub(in crate::schema) enum Bound {
 }
 
 impl Demand {
-    /// Of an expression as PostgreSQL writes it. What cannot be parsed demands nothing that is known.
+    /// Of an expression as PostgreSQL writes it. What cannot be parsed demands nothing that is
+    /// known.
     pub(super) fn of(expression: &str, value: Option<String>) -> Option<Self> {
         let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(expression);
         Some(Self {
@@ -110,8 +111,8 @@ impl Demand {
     }
 }
 
-/// Whether an expression is false wherever `known` would not let a row pass: one that is null lets it
-/// pass.
+/// Whether an expression is false wherever `known` would not let a row pass: one that is null lets
+/// it pass.
 fn demands(expr: &Expr, known: &impl Fn(&Expr) -> bool) -> bool {
     match expr {
         Expr::Nested(inner) | Expr::IsTrue(inner) | Expr::IsNotFalse(inner) => {
@@ -350,7 +351,8 @@ impl<'a> Definition<'a> {
         deferred
     }
 
-    /// What is done about refused rows of SQLite, other than ABORT, which is what happens without it.
+    /// What is done about refused rows of SQLite, other than ABORT, which is what happens without
+    /// it.
     pub(super) fn clauses(&self) -> Vec<Clause> {
         let mut clauses = Vec::new();
         for item in &self.items {
@@ -453,7 +455,8 @@ pub(in crate::schema) fn mentions(expression: &str, column: &str) -> bool {
     words.any(|word| text(word) == column)
 }
 
-/// When a trigger of SQLite runs and at what: `BEFORE`, without a word for it, and such as `INSERT`.
+/// When a trigger of SQLite runs and at what: `BEFORE`, without a word for it, and such as
+/// `INSERT`.
 pub(super) fn timing(create_trigger: &str, dialect: &dyn Dialect) -> (bool, String) {
     let tokens = tokens(create_trigger, dialect).unwrap_or_default();
     let mut is_before = true;

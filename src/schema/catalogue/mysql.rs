@@ -1,8 +1,8 @@
-//! MariaDB/MySQL: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with no
-//! more than SELECT: MariaDB's `referential_constraints` is empty to one.
+//! MariaDB/MySQL: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with
+//! no more than SELECT: MariaDB's `referential_constraints` is empty to one.
 //!
-//! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a limit
-//! of its own, as `sql_select_limit` cuts those that have none.
+//! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a
+//! limit of its own, as `sql_select_limit` cuts those that have none.
 
 use std::any::TypeId;
 

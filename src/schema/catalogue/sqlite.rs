@@ -10,8 +10,8 @@ use super::{
     rows, settings,
 };
 
-/// Names mean the same in either case, so all come in lower case, as do types. The functions answer of
-/// a temporary table before one that lasts, as statements do.
+/// Names mean the same in either case, so all come in lower case, as do types. The functions answer
+/// of a temporary table before one that lasts, as statements do.
 const COLUMNS: &str = r#"
     SELECT lower(t.name) AS table_name,
            CASE WHEN EXISTS (SELECT 1 FROM sqlite_temp_master AS h
