@@ -137,7 +137,7 @@ fn sides_of_equal(expr: &Expr) -> Option<(&Expr, &Expr)> {
     match expr {
         Expr::BinaryOp {
             left,
-            op: BinaryOperator::Eq | BinaryOperator::Spaceship,
+            op: BinaryOperator::Eq | BinaryOperator::Spaceship | BinaryOperator::Is,
             right,
         } => Some((left, right)),
         Expr::IsNotDistinctFrom(left, right) => Some((left, right)),
@@ -156,7 +156,7 @@ fn sides_of_equal(expr: &Expr) -> Option<(&Expr, &Expr)> {
     }
 }
 
-/// An expression without parentheses and without the casts to text that PostgreSQL adds.
+/// An expression without parentheses and without casts to text of any length, which PostgreSQL adds.
 fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => bare(inner),
@@ -295,6 +295,13 @@ impl<'a> Definition<'a> {
                 let condition = item.parenthesis(at + 1);
                 let after = at + condition.len() + 3;
                 if item.starts_with(after, &[Keyword::NOT, Keyword::ENFORCED]) {
+                    continue;
+                }
+                // To `sqlparser` it binds closer than AND, to MariaDB/MySQL it does not.
+                if condition
+                    .iter()
+                    .any(|token| keyword(Some(token)) == Keyword::XOR)
+                {
                     continue;
                 }
                 let tokens = condition.iter().map(in_lower_case).collect();
@@ -549,6 +556,8 @@ mod tests {
             "[email]=lower ( [email] ) -- as it is normalised\n",
             "users.email = lower(users.email)",
             "NOT (email <> lower(email))",
+            "email IS lower(email) AND nick NOTNULL AND email GLOB '*@*'",
+            "CAST(email AS text) = lower(email)",
             "(email = lower(email) AND a) OR (b AND lower(email) = email)",
             "email = lower(trim(email))",
             "trim(lower(email), ' ') = email COLLATE BINARY",
@@ -562,6 +571,8 @@ mod tests {
         ] {
             assert!(keeps(check, &MySqlDialect {}), "{check}");
         }
+        let otherwise = "`a` xor `b` and `email` = lcase(`email`)";
+        assert!(!keeps(otherwise, &MySqlDialect {}));
         for check in [
             "email = loweremail",
             "email = lower(email) OR a",
@@ -577,6 +588,13 @@ mod tests {
             "email <> lower(email)",
             "email = lower(email) IS NOT NULL",
             "CASE WHEN a THEN email = lower(email) ELSE 1 END",
+            "email = lower(email) LIKE '%'",
+            "email = lower(email) IN (0, 1)",
+            "email = lower(email) BETWEEN 0 AND 1",
+            "email = lower(email) ISNULL",
+            "1 OR a AND email = lower(email)",
+            "1 IS email = lower(email)",
+            "CAST(email AS varchar(3)) = lower(email)",
         ] {
             assert!(!keeps(check, &SQLiteDialect {}), "{check}");
         }
