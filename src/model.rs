@@ -143,7 +143,7 @@ impl Model {
     /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then
     ///   by table as they were listed, first of the table, then by column as the entity has them,
     ///   then by kind.
-    /// - [`SchemaError::Database`]: the catalogue could not be read, or the definition of a table.
+    /// - [`SchemaError::Database`]: the catalogue could not be read.
     ///
     /// # Transactions
     ///

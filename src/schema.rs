@@ -74,7 +74,7 @@ use crate::{
 /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
 ///   table (`users`, `guests`, `hosts`), first of the table, then by column as the entity has them,
 ///   then by kind.
-/// - [`SchemaError::Database`]: the catalogue could not be read, or the definition of a table.
+/// - [`SchemaError::Database`]: the catalogue could not be read.
 ///
 /// # Transactions
 ///

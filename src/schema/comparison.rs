@@ -97,6 +97,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn run(mut self) {
+        self.definition();
         self.storage();
         self.interventions();
         self.clauses();
@@ -130,6 +131,20 @@ impl Comparison<'_> {
     fn differs(&mut self, column: &str, expected: &str, found: String) {
         self.outcome
             .add(&self.table.name, Some(column), expected, found);
+    }
+
+    fn definition(&mut self) {
+        let name = &self.table.name;
+        if self.found.unread {
+            self.outcome.add(
+                name,
+                None,
+                "a definition in SQL that can be read",
+                format!(
+                    "table {name} has a definition that could not be read: its keys are unknown"
+                ),
+            );
+        }
     }
 
     fn storage(&mut self) {

@@ -2,7 +2,6 @@
 //! foreign key, but of a table no more than its tokens. A table has clauses that it does not parse,
 //! such as `UNIQUE (email) ON CONFLICT REPLACE` of SQLite and `IGNORED` of MariaDB.
 
-use sea_orm::DbErr;
 use sqlparser::{
     ast::{
         BinaryOperator, DataType, Expr, ForeignKeyConstraint, Function, FunctionArg,
@@ -258,18 +257,14 @@ pub(in crate::schema) struct Clause {
 }
 
 impl<'a> Definition<'a> {
-    /// Names mean the same in either case, so they come in lower case, but for those of tables.
-    pub(super) fn of(
-        table: &str,
-        create_table: &str,
-        dialect: &'a dyn Dialect,
-    ) -> Result<Self, DbErr> {
-        let tokens = tokens(create_table, dialect).ok_or_else(|| unread(table))?;
-        let begin = tokens.iter().position(|token| *token == Token::LParen);
-        let begin = begin.ok_or_else(|| unread(table))?;
+    /// `None` if it is of another dialect. Names mean the same in either case, so they come in lower
+    /// case, but for those of tables.
+    pub(super) fn of(create_table: &str, dialect: &'a dyn Dialect) -> Option<Self> {
+        let tokens = tokens(create_table, dialect)?;
+        let begin = tokens.iter().position(|token| *token == Token::LParen)?;
         let body = &tokens[begin + 1..];
-        let end = depths(body).position(|depth| depth < 0);
-        let body = &body[..end.ok_or_else(|| unread(table))?];
+        let end = depths(body).position(|depth| depth < 0)?;
+        let body = &body[..end];
 
         let mut items = vec![Item(Vec::new())];
         for (token, depth) in body.iter().zip(depths(body)) {
@@ -278,7 +273,7 @@ impl<'a> Definition<'a> {
                 _ => items.push(Item(Vec::new())),
             }
         }
-        Ok(Self {
+        Some(Self {
             dialect,
             is_temporary: tokens[..begin]
                 .iter()
@@ -315,8 +310,9 @@ impl<'a> Definition<'a> {
         demands
     }
 
-    /// The foreign keys of MariaDB/MySQL, which all stand by themselves.
-    pub(super) fn foreign_keys(&self, table: &str) -> Result<Vec<ForeignKeyConstraint>, DbErr> {
+    /// The foreign keys of MariaDB/MySQL, which all stand by themselves; `None` if one cannot be
+    /// parsed.
+    pub(super) fn foreign_keys(&self) -> Option<Vec<ForeignKeyConstraint>> {
         let mut keys = Vec::new();
         for item in &self.items {
             if item.column().is_some() || item.find(&[Keyword::FOREIGN]).next().is_none() {
@@ -325,10 +321,10 @@ impl<'a> Definition<'a> {
             let mut parser = Parser::new(self.dialect).with_tokens(item.0.clone());
             match parser.parse_optional_table_constraint() {
                 Ok(Some(TableConstraint::ForeignKey(key))) => keys.push(key),
-                _ => return Err(unread(table)),
+                _ => return None,
             }
         }
-        Ok(keys)
+        Some(keys)
     }
 
     /// The columns that have a collation of their own, and which.
@@ -343,9 +339,9 @@ impl<'a> Definition<'a> {
     pub(super) fn deferred_keys(&self) -> Vec<Vec<String>> {
         let mut deferred = Vec::new();
         for item in &self.items {
-            for (at, last) in item.find(&[Keyword::INITIALLY, Keyword::DEFERRED]) {
+            for (at, _) in item.find(&[Keyword::INITIALLY, Keyword::DEFERRED]) {
                 let is_denied = at >= 2 && item.starts_with(at - 2, &[Keyword::NOT]);
-                if is_denied || last >= item.0.len() {
+                if is_denied {
                     continue;
                 }
                 let own = item.column().map(|column| vec![column]);
@@ -526,10 +522,6 @@ fn in_lower_case(token: &Token) -> Token {
     }
 }
 
-fn unread(table: &str) -> DbErr {
-    DbErr::Custom(format!("the definition of table {table} could not be read"))
-}
-
 #[cfg(test)]
 mod tests {
     use sqlparser::dialect::{MySqlDialect, SQLiteDialect};
@@ -537,7 +529,7 @@ mod tests {
     use super::*;
 
     fn definition<'a>(sql: &str, dialect: &'a dyn Dialect) -> Definition<'a> {
-        Definition::of("users", sql, dialect).unwrap()
+        Definition::of(sql, dialect).unwrap()
     }
 
     /// Each backend gives the check back in words of its own.
@@ -703,7 +695,7 @@ mod tests {
                 ON DELETE SET NULL ON UPDATE CASCADE
             ) ENGINE=InnoDB PAGE_CHECKSUM=1";
         let definition = definition(create_table, &MySqlDialect {});
-        let keys = definition.foreign_keys("hosts").unwrap();
+        let keys = definition.foreign_keys().unwrap();
         let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
         assert_eq!(
             keys,
@@ -751,16 +743,15 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_that_does_not_end_is_an_error() {
+    fn what_cannot_be_read_is_not_taken_for_nothing() {
         for sql in [
             "CREATE TABLE users",
             "CREATE TABLE users (a text",
             "CREATE TABLE users (a 'x)",
         ] {
-            let error = Definition::of("users", sql, &SQLiteDialect {})
-                .err()
-                .unwrap();
-            assert!(error.to_string().contains("users"), "{error}");
+            assert!(Definition::of(sql, &SQLiteDialect {}).is_none(), "{sql}");
         }
+        let other = "CREATE TABLE hosts (CONSTRAINT `a` FOREIGN KEY (`a`) BORROWS `users` (`id`))";
+        assert!(definition(other, &MySqlDialect {}).foreign_keys().is_none());
     }
 }

@@ -235,8 +235,13 @@ pub(super) async fn read(
             continue;
         }
         let create_table = create_table(connection, table).await?;
-        let definition = Definition::of(table, &create_table, &spelling)?;
-        for key in definition.foreign_keys(table)? {
+        let definition = Definition::of(&create_table, &spelling);
+        let keys = definition.as_ref().and_then(Definition::foreign_keys);
+        let (Some(definition), Some(keys)) = (definition, keys) else {
+            found.unread.push(table.to_owned());
+            continue;
+        };
+        for key in keys {
             found.key_parts.extend(key_parts(table, key, is_mariadb));
         }
         let demands = definition.demands().into_iter();

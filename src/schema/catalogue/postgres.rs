@@ -219,8 +219,8 @@ pub(super) async fn read(
         index_parts: rows(connection, INDEXES, names).await?,
         key_parts: rows(connection, FOREIGN_KEYS, names).await?,
         demands: checks.into_iter().filter_map(demand).collect(),
-        clauses: Vec::new(),
         interventions: rows(connection, INTERVENTIONS, names).await?,
+        ..Rows::default()
     };
     Ok(Catalogue {
         settings: settings.iter().flat_map(faults).collect(),
