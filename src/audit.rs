@@ -40,8 +40,8 @@ pub struct Audit {
 ///
 /// # Transactions
 ///
-/// One statement, so the three counts belong to one moment. PostgreSQL: one before it, which looks for
-/// row level security.
+/// One statement, so the three counts belong to one moment. PostgreSQL: one before it, which looks
+/// for row level security.
 ///
 /// # Examples
 ///
@@ -94,8 +94,8 @@ pub struct EmailAudit {
 ///
 /// # Transactions
 ///
-/// One statement for every 1,000 users, and one for each user in `to_rewrite`. PostgreSQL: one before
-/// them, as for [`audit`].
+/// One statement for every 1,000 users, and one for each user in `to_rewrite`. PostgreSQL: one
+/// before them, as for [`audit`].
 ///
 /// # Examples
 ///

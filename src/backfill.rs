@@ -33,20 +33,20 @@ const BATCH: u64 = 1_000;
 /// # Errors
 ///
 /// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
-/// for [`onboard_all`](crate::onboard_all). What earlier batches gave stays, unless in a transaction
-/// of the caller's; calling again goes on. [`Error::Database`] also where PostgreSQL's row level
-/// security applies to this role, which would hide owners, or roles that they have.
+/// for [`onboard_all`](crate::onboard_all). What earlier batches gave stays, unless in a
+/// transaction of the caller's; calling again goes on. [`Error::Database`] also where PostgreSQL's
+/// row level security applies to this role, which would hide owners, or roles that they have.
 ///
 /// # Transactions
 ///
-/// Two statements a batch (MariaDB: three, MySQL: four); PostgreSQL: one before them, which looks for
-/// row level security. Each batch is committed by itself, unless the caller's transaction is given. The
-/// last one finds nobody.
+/// Two statements a batch (MariaDB: three, MySQL: four); PostgreSQL: one before them, which looks
+/// for row level security. Each batch is committed by itself, unless the caller's transaction is
+/// given. The last one finds nobody.
 ///
 /// # Concurrency
 ///
-/// The unique index on the foreign key decides, so it is safe beside onboardings and beside itself. An
-/// owner deleted meanwhile is passed over.
+/// The unique index on the foreign key decides, so it is safe beside onboardings and beside itself.
+/// An owner deleted meanwhile is passed over.
 ///
 /// # Examples
 ///

@@ -108,8 +108,8 @@ impl Model {
         self.with(table, Schema::add_theirs::<R>)
     }
 
-    /// The table of the app's own users and that of their guests. All columns that the entity has are
-    /// taken for columns that the app gives.
+    /// The table of the app's own users and that of their guests. All columns that the entity has
+    /// are taken for columns that the app gives.
     pub fn sign_up<U: SignUp>(self) -> Self
     where
         U::Guest: Related<U>,
@@ -134,22 +134,22 @@ impl Model {
     ///
     /// Of a role it checks that its foreign key to the owner is not null, unique, and there; the
     /// action on delete is the one that the entity declares, else RESTRICT. What else an app keeps
-    /// apart or within bounds is not checked, but what stands between a statement and a row is: rules,
-    /// row level security, clauses of SQLite, and how rows are kept. A setting of the connection is
-    /// reported of the first table.
+    /// apart or within bounds is not checked, but what stands between a statement and a row is:
+    /// rules, row level security, clauses of SQLite, and how rows are kept. A setting of the
+    /// connection is reported of the first table.
     ///
     /// # Errors
     ///
-    /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
-    ///   table as they were listed, first of the table, then by column as the entity has them, then by
-    ///   kind.
-    /// - [`SchemaError::Database`]: the catalogue could not be read, or the definition of a table.
+    /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then
+    ///   by table as they were listed, first of the table, then by column as the entity has them,
+    ///   then by kind.
+    /// - [`SchemaError::Database`]: the catalogue could not be read.
     ///
     /// # Transactions
     ///
     /// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
-    /// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the tables that is there. All: one
-    /// more on each connection of the pool that is idle.
+    /// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the tables that is there. All:
+    /// one more on each connection of the pool that is idle.
     pub async fn verify(&self, db: &DatabaseConnection) -> Result<(), SchemaError> {
         if self.entries.is_empty() {
             return Ok(());

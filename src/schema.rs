@@ -29,19 +29,19 @@ use crate::{
 ///
 /// - the columns: their types (a domain counts as the type that it is made of), whether they may be
 ///   null, and that they take and keep the value that they are given: none is generated, and only
-///   `updated_at` is rewritten on every update; that any address fits, by its length and its character
-///   set, and that different addresses are different by the column's collation;
-/// - the primary keys and the unique indexes: that they are whole, valid, not deferrable, and compare by
-///   the values themselves, in the order that their collation has today. Another unique index over the
-///   same column must not be deferrable or compare by another rule;
+///   `updated_at` is rewritten on every update; that any address fits, by its length and its
+///   character set, and that different addresses are different by the column's collation;
+/// - the primary keys and the unique indexes: that they are whole, valid, not deferrable, and
+///   compare by the values themselves, in the order that their collation has today. Another unique
+///   index over the same column must not be deferrable or compare by another rule;
 /// - every foreign key over these columns: what it does on delete, that the one to the owner is
 ///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
 ///   disabled), and that none refers to a table in which nobody makes rows for it;
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
-///   within the years 1 to 9999, as sqlx panics when it reads others. A check that demands more is as
-///   good;
-/// - clauses of SQLite other than `ON CONFLICT ABORT`, and rules of PostgreSQL, which take the place of a
-///   refusal or of a statement;
+///   within the years 1 to 9999, as sqlx panics when it reads others. A check that demands more is
+///   as good;
+/// - clauses of SQLite other than `ON CONFLICT ABORT`, and rules of PostgreSQL, which take the
+///   place of a refusal or of a statement;
 /// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that neither
 ///   inherit nor are inherited from, and without row level security that applies to this role;
 ///   everywhere in a table that is not temporary.
@@ -49,36 +49,38 @@ use crate::{
 /// It checks the settings of every connection of the pool that is idle, under which an `Ok` might
 /// not be kept or might not be true:
 ///
-/// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be `OFF`;
+/// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be
+///   `OFF`;
 /// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
 ///   connections;
 /// - MariaDB/MySQL: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
-///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of the
-///   connection and of the server for new ones; `utf8mb4` for client, connection and results.
+///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of
+///   the connection and of the server for new ones; `utf8mb4` for client, connection and results.
 ///
-/// It does not check connections that are in use, nor settings that are about durability alone, such
-/// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
+/// It does not check connections that are in use, nor settings that are about durability alone,
+/// such as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
 ///
-/// Names of indexes and constraints are free. Tables and columns that this library does not know are
-/// left alone, unless such a column has to be given a value, which nobody here would do.
+/// Names of indexes and constraints are free. Tables and columns that this library does not know
+/// are left alone, unless such a column has to be given a value, which nobody here would do.
 ///
-/// What may be what the app wants is a warning through `tracing`: an index that is not needed beside
-/// the unique one; a trigger, as what it does cannot be known (on MariaDB/MySQL the role sees those of
-/// tables on which it has the right `TRIGGER`); a foreign key of the app's own columns that removes or
-/// changes rows; a column that has to be given a value, if a trigger may give it.
+/// What may be what the app wants is a warning through `tracing`: an index that is not needed
+/// beside the unique one; a trigger, as what it does cannot be known (on MariaDB/MySQL the role
+/// sees those of tables on which it has the right `TRIGGER`); a foreign key of the app's own
+/// columns that removes or changes rows; a column that has to be given a value, if a trigger may
+/// give it.
 ///
 /// # Errors
 ///
 /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
 ///   table (`users`, `guests`, `hosts`), first of the table, then by column as the entity has them,
 ///   then by kind.
-/// - [`SchemaError::Database`]: the catalogue could not be read, or the definition of a table.
+/// - [`SchemaError::Database`]: the catalogue could not be read.
 ///
 /// # Transactions
 ///
 /// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
-/// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the three tables that is there. All: one
-/// more on each connection of the pool that is idle, as each has settings of its own.
+/// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the three tables that is there. All:
+/// one more on each connection of the pool that is idle, as each has settings of its own.
 ///
 /// # Examples
 ///
@@ -243,8 +245,8 @@ struct Column {
     refers_to: Option<Reference>,
     /// The check that keeps it in lower case. Entities know nothing of checks.
     lower_case: bool,
-    /// Whether it is this library's, so that its type and bounds are what the migrations make. Of an
-    /// app's own columns that is so of keys.
+    /// Whether it is this library's, so that its type and bounds are what the migrations make. Of
+    /// an app's own columns that is so of keys.
     ours: bool,
     /// Whether this library gives it a value in each insert.
     written: bool,
@@ -372,8 +374,8 @@ fn table_name<E: EntityTrait>() -> String {
     }
 }
 
-/// The name of the module that holds the entity, which is that of one row: `courier`. In the root of a
-/// crate an entity has no such name, and its table's name has to do.
+/// The name of the module that holds the entity, which is that of one row: `courier`. In the root
+/// of a crate an entity has no such name, and its table's name has to do.
 pub(crate) fn model_name<E: EntityTrait>() -> String {
     let path = type_name::<E>();
     let mut modules = path.rsplit("::").skip(1);

@@ -80,6 +80,8 @@ pub(super) struct Table {
     pub demands: Vec<Demand>,
     pub clauses: Vec<Clause>,
     pub interventions: Vec<Intervention>,
+    /// Whether there is more to it that could not be read.
+    pub unread: bool,
 }
 
 /// A way of keeping rows under which a promise does not hold.
@@ -224,6 +226,8 @@ struct Rows {
     demands: Vec<(String, Demand)>,
     clauses: Vec<(String, Clause)>,
     interventions: Vec<Intervention>,
+    /// Tables whose definition could not be read.
+    unread: Vec<String>,
 }
 
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
@@ -259,8 +263,8 @@ async fn rows<R: FromQueryResult>(
     R::find_by_statement(statement).all(connection).await
 }
 
-/// What a query for one row of settings answers on this connection, and on each one of the pool that
-/// is idle: every connection has settings of its own. Those in use cannot be asked.
+/// What a query for one row of settings answers on this connection, and on each one of the pool
+/// that is idle: every connection has settings of its own. Those in use cannot be asked.
 async fn settings<R: FromQueryResult>(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
@@ -347,6 +351,11 @@ impl Rows {
         for intervention in self.interventions {
             if let Some(table) = tables.get_mut(&intervention.table_name) {
                 table.interventions.push(intervention);
+            }
+        }
+        for name in self.unread {
+            if let Some(table) = tables.get_mut(&name) {
+                table.unread = true;
             }
         }
         tables

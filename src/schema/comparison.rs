@@ -97,6 +97,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn run(mut self) {
+        self.definition();
         self.storage();
         self.interventions();
         self.clauses();
@@ -130,6 +131,20 @@ impl Comparison<'_> {
     fn differs(&mut self, column: &str, expected: &str, found: String) {
         self.outcome
             .add(&self.table.name, Some(column), expected, found);
+    }
+
+    fn definition(&mut self) {
+        let name = &self.table.name;
+        if self.found.unread {
+            self.outcome.add(
+                name,
+                None,
+                "a definition in SQL that can be read",
+                format!(
+                    "table {name} has a definition that could not be read: its keys are unknown"
+                ),
+            );
+        }
     }
 
     fn storage(&mut self) {
@@ -206,7 +221,7 @@ impl Comparison<'_> {
                 (true, _) => self.outcome.warn(
                     name,
                     About::Rule(own.clone()),
-                    format!("this rule adds statements to {events}, and one that fails refuses it"),
+                    format!("this rule adds statements to {events}, which could refuse it"),
                 ),
                 (false, _) if *is_before => self.outcome.warn(
                     name,
@@ -218,7 +233,7 @@ impl Comparison<'_> {
                 (false, _) => self.outcome.warn(
                     name,
                     About::Trigger(own.clone()),
-                    format!("this trigger runs after {events}, and if it fails refuses it"),
+                    format!("this trigger runs with {events}: it could refuse {row}"),
                 ),
             }
         }
@@ -249,9 +264,9 @@ impl Comparison<'_> {
         }
     }
 
-    /// An insert that takes any key for the judge, as one with an id of the caller's does, is refused
-    /// by PostgreSQL while one of them is deferrable. Those over a column that must be unique are named
-    /// there.
+    /// An insert that takes any key for the judge, as one with an id of the caller's does, is
+    /// refused by PostgreSQL while one of them is deferrable. Those over a column that must be
+    /// unique are named there.
     fn deferrable_keys(&mut self) {
         let WantedTable { name, purpose, .. } = self.table;
         if !self.table.any_key_judges {
@@ -461,8 +476,8 @@ impl Comparison<'_> {
         self.other_judges(wanted, &unique, name);
     }
 
-    /// Unique indexes over the same column that judge by another rule, or too late: PostgreSQL takes
-    /// every one of them for the judge of an insert.
+    /// Unique indexes over the same column that judge by another rule, or too late: PostgreSQL
+    /// takes every one of them for the judge of an insert.
     fn other_judges(&mut self, wanted: &Wanted, unique: &[&Index], judge: &str) {
         for index in unique {
             if !index.is_over(wanted.name) || index.name == judge {
@@ -563,8 +578,8 @@ impl Comparison<'_> {
         self.differs(wanted.name, &expected, found);
     }
 
-    /// A key beside the one that must be there. The database acts by each of them, and an insert has to
-    /// satisfy each.
+    /// A key beside the one that must be there. The database acts by each of them, and an insert
+    /// has to satisfy each.
     fn other_key(&mut self, wanted: &Wanted, key: &ForeignKey) {
         let written = || self.table.columns.iter().filter(|column| column.written);
         let is_named_here = written()
@@ -684,7 +699,10 @@ impl Comparison<'_> {
                 self.outcome.warn(
                     &self.table.name,
                     About::Column(found.name.clone()),
-                    format!("this column may not be left out: unless a trigger fills it, nobody could {purpose}"),
+                    format!(
+                        "this column may not be left out: \
+                         unless a trigger fills it, nobody could {purpose}"
+                    ),
                 );
             } else {
                 self.differs(

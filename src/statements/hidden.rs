@@ -4,8 +4,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, Statement, Value};
 
 use super::send::look;
 
-/// An error if PostgreSQL's row level security applies to this role on one of the tables. What reads
-/// them to say how many there are, or that there is none, would say what is not so.
+/// An error if PostgreSQL's row level security applies to this role on one of the tables. What
+/// reads them to say how many there are, or that there is none, would say what is not so.
 pub(crate) async fn refuse_hidden(
     db: &impl ConnectionTrait,
     tables: &[&dyn Table],

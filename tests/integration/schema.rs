@@ -405,6 +405,11 @@ async fn set_on_one(pool: &DatabaseConnection, setting: &'static str) {
 #[test]
 fn other_settings_are_no_difference() {
     crate::support::run(On::MariaDb, |db: Db| async move {
+        // A backslash, a quote and a parenthesis.
+        db.execute(
+            r"ALTER TABLE users ADD nickname text COMMENT 'a\\\', (b' CHECK (nickname <> '\\')",
+        )
+        .await;
         for setting in [
             "SET sql_mode = 'STRICT_ALL_TABLES'",
             "SET sql_mode = 'TRADITIONAL'",
@@ -412,6 +417,9 @@ fn other_settings_are_no_difference() {
             "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
             "SET sql_select_limit = 1",
             "SET sql_quote_show_create = OFF",
+            "SET sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES'",
+            "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'",
+            "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,ANSI_QUOTES,MSSQL'",
         ] {
             let pool = db.pool_of(1).await;
             pool.execute_unprepared(setting).await.unwrap();
@@ -425,6 +433,10 @@ fn other_settings_are_no_difference() {
             "SET session_replication_role = local",
             "SET TIME ZONE 'Europe/Berlin'",
             "SET DateStyle = 'SQL, DMY'",
+            "SET row_security = off",
+            "SET search_path = \"$user\", public, pg_catalog",
+            "SET default_transaction_isolation = serializable",
+            "SET default_transaction_read_only = on",
         ] {
             pool.execute_unprepared(setting).await.unwrap();
             assert_eq!(lines(&pool).await, [""; 0], "{setting}");

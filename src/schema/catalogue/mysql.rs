@@ -1,8 +1,8 @@
-//! MariaDB/MySQL: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with no
-//! more than SELECT: MariaDB's `referential_constraints` is empty to one.
+//! MariaDB/MySQL: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with
+//! no more than SELECT: MariaDB's `referential_constraints` is empty to one.
 //!
-//! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a limit
-//! of its own, as `sql_select_limit` cuts those that have none.
+//! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a
+//! limit of its own, as `sql_select_limit` cuts those that have none.
 
 use std::any::TypeId;
 
@@ -235,8 +235,13 @@ pub(super) async fn read(
             continue;
         }
         let create_table = create_table(connection, table).await?;
-        let definition = Definition::of(table, &create_table, &spelling)?;
-        for key in definition.foreign_keys(table)? {
+        let definition = Definition::of(&create_table, &spelling);
+        let keys = definition.as_ref().and_then(Definition::foreign_keys);
+        let (Some(definition), Some(keys)) = (definition, keys) else {
+            found.unread.push(table.to_owned());
+            continue;
+        };
+        for key in keys {
             found.key_parts.extend(key_parts(table, key, is_mariadb));
         }
         let demands = definition.demands().into_iter();

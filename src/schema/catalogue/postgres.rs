@@ -1,5 +1,5 @@
-//! PostgreSQL: `pg_catalog`, which everybody may read. `information_schema` would hide what the role
-//! does not own.
+//! PostgreSQL: `pg_catalog`, which everybody may read. `information_schema` would hide what the
+//! role does not own.
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, Statement,
@@ -64,8 +64,8 @@ const COLUMNS: &str = "
     ORDER BY w.name, a.attnum";
 
 /// A plain index of another method or operator class is there for searches that the unique one
-/// cannot do. The version of the database's own collation, which is kept since PostgreSQL 15, is held
-/// against that of the collation which it was made from.
+/// cannot do. The version of the database's own collation, which is kept since PostgreSQL 15, is
+/// held against that of the collation which it was made from.
 const INDEXES: &str = "
     WITH database AS (SELECT to_jsonb(d) AS it FROM pg_database AS d WHERE d.datname = current_database()),
     usual AS (
@@ -100,8 +100,9 @@ const INDEXES: &str = "
     WHERE i.indisunique OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
-/// A foreign key is enforced by triggers on both tables, and on each of their partitions. A partition
-/// can have keys of its own, of which those count that act. `conenforced` is there since PostgreSQL 18.
+/// A foreign key is enforced by triggers on both tables, and on each of their partitions. A
+/// partition can have keys of its own, of which those count that act. `conenforced` is there since
+/// PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
     SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
            k.confrelid::regclass::text AS to_table, r.attname::text AS to_column,
@@ -218,8 +219,8 @@ pub(super) async fn read(
         index_parts: rows(connection, INDEXES, names).await?,
         key_parts: rows(connection, FOREIGN_KEYS, names).await?,
         demands: checks.into_iter().filter_map(demand).collect(),
-        clauses: Vec::new(),
         interventions: rows(connection, INTERVENTIONS, names).await?,
+        ..Rows::default()
     };
     Ok(Catalogue {
         settings: settings.iter().flat_map(faults).collect(),

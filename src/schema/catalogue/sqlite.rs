@@ -10,8 +10,8 @@ use super::{
     rows, settings,
 };
 
-/// Names mean the same in either case, so all come in lower case, as do types. The functions answer of
-/// a temporary table before one that lasts, as statements do.
+/// Names mean the same in either case, so all come in lower case, as do types. The functions answer
+/// of a temporary table before one that lasts, as statements do.
 const COLUMNS: &str = r#"
     SELECT lower(t.name) AS table_name,
            CASE WHEN EXISTS (SELECT 1 FROM sqlite_temp_master AS h
@@ -109,7 +109,7 @@ pub(super) async fn read(
     };
     for made in rows::<Made>(connection, DEFINITIONS, names).await? {
         if made.is_table {
-            add_definition(&mut found, &made)?;
+            add_definition(&mut found, &made);
         } else {
             found.interventions.push(trigger(made));
         }
@@ -131,9 +131,11 @@ fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
     .flatten()
 }
 
-fn add_definition(found: &mut Rows, made: &Made) -> Result<(), DbErr> {
+fn add_definition(found: &mut Rows, made: &Made) {
     let table = &made.table_name;
-    let definition = Definition::of(table, &made.sql, &SQLiteDialect {})?;
+    let Some(definition) = Definition::of(&made.sql, &SQLiteDialect {}) else {
+        return found.unread.push(table.clone());
+    };
     let of_table = |name: &str| name == table;
     for (column, collation) in definition.collations() {
         let is_it = |it: &&mut Column| of_table(&it.table_name) && it.name == column;
@@ -158,7 +160,6 @@ fn add_definition(found: &mut Rows, made: &Made) -> Result<(), DbErr> {
     found
         .clauses
         .extend(clauses.map(|clause| (table.clone(), clause)));
-    Ok(())
 }
 
 /// Marks the keys over these columns.

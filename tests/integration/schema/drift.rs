@@ -1,5 +1,5 @@
-//! Where `verify_schema` says yes, the promises hold: each is tried on schemas that were changed in a
-//! hundred ways, alone and in pairs. A way that breaks one is a question that it has to ask.
+//! Where `verify_schema` says yes, the promises hold: each is tried on schemas that were changed in
+//! a hundred ways, alone and in pairs. A way that breaks one is a question that it has to ask.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ use crate::support::{Backend as On, TestDb as Db, email};
 struct Way {
     what: String,
     words: [&'static str; 3],
-    /// Whether nobody may be able to sign up after it, without that being told: what a check refuses
-    /// besides is not known.
+    /// Whether nobody may be able to sign up after it, without that being told: what a check
+    /// refuses besides is not known.
     may_refuse: bool,
 }
 
@@ -298,30 +298,69 @@ fn breaks(backend: On) -> Vec<(&'static str, [&'static str; 3], &'static str)> {
             ("DROP INDEX hosts_user_id", HOSTS, NOBODY),
             ("DROP INDEX guests_user_id", GUESTS, TWO_ROWS),
             ("DROP INDEX users_email", USERS, TWO_ADDRESSES),
-            ("CHECK (email = lower(email)) => CHECK (email = lower(email) OR 1)", USERS, TWO_ADDRESSES),
-            (r#"DROP INDEX users_email ;; "email" varchar(254) => "email" varchar(254) UNIQUE ON CONFLICT IGNORE"#, USERS, TWO_ADDRESSES),
-            ("ON DELETE RESTRICT => ON DELETE CASCADE", HOSTS, UNDER_A_ROW),
-            ("ON DELETE RESTRICT => ON DELETE RESTRICT, FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE", HOSTS, WENT),
+            ("lower(email)) => lower(email) OR 1)", USERS, TWO_ADDRESSES),
+            (
+                "DROP INDEX users_email ;; varchar(254) => varchar(254) UNIQUE ON CONFLICT IGNORE",
+                USERS,
+                TWO_ADDRESSES,
+            ),
+            (
+                "ON DELETE RESTRICT => ON DELETE CASCADE",
+                HOSTS,
+                UNDER_A_ROW,
+            ),
+            (
+                "ON DELETE RESTRICT => ON DELETE RESTRICT, \
+                 FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
+                HOSTS,
+                WENT,
+            ),
             (
                 r#", FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE RESTRICT => "#,
                 GUESTS,
                 OF_NOBODY,
             ),
-            ("ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED", HOSTS, OF_NOBODY),
-            (r#""email" varchar(254) NOT NULL => "email" varchar(254) NOT NULL AS (hex(id)) STORED"#, USERS, NOBODY),
+            (
+                "ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED",
+                HOSTS,
+                OF_NOBODY,
+            ),
+            (
+                "varchar(254) NOT NULL => varchar(254) NOT NULL AS (hex(id)) STORED",
+                USERS,
+                NOBODY,
+            ),
         ],
         On::Postgres => vec![
-            ("DROP INDEX hosts_user_id; CREATE UNIQUE INDEX ON hosts (user_id, id)", HOSTS, NOBODY),
-            ("ALTER TABLE guests DROP CONSTRAINT guests_user_id_fkey", GUESTS, OF_NOBODY),
-            ("ALTER TABLE hosts DISABLE TRIGGER ALL; ALTER TABLE users DISABLE TRIGGER ALL", HOSTS, UNDER_A_ROW),
+            (
+                "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX ON hosts (user_id, id)",
+                HOSTS,
+                NOBODY,
+            ),
+            (
+                "ALTER TABLE guests DROP CONSTRAINT guests_user_id_fkey",
+                GUESTS,
+                OF_NOBODY,
+            ),
+            (
+                "ALTER TABLE hosts DISABLE TRIGGER ALL;
+                 ALTER TABLE users DISABLE TRIGGER ALL",
+                HOSTS,
+                UNDER_A_ROW,
+            ),
             (
                 "ALTER TABLE hosts DROP CONSTRAINT hosts_user_id_fkey;
-                 ALTER TABLE hosts ADD CONSTRAINT legacy FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE;
+                 ALTER TABLE hosts ADD CONSTRAINT legacy 
+                     FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE;
                  ALTER TABLE hosts ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT",
                 HOSTS,
                 WENT,
             ),
-            ("ALTER TABLE users DROP CONSTRAINT users_email_lowercase", USERS, TWO_ADDRESSES),
+            (
+                "ALTER TABLE users DROP CONSTRAINT users_email_lowercase",
+                USERS,
+                TWO_ADDRESSES,
+            ),
             (
                 "ALTER TABLE users DROP CONSTRAINT users_email_lowercase;
                  ALTER TABLE users ADD loweremail text, ADD CHECK (email = loweremail)",
@@ -329,37 +368,90 @@ fn breaks(backend: On) -> Vec<(&'static str, [&'static str; 3], &'static str)> {
                 TWO_ADDRESSES,
             ),
             (
-                "CREATE COLLATION ai (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+                "CREATE COLLATION ai (provider = icu, 
+                     locale = 'und-u-ks-level1', deterministic = false);
                  CREATE UNIQUE INDEX second ON users (email COLLATE ai)",
                 USERS,
                 "another address is taken for one",
             ),
-            ("ALTER TABLE users ADD UNIQUE (email) DEFERRABLE", USERS, NOBODY),
-            ("ALTER TABLE users ADD n text, ADD UNIQUE (n) DEFERRABLE", USERS, NOBODY),
-            ("CREATE RULE kept AS ON DELETE TO hosts DO INSTEAD NOTHING", HOSTS, "a host cannot be removed"),
-            ("CREATE RULE loud AS ON INSERT TO hosts DO ALSO NOTIFY hosts", HOSTS, NOBODY),
-            ("CREATE RULE loud AS ON UPDATE TO hosts DO ALSO NOTIFY hosts", HOSTS, NOBODY),
-            ("CREATE RULE loud AS ON UPDATE TO users DO ALSO NOTIFY users", USERS, NOBODY),
-            ("CREATE TABLE people (id uuid PRIMARY KEY); ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES people", USERS, NOBODY),
             (
-                "ALTER TABLE hosts ALTER CONSTRAINT hosts_user_id_fkey DEFERRABLE INITIALLY DEFERRED",
+                "ALTER TABLE users ADD UNIQUE (email) DEFERRABLE",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "ALTER TABLE users ADD n text, ADD UNIQUE (n) DEFERRABLE",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "CREATE RULE kept AS ON DELETE TO hosts DO INSTEAD NOTHING",
+                HOSTS,
+                "a host cannot be removed",
+            ),
+            (
+                "CREATE RULE loud AS ON INSERT TO hosts DO ALSO NOTIFY hosts",
+                HOSTS,
+                NOBODY,
+            ),
+            (
+                "CREATE RULE loud AS ON UPDATE TO hosts DO ALSO NOTIFY hosts",
+                HOSTS,
+                NOBODY,
+            ),
+            (
+                "CREATE RULE loud AS ON UPDATE TO users DO ALSO NOTIFY users",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "CREATE TABLE people (id uuid PRIMARY KEY);
+                 ALTER TABLE users ADD FOREIGN KEY (id) REFERENCES people",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "ALTER TABLE hosts ALTER CONSTRAINT hosts_user_id_fkey
+                     DEFERRABLE INITIALLY DEFERRED",
                 HOSTS,
                 OF_NOBODY,
             ),
         ],
         On::MariaDb => vec![
-            ("ALTER TABLE hosts ADD INDEX plain (user_id), DROP INDEX hosts_user_id", HOSTS, "a user has two rows, or none"),
+            (
+                "ALTER TABLE hosts ADD INDEX plain (user_id), DROP INDEX hosts_user_id",
+                HOSTS,
+                "a user has two rows, or none",
+            ),
             ("DROP INDEX users_email ON users", USERS, TWO_ADDRESSES),
-            ("ALTER TABLE users DROP CONSTRAINT users_email_lowercase", USERS, TWO_ADDRESSES),
+            (
+                "ALTER TABLE users DROP CONSTRAINT users_email_lowercase",
+                USERS,
+                TWO_ADDRESSES,
+            ),
             (
                 "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
                      ADD loweremail varchar(254), ADD CHECK (email = loweremail)",
                 USERS,
                 TWO_ADDRESSES,
             ),
-            ("ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_general_ci NOT NULL", USERS, "another address is taken for one"),
-            ("ALTER TABLE users MODIFY email varchar(254) CHARACTER SET latin1 COLLATE latin1_bin NOT NULL", USERS, "another address is taken for one"),
-            ("ALTER TABLE guests DROP FOREIGN KEY guests_user_id_fkey", GUESTS, OF_NOBODY),
+            (
+                "ALTER TABLE users MODIFY email varchar(254)
+                     COLLATE utf8mb4_general_ci NOT NULL",
+                USERS,
+                "another address is taken for one",
+            ),
+            (
+                "ALTER TABLE users MODIFY email varchar(254)
+                     CHARACTER SET latin1 COLLATE latin1_bin NOT NULL",
+                USERS,
+                "another address is taken for one",
+            ),
+            (
+                "ALTER TABLE guests DROP FOREIGN KEY guests_user_id_fkey",
+                GUESTS,
+                OF_NOBODY,
+            ),
             (
                 "ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey,
                      ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE",

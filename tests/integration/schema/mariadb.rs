@@ -262,6 +262,8 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE hosts ALTER INDEX hosts_user_id IGNORED",
         "ALTER TABLE users DROP CONSTRAINT users_email_lowercase, ADD CHECK (lower(email) = email)",
         "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
+             ADD CHECK (NOT (email <> lower(email)) && email LIKE '%@%')",
+        "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
              ADD CHECK (email = lower(email) AND length(email) > 3)",
         "ALTER TABLE users DROP CONSTRAINT users_email_lowercase,
              MODIFY email varchar(254) COLLATE utf8mb4_bin NOT NULL CHECK (email <=> lower(email))",

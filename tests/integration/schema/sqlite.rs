@@ -218,6 +218,7 @@ pub const CHANGES: Changes = Changes {
         r#"REFERENCES "users" ("id") => REFERENCES USERS"#,
         r#""hosts" => HOSTS"#,
         "ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY IMMEDIATE",
+        r#""created_at" timestamp_with_timezone_text => "created_at" text CHECK (created_at NOT GLOB 'x*')"#,
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE NOCASE)",
         "CREATE UNIQUE INDEX nc ON users (email COLLATE NOCASE)",
         "CREATE TRIGGER loud AFTER INSERT ON hosts BEGIN SELECT 1; END",

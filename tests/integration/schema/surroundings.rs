@@ -1,5 +1,5 @@
-//! What stands around a table: triggers, row level security, temporary tables, other schemas, and the
-//! database with its encoding.
+//! What stands around a table: triggers, row level security, temporary tables, other schemas, and
+//! the database with its encoding.
 
 use guesthouse::{Error, audit, audit_emails, backfill, backfill_guests, guest, sign_up};
 use guesthouse_migration::{Migrator, MigratorTrait};
@@ -50,7 +50,7 @@ on_each_backend! {
         assert_eq!(warnings.len(), 2, "{warnings:#?}");
         for (warning, parts) in warnings.iter().zip([
             [r#"table="hosts""#, r#"trigger="guard""#, "runs before DELETE: it could change a host, or keep it back"],
-            [r#"table="hosts""#, r#"trigger="log""#, "runs after INSERT, and if it fails refuses it"],
+            [r#"table="hosts""#, r#"trigger="log""#, "runs with INSERT: it could refuse a host"],
         ]) {
             for part in parts {
                 assert!(warning.contains(part), "{part} in {warning}");
@@ -96,7 +96,7 @@ fn what_stands_aside_on_postgres() {
             .await;
         let warnings = warnings(&db).await;
         for (warning, part) in warnings.iter().zip([
-            r#"this rule adds statements to DELETE, and one that fails refuses it table="hosts" rule="loud""#,
+            r#"this rule adds statements to DELETE, which could refuse it table="hosts" rule="loud""#,
             r#"this foreign key acts ON DELETE CASCADE: a host could be changed or removed with a row of users table="hosts" columns="approved_by""#,
         ]) {
             assert!(warning.contains(part), "{part} in {warning}");
@@ -210,6 +210,29 @@ fn tables_of_two_connections_are_not_mixed() {
             seen.insert(lines(&pool).await.len());
         }
         assert!(seen.iter().all(|count| [0, 5].contains(count)), "{seen:?}");
+    });
+}
+
+/// What those that are open do not show.
+#[test]
+fn a_setting_of_new_connections_is_found() {
+    run(On::Postgres, |db: Db| async move {
+        let (_, name) = db.url.rsplit_once('/').unwrap();
+        let set = format!("ALTER DATABASE {name} SET session_replication_role = replica");
+        db.execute(&set).await;
+        let found = "connection: a user could be deleted under a host";
+        assert_eq!(
+            lines(&db.pool).await,
+            [format!(
+                "foreign keys are off on every new PostgreSQL {found}"
+            )]
+        );
+        let new = db.pool_of(1).await;
+        assert_eq!(
+            lines(&new).await,
+            [format!("foreign keys are off on this PostgreSQL {found}")]
+        );
+        new.close().await.unwrap();
     });
 }
 
