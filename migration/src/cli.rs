@@ -330,7 +330,9 @@ impl Arguments {
             let log = upkeep::read_log::<M>(&db).await?;
             if log.is_complete()? {
                 tracing::info!("No pending migrations");
-                return self.sync_if_possible::<M>(&place::of(&log, &db).await?).await;
+                return self
+                    .sync_if_possible::<M>(&place::of(&log, &db).await?)
+                    .await;
             }
         }
         let turn = Turn::take(&db).await?;

@@ -58,6 +58,9 @@ start_postgres() {
     initialize_postgres postgres
     launch_postgres postgres
     exports+=("GUESTHOUSE_TEST_POSTGRES=$(postgres_url)")
+    if [[ $("$postgres_bin/pg_config" --configure 2>/dev/null) == *--without-icu* ]]; then
+        exports+=("GUESTHOUSE_TEST_WITHOUT_ICU=1")
+    fi
     say "postgres is ready on port $port"
 }
 

@@ -15,7 +15,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use self::changes::{Case, GUESTS, HOSTS, USERS, change, of_roles, of_users, start_again};
+use self::changes::{
+    Case, GUESTS, HOSTS, USERS, change, is_possible, of_roles, of_users, start_again,
+};
 use crate::{
     migration::catalogue,
     support::{Backend as On, TestDb as Db, email},
@@ -83,7 +85,7 @@ on_each_backend! {
             .chain(of(roles, HOSTS))
             .chain(of(guests, GUESTS));
         let mut count = 0;
-        for (case, words) in cases {
+        for (case, words) in cases.filter(|(case, _)| is_possible(case.0)) {
             let expected = change(&db, case, words).await;
             assert_eq!(lines(&db.pool).await, expected, "{case:?}");
             start_again(&db).await;
@@ -99,7 +101,11 @@ on_each_backend! {
         let mut count = 0;
         for (at, &of_guests) in roles.iter().enumerate() {
             let of_hosts = roles[(at + 7) % roles.len()];
-            let mut of_users = change(&db, users[at % users.len()], USERS).await;
+            let of_users = users[at % users.len()];
+            if !is_possible(of_users.0) {
+                continue;
+            }
+            let mut of_users = change(&db, of_users, USERS).await;
             let of_hosts = change(&db, of_hosts, HOSTS).await;
             of_users.extend(change(&db, of_guests, GUESTS).await);
             of_users.extend(of_hosts);
