@@ -29,15 +29,7 @@ impl Log {
     pub(crate) async fn read<M: MigratorTrait>(db: &DatabaseConnection) -> Result<Self, DbErr> {
         let names = names::<M>()?;
         let table = M::migration_table_name().to_string();
-        let (schema, applied) = match db.get_database_backend() {
-            DbBackend::Postgres => read_on_postgres(db, &table).await?,
-            DbBackend::MySql if !exists_on_mysql(db, &table).await? => (None, BTreeSet::new()),
-            DbBackend::Sqlite if !exists_on_sqlite(db, &table).await? => (None, BTreeSet::new()),
-            _ => (
-                None,
-                versions(db, Alias::new(table).into_table_ref()).await?,
-            ),
-        };
+        let (schema, applied) = applied(db, &table).await?;
         Ok(Self::new(names, schema, &applied))
     }
 
@@ -105,6 +97,24 @@ fn names<M: MigratorTrait>() -> Result<Vec<String>, DbErr> {
         names.push(name);
     }
     Ok(names)
+}
+
+/// The schema of the log on PostgreSQL, if there is a log where the search path leads, and what has been
+/// applied according to it.
+pub(crate) async fn applied(
+    db: &DatabaseConnection,
+    table: &str,
+) -> Result<(Option<String>, BTreeSet<String>), DbErr> {
+    let exists = match db.get_database_backend() {
+        DbBackend::Postgres => return read_on_postgres(db, table).await,
+        DbBackend::MySql => exists_on_mysql(db, table).await?,
+        _ => exists_on_sqlite(db, table).await?,
+    };
+    let applied = match exists {
+        true => versions(db, Alias::new(table).into_table_ref()).await?,
+        false => BTreeSet::new(),
+    };
+    Ok((None, applied))
 }
 
 async fn versions(db: &DatabaseConnection, table: TableRef) -> Result<BTreeSet<String>, DbErr> {

@@ -11,6 +11,7 @@ use super::{
     table::{Column, Enum, Reference, Schema, Table, action},
     types::Type,
 };
+use crate::log;
 
 mod mysql;
 mod postgres;
@@ -20,11 +21,19 @@ mod sqlite;
 ///
 /// `log` is the table of applied migrations.
 pub(super) async fn schema(db: &DatabaseConnection, log: &str) -> Result<Schema, SyncError> {
-    let rows = match db.get_database_backend() {
-        DbBackend::Postgres => postgres::read(db, log).await?,
-        DbBackend::MySql => mysql::read(db, log).await?,
-        _ => sqlite::read(db, log).await?,
+    let (schema, applied) = log::applied(db, log).await?;
+    if applied.is_empty() {
+        return Err(SyncError::Schema(
+            "no migration has been applied to the database: is it the one that was migrated?"
+                .to_owned(),
+        ));
+    }
+    let mut rows = match db.get_database_backend() {
+        DbBackend::Postgres => postgres::read(db, &schema.unwrap_or_default()).await?,
+        DbBackend::MySql => mysql::read(db).await?,
+        _ => sqlite::read(db).await?,
     };
+    rows.tables.retain(|table| !table.eq_ignore_ascii_case(log));
     let schema = rows.assemble()?;
     if schema.tables.is_empty() {
         return Err(SyncError::Schema(
@@ -37,8 +46,6 @@ pub(super) async fn schema(db: &DatabaseConnection, log: &str) -> Result<Schema,
 /// What each database is asked for.
 #[derive(Default)]
 struct Rows {
-    /// How often a migration has been applied; `None` if nobody has kept count.
-    applied: Option<i64>,
     tables: BTreeSet<String>,
     /// In the order of the table.
     columns: Vec<ColumnRow>,
@@ -84,12 +91,6 @@ struct ReferenceRow {
 
 impl Rows {
     fn assemble(self) -> Result<Schema, SyncError> {
-        if self.applied.unwrap_or_default() == 0 {
-            return Err(SyncError::Schema(
-                "no migration has been applied to the database: is it the one that was migrated?"
-                    .to_owned(),
-            ));
-        }
         let mut notes = Vec::new();
         let mut tables: BTreeMap<String, Table> = BTreeMap::new();
         for name in self.tables {
@@ -254,18 +255,6 @@ async fn all<R: FromQueryResult>(
 #[derive(FromQueryResult)]
 struct Name {
     name: String,
-}
-
-#[derive(FromQueryResult)]
-struct Count {
-    count: i64,
-}
-
-/// How many migrations the log at this place holds.
-async fn applied(db: &DatabaseConnection, log: &str) -> Result<Option<i64>, DbErr> {
-    let sql = format!("SELECT count(*) AS count FROM {log}");
-    let counts: Vec<Count> = all(db, &sql, []).await?;
-    Ok(counts.first().map(|row| row.count))
 }
 
 /// The numbers in the parentheses of a type, and the type without them.

@@ -389,6 +389,8 @@ async fn the_schema_of_the_log_is_read_on_postgres() {
             .unwrap();
         execute(&db, "CREATE SCHEMA empty").await;
         assert_eq!(generated(&db).await.files, files);
+        Migrator::install(&db).await.unwrap();
+        assert_eq!(generated(&db).await.files, files, "an empty log is none");
         db.close().await.unwrap();
 
         let db = Database::connect(url).await.unwrap();

@@ -3,9 +3,11 @@
 //!
 //! MySQL names its columns in capitals and sends some as bytes: each is given a name and cast.
 
+use std::collections::BTreeSet;
+
 use sea_orm_migration::sea_orm::{self, DatabaseConnection, FromQueryResult};
 
-use super::{ColumnRow, Count, KeyRow, Name, ReferenceRow, Rows, all, applied, split, unknown};
+use super::{ColumnRow, KeyRow, Name, ReferenceRow, Rows, all, split, unknown};
 use crate::sync::{SyncError, types::Type};
 
 /// Whether the role may read every table of the database. One that may do so on the whole server or
@@ -74,6 +76,11 @@ const REFERENCES: &str = "
     LIMIT 18446744073709551615";
 
 #[derive(FromQueryResult)]
+struct Count {
+    count: i64,
+}
+
+#[derive(FromQueryResult)]
 struct Found {
     table_name: String,
     name: String,
@@ -95,7 +102,7 @@ struct FoundReference {
     on_delete: Option<String>,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, SyncError> {
+pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
     let reads_all: Vec<Count> = all(db, READS_ALL, []).await?;
     if reads_all.first().is_none_or(|row| row.count == 0) {
         return Err(SyncError::Schema(
@@ -105,14 +112,7 @@ pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, Syn
         ));
     }
     let tables: Vec<Name> = all(db, TABLES, []).await?;
-    let (logs, tables): (Vec<_>, Vec<_>) = tables
-        .into_iter()
-        .map(|table| table.name)
-        .partition(|name| name.as_str() == log);
-    let applied = match logs.first() {
-        Some(log) => applied(db, &format!("`{}`", log.replace('`', "``"))).await?,
-        None => None,
-    };
+    let tables: BTreeSet<_> = tables.into_iter().map(|table| table.name).collect();
     let columns: Vec<Found> = all(db, COLUMNS, []).await?;
     let json: Vec<Name> = all(db, JSON_CHECKS, []).await.unwrap_or_default();
     let columns = columns
@@ -122,11 +122,10 @@ pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, Syn
     let references: Vec<FoundReference> = all(db, REFERENCES, []).await?;
     let references: Result<_, _> = references.into_iter().map(with_actions).collect();
     Ok(Rows {
-        applied,
         columns: columns?,
         keys: all::<KeyRow>(db, KEYS, []).await?,
         references: references?,
-        tables: tables.into_iter().collect(),
+        tables,
         enums: Vec::new(),
     })
 }

@@ -5,26 +5,14 @@ use std::collections::BTreeSet;
 
 use sea_orm_migration::sea_orm::{self, DatabaseConnection, DbErr, FromQueryResult, Value};
 
-use super::{ColumnRow, Count, Enum, KeyRow, Name, ReferenceRow, Rows, all, applied};
+use super::{ColumnRow, Enum, KeyRow, Name, ReferenceRow, Rows, all};
 use crate::sync::{SyncError, names, types::Type};
-
-/// The schema of the log, wherever the search path leads to it; without a log, the one in which a
-/// migration would make its tables.
-const SCHEMA: &str = "
-    SELECT n.oid::bigint AS count
-    FROM pg_namespace AS n
-    WHERE n.oid = coalesce(
-        (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(quote_ident($1))),
-        (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))";
-
-const LOG: &str = "SELECT $1::bigint::oid::regnamespace || '.' || quote_ident($2) AS name
-    FROM pg_class WHERE relnamespace = $1::bigint::oid AND relname = $2";
 
 /// Tables of an extension are its own.
 const TABLES: &str = "
     SELECT t.relname::text AS name
     FROM pg_class AS t
-    WHERE t.relnamespace = $1::bigint::oid AND t.relname <> $2
+    WHERE t.relnamespace = $1::text::regnamespace
       AND t.relkind IN ('r', 'p') AND NOT t.relispartition
       AND NOT EXISTS (SELECT FROM pg_depend AS d
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = t.oid
@@ -58,14 +46,14 @@ const COLUMNS: &str = "
     LEFT JOIN pg_type AS e ON e.oid = y.typelem AND y.typcategory = 'A'
     JOIN pg_type AS s ON s.oid = coalesce(e.oid, y.oid)
     LEFT JOIN pg_attrdef AS f ON f.adrelid = t.oid AND f.adnum = a.attnum
-    WHERE t.relnamespace = $1::bigint::oid AND t.relkind IN ('r', 'p')
+    WHERE t.relnamespace = $1::text::regnamespace AND t.relkind IN ('r', 'p')
     ORDER BY t.relname, a.attnum";
 
 const KEYS: &str = "
     SELECT t.relname::text AS table_name, k.relname::text AS key_name,
            i.indisprimary AS is_primary, a.attname::text AS column_name
     FROM pg_index AS i
-    JOIN pg_class AS t ON t.oid = i.indrelid AND t.relnamespace = $1::bigint::oid
+    JOIN pg_class AS t ON t.oid = i.indrelid AND t.relnamespace = $1::text::regnamespace
     JOIN pg_class AS k ON k.oid = i.indexrelid
     CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) AS place
     JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = i.indkey[place]
@@ -76,7 +64,7 @@ const KEYS: &str = "
 /// is its parent's.
 const REFERENCES: &str = "
     SELECT t.relname::text AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
-           CASE WHEN r.relnamespace = $1::bigint::oid THEN r.relname::text
+           CASE WHEN r.relnamespace = $1::text::regnamespace THEN r.relname::text
                 ELSE r.relnamespace::regnamespace || '.' || quote_ident(r.relname) END AS to_table,
            b.attname::text AS to_column,
            CASE k.confupdtype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
@@ -86,7 +74,7 @@ const REFERENCES: &str = "
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' ELSE 'NO ACTION' END
                AS on_delete
     FROM pg_constraint AS k
-    JOIN pg_class AS t ON t.oid = k.conrelid AND t.relnamespace = $1::bigint::oid
+    JOIN pg_class AS t ON t.oid = k.conrelid AND t.relnamespace = $1::text::regnamespace
     JOIN pg_class AS r ON r.oid = k.confrelid
     CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p (here, there, place)
     JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = p.here
@@ -121,26 +109,15 @@ struct EnumValue {
     value: String,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, SyncError> {
-    let schema: Vec<Count> = all(db, SCHEMA, [log.into()]).await?;
-    let Some(Count { count: schema }) = schema.first() else {
-        return Err(SyncError::Schema(
-            "the search path names no schema that exists".to_owned(),
-        ));
-    };
-    let of_schema = || Value::from(*schema);
-    let logs: Vec<Name> = all(db, LOG, [of_schema(), log.into()]).await?;
-    let applied = match logs.first() {
-        Some(log) => applied(db, &log.name).await?,
-        None => None,
-    };
-    let tables: Vec<Name> = all(db, TABLES, [of_schema(), log.into()]).await?;
+/// The tables of this schema.
+pub(super) async fn read(db: &DatabaseConnection, schema: &str) -> Result<Rows, SyncError> {
+    let of_schema = || Value::from(format!("\"{}\"", schema.replace('"', "\"\"")));
+    let tables: Vec<Name> = all(db, TABLES, [of_schema()]).await?;
     let columns: Vec<Found> = all(db, COLUMNS, [of_schema()]).await?;
     let references: Vec<ReferenceRow> = all(db, REFERENCES, [of_schema()]).await?;
     let keys: Vec<KeyRow> = all(db, KEYS, [of_schema()]).await?;
     let enums = enums(db, &columns).await?;
     Ok(Rows {
-        applied,
         tables: tables.into_iter().map(|table| table.name).collect(),
         columns: columns.iter().map(|found| column(found, &enums)).collect(),
         keys,

@@ -5,7 +5,7 @@ use sqlparser::{
     dialect::SQLiteDialect, keywords::Keyword, tokenizer::Token, tokenizer::Tokenizer,
 };
 
-use super::{ColumnRow, KeyRow, ReferenceRow, Rows, all, applied, split, unknown};
+use super::{ColumnRow, KeyRow, ReferenceRow, Rows, all, split, unknown};
 use crate::sync::{SyncError, types::Type};
 
 /// Virtual tables and what they are stored in are no tables of an app.
@@ -64,15 +64,8 @@ struct Found {
     in_primary_key: bool,
 }
 
-pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, SyncError> {
+pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
     let texts: Vec<Text> = all(db, TABLES, []).await?;
-    let (logs, texts): (Vec<_>, Vec<_>) = texts
-        .into_iter()
-        .partition(|table| table.table_name.eq_ignore_ascii_case(log));
-    let applied = match logs.first() {
-        Some(log) => applied(db, &quoted(&log.table_name)).await?,
-        None => None,
-    };
     let counted: Vec<_> = texts.iter().filter(|table| counts_up(table)).collect();
     let columns: Vec<Found> = all(db, COLUMNS, []).await?;
     let columns = columns.into_iter().filter(|found| {
@@ -86,17 +79,12 @@ pub(super) async fn read(db: &DatabaseConnection, log: &str) -> Result<Rows, Syn
         })
         .collect();
     Ok(Rows {
-        applied,
         columns: columns?,
         keys: all::<KeyRow>(db, KEYS, []).await?,
         references: all::<ReferenceRow>(db, REFERENCES, []).await?,
         tables: texts.into_iter().map(|table| table.table_name).collect(),
         enums: Vec::new(),
     })
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Whether the key of the table is declared AUTOINCREMENT, which no pragma reports.
