@@ -318,6 +318,19 @@ impl Table {
         role
     }
 
+    /// Of this one and of those that it refers to.
+    fn names_of_tables(&self) -> impl Iterator<Item = &String> {
+        let references = self.columns.iter().flat_map(|column| &column.refers_to);
+        std::iter::once(&self.name).chain(references.map(|reference| &reference.table))
+    }
+
+    /// As [`names_of_tables`](Self::names_of_tables).
+    fn names_of_columns(&self) -> impl Iterator<Item = &str> {
+        let own = self.columns.iter().map(|column| column.name);
+        let references = self.columns.iter().flat_map(|column| &column.refers_to);
+        own.chain(references.map(|reference| reference.column.as_str()))
+    }
+
     fn of<E: EntityTrait>(purpose: &str) -> Self {
         Self {
             name: table_name::<E>(),
