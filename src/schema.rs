@@ -324,11 +324,14 @@ impl Table {
         std::iter::once(&self.name).chain(references.map(|reference| &reference.table))
     }
 
-    /// As [`names_of_tables`](Self::names_of_tables).
-    fn names_of_columns(&self) -> impl Iterator<Item = &str> {
-        let own = self.columns.iter().map(|column| column.name);
+    /// The same of columns, each with its table.
+    fn names_of_columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self
+            .columns
+            .iter()
+            .map(|column| (self.name.as_str(), column.name));
         let references = self.columns.iter().flat_map(|column| &column.refers_to);
-        own.chain(references.map(|reference| reference.column.as_str()))
+        own.chain(references.map(|reference| (reference.table.as_str(), reference.column.as_str())))
     }
 
     fn of<E: EntityTrait>(purpose: &str) -> Self {

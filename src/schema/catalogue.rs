@@ -262,7 +262,8 @@ struct Names {
     asked: Vec<String>,
     /// Of these and of those that they refer to.
     tables: BTreeMap<String, String>,
-    columns: BTreeMap<String, String>,
+    /// With the name of the table.
+    columns: BTreeMap<(String, String), String>,
 }
 
 impl Names {
@@ -286,7 +287,7 @@ impl Names {
                 .map(|name| (table(name), name.clone()))
                 .collect(),
             columns: columns
-                .map(|name| (name.to_lowercase(), name.to_owned()))
+                .map(|(table, name)| ((table.to_owned(), name.to_lowercase()), name.to_owned()))
                 .collect(),
         }
     }
@@ -298,31 +299,32 @@ impl Names {
                 name.clone_from(wanted);
             }
         };
-        let column = |name: &mut String| {
-            if let Some(wanted) = self.columns.get(name) {
+        let column = |table: &str, name: &mut String| {
+            if let Some(wanted) = self.columns.get(&(table.to_owned(), name.clone())) {
                 name.clone_from(wanted);
             }
         };
         for found in &mut found.columns {
             table(&mut found.table_name);
-            column(&mut found.name);
+            column(&found.table_name, &mut found.name);
         }
         for part in &mut found.index_parts {
             table(&mut part.table_name);
-            part.column_name.iter_mut().for_each(column);
+            let name = part.column_name.iter_mut();
+            name.for_each(|name| column(&part.table_name, name));
         }
         for part in &mut found.key_parts {
             table(&mut part.table_name);
             table(&mut part.to_table);
-            column(&mut part.column_name);
-            column(&mut part.to_column);
+            column(&part.table_name, &mut part.column_name);
+            column(&part.to_table, &mut part.to_column);
         }
         for (name, _) in &mut found.demands {
             table(name);
         }
-        for (name, clause) in &mut found.clauses {
-            table(name);
-            clause.column.iter_mut().for_each(column);
+        for (of, clause) in &mut found.clauses {
+            table(of);
+            clause.column.iter_mut().for_each(|name| column(of, name));
         }
         for intervention in &mut found.interventions {
             table(&mut intervention.table_name);
