@@ -318,6 +318,22 @@ impl Table {
         role
     }
 
+    /// Of this one and of those that it refers to.
+    fn names_of_tables(&self) -> impl Iterator<Item = &String> {
+        let references = self.columns.iter().flat_map(|column| &column.refers_to);
+        std::iter::once(&self.name).chain(references.map(|reference| &reference.table))
+    }
+
+    /// The same of columns, each with its table.
+    fn names_of_columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self
+            .columns
+            .iter()
+            .map(|column| (self.name.as_str(), column.name));
+        let references = self.columns.iter().flat_map(|column| &column.refers_to);
+        own.chain(references.map(|reference| (reference.table.as_str(), reference.column.as_str())))
+    }
+
     fn of<E: EntityTrait>(purpose: &str) -> Self {
         Self {
             name: table_name::<E>(),

@@ -233,17 +233,104 @@ struct Rows {
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
 /// tables in another place, or have temporary ones.
 pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
-    let names: Vec<_> = wanted.iter().map(|table| table.name.as_str()).collect();
     let backend = db.get_database_backend();
+    let names = Names::of(wanted, backend);
+    let tables: Vec<_> = names.asked.iter().map(String::as_str).collect();
     let access = (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly);
     let connection = db.begin_with_config(None, access).await?;
-    let catalogue = match backend {
-        DbBackend::Postgres => postgres::read(db, &connection, &names).await,
-        DbBackend::MySql => mysql::read(db, &connection, &names).await,
-        _ => sqlite::read(db, &connection, &names).await,
+    let (settings, dialect, mut found) = match backend {
+        DbBackend::Postgres => postgres::read(db, &connection, &tables).await,
+        DbBackend::MySql => mysql::read(db, &connection, &tables).await,
+        _ => sqlite::read(db, &connection, &tables).await,
     }?;
     connection.rollback().await?;
-    Ok(catalogue)
+    names.spell(&mut found);
+    Ok(Catalogue {
+        settings,
+        dialect,
+        tables: found.by_table(),
+    })
+}
+
+/// What a backend says of settings and tables.
+type Found = (BTreeSet<Setting>, Dialect, Rows);
+
+/// The names that are wanted, by what the catalogue has them as: SQLite takes names in either case,
+/// MariaDB/MySQL those of columns, and PostgreSQL looks for a table by a name in quotes.
+struct Names {
+    /// Of the tables that are compared.
+    asked: Vec<String>,
+    /// Of these and of those that they refer to.
+    tables: BTreeMap<String, String>,
+    /// With the name of the table.
+    columns: BTreeMap<(String, String), String>,
+}
+
+impl Names {
+    fn of(wanted: &[Wanted], backend: DbBackend) -> Self {
+        let quoted = |name: &str| {
+            let parts = name.split('.').map(|part| format!("\"{part}\""));
+            parts.collect::<Vec<_>>().join(".")
+        };
+        let table = |name: &String| match backend {
+            DbBackend::Postgres => quoted(name),
+            DbBackend::MySql => name.clone(),
+            _ => name.to_lowercase(),
+        };
+        let columns = wanted.iter().flat_map(Wanted::names_of_columns);
+        let columns = columns.filter(|_| backend != DbBackend::Postgres);
+        Self {
+            asked: wanted.iter().map(|wanted| table(&wanted.name)).collect(),
+            tables: wanted
+                .iter()
+                .flat_map(Wanted::names_of_tables)
+                .map(|name| (table(name), name.clone()))
+                .collect(),
+            columns: columns
+                .map(|(table, name)| ((table.to_owned(), name.to_lowercase()), name.to_owned()))
+                .collect(),
+        }
+    }
+
+    /// Writes every name as it is wanted.
+    fn spell(&self, found: &mut Rows) {
+        let table = |name: &mut String| {
+            if let Some(wanted) = self.tables.get(name) {
+                name.clone_from(wanted);
+            }
+        };
+        let column = |table: &str, name: &mut String| {
+            if let Some(wanted) = self.columns.get(&(table.to_owned(), name.clone())) {
+                name.clone_from(wanted);
+            }
+        };
+        for found in &mut found.columns {
+            table(&mut found.table_name);
+            column(&found.table_name, &mut found.name);
+        }
+        for part in &mut found.index_parts {
+            table(&mut part.table_name);
+            let name = part.column_name.iter_mut();
+            name.for_each(|name| column(&part.table_name, name));
+        }
+        for part in &mut found.key_parts {
+            table(&mut part.table_name);
+            table(&mut part.to_table);
+            column(&part.table_name, &mut part.column_name);
+            column(&part.to_table, &mut part.to_column);
+        }
+        for (name, _) in &mut found.demands {
+            table(name);
+        }
+        for (of, clause) in &mut found.clauses {
+            table(of);
+            clause.column.iter_mut().for_each(|name| column(of, name));
+        }
+        for intervention in &mut found.interventions {
+            table(&mut intervention.table_name);
+        }
+        found.unread.iter_mut().for_each(table);
+    }
 }
 
 /// The rows of one statement, in which `{names}` stands for the names of the tables.

@@ -18,6 +18,8 @@ pub(in crate::schema) struct Demand {
     expression: Expr,
     /// The column that `VALUE` stands for in the check of a domain.
     value: Option<String>,
+    /// Whether names are in lower case, as they mean the same in either.
+    in_lower_case: bool,
 }
 
 /// A moment that a column may not pass.
@@ -37,6 +39,7 @@ impl Demand {
         Some(Self {
             expression: whole(parser.ok()?)?,
             value,
+            in_lower_case: false,
         })
     }
 
@@ -96,14 +99,18 @@ impl Demand {
     }
 
     fn is(&self, expr: &Expr, column: &str) -> bool {
+        let is_named = |name: &str| match self.in_lower_case {
+            true => name == column.to_lowercase(),
+            false => name == column,
+        };
         match bare(expr) {
             Expr::Identifier(name) => match &self.value {
                 Some(value) => value == column && name.value == "VALUE",
-                None => name.value == column,
+                None => is_named(&name.value),
             },
             // With the name of the table.
             Expr::CompoundIdentifier(names) => {
-                matches!(names.as_slice(), [_, name] if name.value == column)
+                matches!(names.as_slice(), [_, name] if is_named(&name.value))
             }
             _ => false,
         }
@@ -304,6 +311,7 @@ impl<'a> Definition<'a> {
                 demands.extend(whole(parser).map(|expression| Demand {
                     expression,
                     value: None,
+                    in_lower_case: true,
                 }));
             }
         }
@@ -455,7 +463,7 @@ pub(in crate::schema) fn mentions(expression: &str, column: &str) -> bool {
     let mut words = tokens
         .iter()
         .filter(|token| matches!(token, Token::Word(_)));
-    words.any(|word| text(word) == column)
+    words.any(|word| text(word) == column.to_lowercase())
 }
 
 /// When a trigger of SQLite runs and at what: `BEFORE`, without a word for it, and such as

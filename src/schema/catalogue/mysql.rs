@@ -16,8 +16,7 @@ use sqlparser::{
 };
 
 use super::{
-    Catalogue, Column, Dialect, KeyPart, Kind, Rows, Setting, definition::Definition, rows,
-    settings,
+    Column, Dialect, Found, KeyPart, Kind, Rows, Setting, definition::Definition, rows, settings,
 };
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes.
@@ -212,7 +211,7 @@ pub(super) async fn read(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
     names: &[&str],
-) -> Result<Catalogue, DbErr> {
+) -> Result<Found, DbErr> {
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
     // The first is that of this connection.
     let first = settings.first();
@@ -255,11 +254,8 @@ pub(super) async fn read(
             }
         }
     }
-    Ok(Catalogue {
-        settings: settings.into_iter().flat_map(faults).collect(),
-        dialect: DIALECT,
-        tables: found.by_table(),
-    })
+    let settings = settings.into_iter().flat_map(faults).collect();
+    Ok((settings, DIALECT, found))
 }
 
 fn faults(settings: Settings) -> Vec<Setting> {

@@ -5,7 +5,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, Statement,
 };
 
-use super::{Catalogue, Demand, Dialect, Kind, Rows, Setting, rows, settings};
+use super::{Demand, Dialect, Found, Kind, Rows, Setting, rows, settings};
 
 /// Checks are printed with moments, in the style and the time zone of the session.
 const PRINT_MOMENTS_ALIKE: &str =
@@ -81,7 +81,7 @@ const INDEXES: &str = "
            CASE WHEN i.indpred IS NOT NULL THEN 'partial'
                 WHEN NOT i.indimmediate THEN 'deferrable'
                 WHEN NOT i.indisvalid THEN 'invalid'
-                WHEN l.oid = 'pg_catalog.default'::regcollation THEN
+                WHEN l.collprovider = 'd' THEN
                      CASE WHEN usual.is_outdated THEN 'outdated' END
                 WHEN l.collversion <> pg_collation_actual_version(l.oid) THEN 'outdated' END AS flaw,
            CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
@@ -105,7 +105,8 @@ const INDEXES: &str = "
 /// PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
     SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
-           k.confrelid::regclass::text AS to_table, r.attname::text AS to_column,
+           replace(k.confrelid::regclass::text, chr(34), '') AS to_table,
+           r.attname::text AS to_column,
            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
                 ELSE 'NO ACTION' END AS on_delete,
@@ -204,7 +205,7 @@ pub(super) async fn read(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
     names: &[&str],
-) -> Result<Catalogue, DbErr> {
+) -> Result<Found, DbErr> {
     let backend = connection.get_database_backend();
     let print_alike = Statement::from_string(backend, PRINT_MOMENTS_ALIKE);
     connection.query_one_raw(print_alike).await?;
@@ -222,11 +223,8 @@ pub(super) async fn read(
         interventions: rows(connection, INTERVENTIONS, names).await?,
         ..Rows::default()
     };
-    Ok(Catalogue {
-        settings: settings.iter().flat_map(faults).collect(),
-        dialect: DIALECT,
-        tables: found.by_table(),
-    })
+    let settings = settings.iter().flat_map(faults).collect();
+    Ok((settings, DIALECT, found))
 }
 
 fn faults(settings: &Settings) -> impl Iterator<Item = Setting> {

@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult};
 use sqlparser::dialect::SQLiteDialect;
 
 use super::{
-    Catalogue, Column, Dialect, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
+    Column, Dialect, Found, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
     definition::{self, Definition},
     rows, settings,
 };
@@ -99,7 +99,7 @@ pub(super) async fn read(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
     names: &[&str],
-) -> Result<Catalogue, DbErr> {
+) -> Result<Found, DbErr> {
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
     let mut found = Rows {
         columns: rows(connection, COLUMNS, names).await?,
@@ -114,11 +114,8 @@ pub(super) async fn read(
             found.interventions.push(trigger(made));
         }
     }
-    Ok(Catalogue {
-        settings: settings.into_iter().flat_map(faults).collect(),
-        dialect: DIALECT,
-        tables: found.by_table(),
-    })
+    let settings = settings.into_iter().flat_map(faults).collect();
+    Ok((settings, DIALECT, found))
 }
 
 fn faults(settings: Settings) -> impl Iterator<Item = Setting> {

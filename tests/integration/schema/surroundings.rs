@@ -1,14 +1,14 @@
 //! What stands around a table: triggers, row level security, temporary tables, other schemas, and
 //! the database with its encoding.
 
-use guesthouse::{Error, audit, audit_emails, backfill, backfill_guests, guest, sign_up};
+use guesthouse::{Error, Model, audit, audit_emails, backfill, backfill_guests, guest, sign_up};
 use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use uuid::Uuid;
 
 use super::{
     changes::{USERS, is_possible, start_again, try_change},
-    connect, lines, url_of,
+    connect, differences, lines, url_of,
 };
 use crate::{
     support::{Backend as On, TestDb as Db, email, run},
@@ -211,6 +211,69 @@ fn tables_of_two_connections_are_not_mixed() {
         }
         assert!(seen.iter().all(|count| [0, 5].contains(count)), "{seen:?}");
     });
+}
+
+/// A role whose names are in both cases, and have to be quoted on PostgreSQL.
+mod pilot {
+    use guesthouse::Role;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "Pilots")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        #[sea_orm(column_name = "userId")]
+        pub user_id: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "guesthouse::user::Entity",
+            from = "Column::UserId",
+            to = "guesthouse::user::Column::Id",
+            on_delete = "Restrict"
+        )]
+        User,
+    }
+
+    impl Related<guesthouse::user::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::User.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Role for Entity {
+        type Owner = guesthouse::user::Entity;
+    }
+}
+
+on_each_backend! {
+    async fn names_in_both_cases_are_found(db: TestDb) {
+        let model = Model::accounts().role::<pilot::Entity>();
+        let (id, quote) = match db.backend {
+            On::Sqlite => ("uuid_text", '"'),
+            On::Postgres => ("uuid", '"'),
+            On::MariaDb => ("binary(16)", '`'),
+        };
+        for (unique, expected) in [
+            ("UNIQUE", None),
+            ("", Some("Pilots.userId is not unique: a user could get two Pilots")),
+        ] {
+            let create = format!(
+                "CREATE TABLE 'Pilots' (id {id} NOT NULL PRIMARY KEY, 'userId' {id} NOT NULL {unique},
+                     FOREIGN KEY ('userId') REFERENCES users (id) ON DELETE RESTRICT)"
+            );
+            db.execute(&create.replace('\'', &quote.to_string())).await;
+            let found = differences(model.verify(&db.pool).await);
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+            db.execute(&format!("DROP TABLE {quote}Pilots{quote}")).await;
+        }
+    }
 }
 
 /// What those that are open do not show.
