@@ -27,6 +27,7 @@ mod turn;
 mod up;
 
 pub use force::forced;
+pub use table::drop_table;
 pub use up::up;
 
 /// The migrations of Guesthouse, oldest first.

@@ -38,7 +38,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        table::drop(manager, "users").await
+        table::drop_table(manager, "users").await
     }
 
     fn use_transaction(&self) -> Option<bool> {

@@ -43,7 +43,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        table::drop(manager, "guests").await
+        table::drop_table(manager, "guests").await
     }
 
     fn use_transaction(&self) -> Option<bool> {

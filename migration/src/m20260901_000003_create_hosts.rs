@@ -43,7 +43,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        table::drop(manager, "hosts").await
+        table::drop_table(manager, "hosts").await
     }
 
     fn use_transaction(&self) -> Option<bool> {

@@ -61,8 +61,63 @@ pub(crate) async fn create(
     manager.create_index(unique).await
 }
 
-/// Drops `table` if it is empty or the rollback is forced.
-pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Result<(), DbErr> {
+/// Drops a table in the `down` of a migration, unless it holds rows.
+///
+/// The migrations of this crate drop their tables by it, and an app can drop its own: a `down` by
+/// mistake then costs no row. `down --force`, [`forced`](crate::forced) and `GUESTHOUSE_FORCE_DOWN=1`
+/// drop the table with its rows.
+///
+/// On PostgreSQL it locks the table, so that no row comes in between the look and the drop; the
+/// migration must run in a transaction, which is SeaORM's default there. On MariaDB/MySQL a table that
+/// is gone is dropped already, as each DROP commits there.
+///
+/// ```
+/// use guesthouse_migration::{MigratorTrait, drop_table};
+/// use sea_orm_migration::{prelude::*, sea_orm::Database};
+///
+/// struct CreatePlaces;
+///
+/// impl MigrationName for CreatePlaces {
+///     fn name(&self) -> &str {
+///         "m20261001_000001_create_places"
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl MigrationTrait for CreatePlaces {
+///     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+///         let id = ColumnDef::new("id").uuid().not_null().primary_key().take();
+///         manager.create_table(Table::create().table("places").col(id).take()).await
+///     }
+///
+///     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+///         drop_table(manager, "places").await
+///     }
+/// }
+/// # struct App;
+/// # impl MigratorTrait for App {
+/// #     fn migrations() -> Vec<Box<dyn MigrationTrait>> { vec![Box::new(CreatePlaces)] }
+/// # }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), DbErr> {
+/// # if !cfg!(feature = "sqlite") { return Ok(()); }
+/// # use sea_orm_migration::sea_orm::ConnectionTrait;
+/// let db = Database::connect("sqlite::memory:").await?;
+/// App::up(&db, None).await?;
+/// db.execute_unprepared("INSERT INTO places (id) VALUES ('here')").await?;
+///
+/// let refusal = App::down(&db, None).await.unwrap_err();
+/// assert!(refusal.to_string().contains("`places` still holds rows"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
+/// rows of it from this role, or on MariaDB/MySQL if another table refers to it.
+pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let backend = manager.get_database_backend();
     if backend == DbBackend::MySql && !exists_on_mysql(db, table).await? {
@@ -70,11 +125,16 @@ pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Re
     }
     if backend == DbBackend::Postgres {
         // No row may come in between the look and the drop.
-        db.execute_unprepared(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        let name = quoted(table);
+        db.execute_unprepared(&format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
             .await?;
     }
-    let a_row = Statement::from_string(backend, format!("SELECT 1 FROM {table} LIMIT 1"));
-    if !force::is_forced() && db.query_one_raw(a_row).await?.is_some() {
+    let a_row = Query::select()
+        .expr(Expr::val(1))
+        .from(Alias::new(table))
+        .limit(1)
+        .take();
+    if !force::is_forced() && db.query_one(&a_row).await?.is_some() {
         return Err(DbErr::Migration(format!(
             "table `{table}` still holds rows; `down --force` or GUESTHOUSE_FORCE_DOWN=1 drops it \
              with them"
@@ -89,7 +149,13 @@ pub(crate) async fn drop(manager: &SchemaManager<'_>, table: &'static str) -> Re
     if backend == DbBackend::MySql {
         refuse_referred_to(db, table).await?;
     }
-    manager.drop_table(Table::drop().table(table).take()).await
+    manager
+        .drop_table(Table::drop().table(Alias::new(table)).take())
+        .await
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// MariaDB's own refusal names neither table.
@@ -114,8 +180,11 @@ async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<()
 }
 
 async fn hides_rows(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
-    let active = format!("SELECT 1 WHERE row_security_active('{table}')");
-    let active = Statement::from_string(DbBackend::Postgres, active);
+    let active = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT 1 WHERE row_security_active($1::text)",
+        [quoted(table).into()],
+    );
     Ok(db.query_one_raw(active).await?.is_some())
 }
 

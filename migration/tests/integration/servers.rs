@@ -482,3 +482,52 @@ async fn a_killed_backfill_goes_on_on_mariadb() {
     })
     .await;
 }
+
+/// An app's own table, under a name that wants quotes.
+async fn a_table_of_the_apps_own_is_not_dropped_with_rows(variable: &str, quote: char) {
+    use guesthouse_migration::{drop_table, forced};
+    use sea_orm_migration::{
+        SchemaManager,
+        sea_orm::{ConnectionTrait, TransactionTrait},
+    };
+
+    on_server(variable, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        let table = format!("{quote}My places{quote}");
+        execute(&db, &format!("CREATE TABLE {table} (id integer)")).await;
+        execute(&db, &format!("INSERT INTO {table} VALUES (1)")).await;
+        let drop = async || {
+            let txn = db.begin().await.unwrap();
+            let outcome = drop_table(&SchemaManager::new(&txn), "My places").await;
+            txn.commit().await.unwrap();
+            outcome
+        };
+        let refusal = drop().await.unwrap_err().to_string();
+        assert!(
+            refusal.contains("table `My places` still holds rows"),
+            "{refusal}"
+        );
+        assert_eq!(
+            count(&db, &format!("SELECT count(*) FROM {table}")).await,
+            1
+        );
+        forced(drop()).await.unwrap();
+        assert!(
+            db.execute_unprepared(&format!("SELECT 1 FROM {table}"))
+                .await
+                .is_err()
+        );
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_table_of_the_apps_own_is_not_dropped_with_rows_on_postgres() {
+    a_table_of_the_apps_own_is_not_dropped_with_rows(POSTGRES, '"').await;
+}
+
+#[tokio::test]
+async fn a_table_of_the_apps_own_is_not_dropped_with_rows_on_mariadb() {
+    a_table_of_the_apps_own_is_not_dropped_with_rows(MARIADB, '`').await;
+}
