@@ -168,7 +168,7 @@ pub async fn generate(db: &DatabaseConnection) -> Result<Vec<GeneratedFile>, Syn
 /// let generated = sync::generate_with(&db, &options).await?;
 ///
 /// let user = generated.files.iter().find(|file| file.name == "user.rs");
-/// assert!(user.is_some_and(|user| user.content.contains("#[derive(serde::Serialize)]")));
+/// assert!(user.is_some_and(|user| user.content.contains("DeriveEntityModel, serde::Serialize)]")));
 /// # Ok(())
 /// # }
 /// ```

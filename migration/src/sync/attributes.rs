@@ -78,23 +78,47 @@ impl Attributes {
         }
     }
 
-    /// The attributes of an entity, a line each.
+    /// What an entity derives beside what every entity does: rustfmt makes one list of all.
+    pub(super) fn derives(&self, module: &str) -> Vec<&str> {
+        let lines = self.lines.iter().filter(|line| is_of(line, module));
+        lines.filter_map(Line::derives).flatten().collect()
+    }
+
+    /// The other attributes of an entity, a line each.
     pub(super) fn of_model(&self, module: &str) -> String {
-        self.of("", |target| target == "*" || target == module)
+        self.of("", |line| is_of(line, module) && line.derives().is_none())
     }
 
     /// The attributes of a field, a line each.
     pub(super) fn of_field(&self, module: &str, field: &str) -> String {
         let name = format!("{module}.{field}");
-        self.of("    ", |target| target == name)
+        self.of("    ", |line| line.target == name)
     }
 
-    fn of(&self, indent: &str, is_meant: impl Fn(&str) -> bool) -> String {
-        let lines = self.lines.iter().filter(|line| is_meant(&line.target));
+    fn of(&self, indent: &str, is_meant: impl Fn(&Line) -> bool) -> String {
+        let lines = self.lines.iter().filter(|line| is_meant(line));
         lines
             .map(|line| format!("{indent}{}\n", line.attribute))
             .collect()
     }
+}
+
+impl Line {
+    fn derives(&self) -> Option<impl Iterator<Item = &str>> {
+        let list = self
+            .attribute
+            .strip_prefix("#[derive(")?
+            .strip_suffix(")]")?;
+        Some(
+            list.split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty()),
+        )
+    }
+}
+
+fn is_of(line: &Line, module: &str) -> bool {
+    line.target == "*" || line.target == module
 }
 
 fn refused(line: usize, why: &str) -> SyncError {

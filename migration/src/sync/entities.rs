@@ -119,14 +119,13 @@ impl<'a> Entity<'a> {
         of_other: impl Fn(&str) -> &'a BTreeMap<&'a str, String>,
     ) -> String {
         let columns = &self.table.columns;
-        let eq = match columns.iter().all(|column| column.kind.is_eq()) {
-            true => "Eq, ",
-            false => "",
-        };
-        let mut text = format!(
-            "{IMPORT}\n#[sea_orm::model]\n\
-             #[derive(Clone, Debug, PartialEq, {eq}DeriveEntityModel)]\n"
-        );
+        let mut derives = vec!["Clone", "Debug", "PartialEq"];
+        if columns.iter().all(|column| column.kind.is_eq()) {
+            derives.push("Eq");
+        }
+        derives.push("DeriveEntityModel");
+        derives.extend(self.attributes.derives(self.module));
+        let mut text = format!("{IMPORT}\n#[sea_orm::model]\n{}", derive(&derives));
         text.push_str(&self.attributes.of_model(self.module));
         let table_name = format!("table_name = {}", literal(&self.table.name));
         text.push_str(&attribute("", &[table_name]));
@@ -315,6 +314,14 @@ fn attribute(indent: &str, arguments: &[String]) -> String {
     }
 }
 
+fn derive(names: &[&str]) -> String {
+    let line = format!("#[derive({})]\n", names.join(", "));
+    match width(line.trim_end()) > WIDTH {
+        true => format!("#[derive(\n    {},\n)]\n", names.join(",\n    ")),
+        false => line,
+    }
+}
+
 fn declaration(field: &str, rust: &str) -> String {
     let line = format!("    pub {field}: {rust},\n");
     match width(line.trim_end()) > WIDTH {
@@ -335,4 +342,22 @@ fn literal(text: &str) -> String {
         c => c.to_string(),
     });
     format!("\"{}\"", escaped.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::derive;
+
+    /// As rustfmt breaks a list of which one name is longer than ten characters.
+    #[test]
+    fn a_long_list_of_derives_has_a_line_for_each() {
+        let names = ["Clone", "DeriveEntityModel", "serde::Serialize"];
+        assert_eq!(
+            derive(&names),
+            "#[derive(Clone, DeriveEntityModel, serde::Serialize)]\n"
+        );
+        let many = ["Clone", &"x".repeat(90)];
+        let lines = format!("#[derive(\n    Clone,\n    {},\n)]\n", many[1]);
+        assert_eq!(derive(&many), lines);
+    }
 }

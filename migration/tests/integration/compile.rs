@@ -31,6 +31,7 @@ sea-orm = { version = "2.0.4", default-features = false, features = [
     "with-rust_decimal",
     "with-uuid",
 ] }
+serde = { version = "1", features = ["derive"] }
 "#;
 
 /// One crate with the entities of many schemas.

@@ -1,6 +1,9 @@
 //! Schemas as users have them: what `sync` makes of each compiles, and says what the schema says.
 
-use guesthouse_migration::{Migrator, sync};
+use guesthouse_migration::{
+    Migrator,
+    sync::{self, Options},
+};
 use sea_orm_migration::{MigratorTrait, sea_orm::Database};
 
 use crate::{
@@ -287,6 +290,17 @@ async fn entities_of_every_situation_compile() {
         })
         .await;
     }
+    let mut options = Options::default();
+    options.attributes =
+        "* #[derive(serde::Serialize, serde::Deserialize)]\nuser.email #[serde(skip)]\n\
+         host #[sea_orm(model_attrs(derive(Hash)))]\nuser #[serde(rename_all = \"camelCase\")]"
+            .to_owned();
+    let with_attributes = sync::generate_with(&migrated().await, &options)
+        .await
+        .unwrap();
+    let serialisable = "pub fn is<T: serde::Serialize + serde::de::DeserializeOwned>() {}
+        pub fn all() { is::<user::Model>(); is::<user::ModelEx>(); is::<host::ModelEx>() }";
+    entities.add("with_attributes", &with_attributes.files, serialisable);
     entities.check_format();
     entities.check();
 }

@@ -233,7 +233,7 @@ async fn attributes_of_the_app_are_kept() {
 
     let user = fs::read_to_string(folder.join("user.rs")).unwrap();
     let host = fs::read_to_string(folder.join("host.rs")).unwrap();
-    let derived = "DeriveEntityModel)]\n#[derive(serde::Serialize)]\n#[sea_orm(table_name";
+    let derived = "DeriveEntityModel, serde::Serialize)]\n#[sea_orm(table_name";
     assert!(
         user.contains(derived) && host.contains(derived),
         "{user}{host}"
