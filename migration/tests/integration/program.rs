@@ -165,3 +165,24 @@ fn a_schema_is_refused_where_there_are_none() {
     );
     assert!(!place.dir.path().join("test.db").exists());
 }
+
+/// A trigger of the app's own is its right, and `verify` says that it is there.
+#[tokio::test]
+async fn verify_warns_and_succeeds() {
+    let place = Place::new();
+    place.succeed(&["up"]);
+    place
+        .execute("CREATE TRIGGER loud AFTER INSERT ON hosts BEGIN SELECT 1; END")
+        .await;
+    let output = place.run(&["verify"]);
+    assert!(output.status.success(), "{output:?}");
+    let warned = text(&output.stderr);
+    assert!(
+        warned.contains("trigger") && warned.contains("loud"),
+        "{warned}"
+    );
+    assert_eq!(
+        text(&output.stdout),
+        "verify: the schema keeps what the library promises\n"
+    );
+}

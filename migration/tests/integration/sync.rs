@@ -131,6 +131,40 @@ async fn a_new_column_appears_and_a_generated_one_does_not() {
     assert!(!host.contains("loud"), "{host}");
 }
 
+/// The has-one keeps its names, and the others are called by their columns.
+#[tokio::test]
+async fn a_new_foreign_key_renames_nothing() {
+    let db = migrated().await;
+    let mut before = Vec::new();
+    for column in ["approved_by", "verified_by", "account_manager_id"] {
+        let add = format!("ALTER TABLE hosts ADD COLUMN {column} uuid_text REFERENCES users (id)");
+        execute(&db, &add).await;
+        let (host, user) = (file(&db, "host.rs").await, file(&db, "user.rs").await);
+        for field in &before {
+            assert!(
+                host.contains(field) || user.contains(field),
+                "{field}{host}{user}"
+            );
+        }
+        let fields = host
+            .lines()
+            .chain(user.lines())
+            .filter(|line| line.contains("    pub "));
+        before = fields.map(|line| format!("{line}\n")).collect();
+    }
+    for field in [
+        "    pub user: BelongsTo<super::user::Entity>,\n",
+        "    pub host: HasOne<super::host::Entity>,\n",
+        "    pub account_manager: BelongsTo<Option<super::user::Entity>>,\n",
+        "    pub hosts_by_account_manager: HasMany<super::host::Entity>,\n",
+    ] {
+        assert!(
+            before.iter().any(|line| line == field),
+            "{field} in {before:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn two_runs_give_the_same_bytes() {
     let db = migrated().await;
