@@ -3,6 +3,7 @@
 //! | guide | about |
 //! | --- | --- |
 //! | [`one_to_one`] | what a has-one needs in the database, and how find-or-create goes wrong |
+//! | [`roles`] | a has-one of your own, and owners of your own |
 //! | [`transactions`] | your conditions and statements in one transaction, and retries |
 //! | [`lost_answers`] | errors, deadlines, and calls that can be repeated |
 //! | [`accounts`] | reading accounts page by page, and what leaves the server |
@@ -16,6 +17,9 @@
 
 #[doc = include_str!("../docs/one-to-one.md")]
 pub mod one_to_one {}
+
+#[doc = include_str!("../docs/roles.md")]
+pub mod roles {}
 
 /// [recipes]: recipes
 #[doc = include_str!("../docs/transactions.md")]
