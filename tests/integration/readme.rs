@@ -44,7 +44,7 @@ fn the_front_page_quotes_the_courier() {
     for line in lines {
         let stands = sources
             .iter()
-            .any(|source| source.lines().any(|l| l == line));
+            .any(|source| source.lines().any(|quoted| quoted.trim() == line.trim()));
         assert!(stands, "{line:?} stands in no file of the example");
     }
 }
