@@ -20,10 +20,10 @@ use crate::{
     user,
 };
 
-/// Looks whether the live database is what the promises of this library rest on.
+/// Checks that the live schema upholds the guarantees of this library.
 ///
 /// It reads the catalogue and the settings of connections, and no row of any table; a role that may
-/// do no more than read the tables can run it. A table that the role cannot see is missing to it.
+/// only read the tables can run it. A table that the role cannot see is reported as missing.
 ///
 /// It checks, of `users`, `guests` and `hosts`:
 ///
@@ -61,9 +61,9 @@ use crate::{
 /// such as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
 ///
 /// Names of indexes and constraints are free. Tables and columns that this library does not know
-/// are left alone, unless such a column has to be given a value, which nobody here would do.
+/// are left alone, unless such a column has to be given a value, which no call of this library does.
 ///
-/// What may be what the app wants is a warning through `tracing`: an index that is not needed
+/// What an app may want is a warning through `tracing`: an index that is not needed
 /// beside the unique one; a trigger, as what it does cannot be known (on MariaDB/MySQL the role
 /// sees those of tables on which it has the right `TRIGGER`); a foreign key of the app's own
 /// columns that removes or changes rows; a column that has to be given a value, if a trigger may
