@@ -230,7 +230,7 @@ pub(crate) struct Table {
     /// What nobody could do without the table.
     purpose: String,
     /// Whether an insert can clash with any of its keys, not with a certain one.
-    any_key_judges: bool,
+    any_key_is_arbiter: bool,
     columns: Vec<Column>,
 }
 
@@ -271,7 +271,7 @@ impl Table {
         for column in &mut users.columns {
             column.lower_case = column.name == user::Column::Email.as_str();
         }
-        users.any_key_judges = true;
+        users.any_key_is_arbiter = true;
         users.ours()
     }
 
@@ -295,7 +295,7 @@ impl Table {
             column.ours |= is_email;
             column.written |= is_email;
         }
-        users.any_key_judges = true;
+        users.any_key_is_arbiter = true;
         users
     }
 
@@ -339,7 +339,7 @@ impl Table {
             name: table_name::<E>(),
             row: with_article(&model_name::<E>().replace('_', " ")),
             purpose: purpose.to_owned(),
-            any_key_judges: false,
+            any_key_is_arbiter: false,
             columns: E::Column::iter().map(column::<E>).collect(),
         }
     }

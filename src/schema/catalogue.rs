@@ -140,7 +140,7 @@ pub(super) enum Part {
     Expression(String),
 }
 
-/// Why a unique index does not keep a column unique, or is not the judge that an insert needs.
+/// Why a unique index does not keep a column unique, or is not the arbiter that an insert needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub(super) enum Flaw {

@@ -264,12 +264,12 @@ impl Comparison<'_> {
         }
     }
 
-    /// An insert that takes any key for the judge, as one with an id of the caller's does, is
+    /// An insert that takes any key for its arbiter, as one with an id of the caller's does, is
     /// refused by PostgreSQL while one of them is deferrable. Those over a column that must be
     /// unique are named there.
     fn deferrable_keys(&mut self) {
         let WantedTable { name, purpose, .. } = self.table;
-        if !self.table.any_key_judges {
+        if !self.table.any_key_is_arbiter {
             return;
         }
         for index in &self.found.indexes {
@@ -423,12 +423,12 @@ impl Comparison<'_> {
         let usual = format!("{}_{}", self.table.name, wanted.name);
         let mut unique: Vec<_> = self.found.indexes.iter().filter(|i| i.unique).collect();
         unique.sort_by_key(|index| index.name != usual);
-        let judge = unique
+        let arbiter = unique
             .iter()
             .find(|index| index.is_over(wanted.name) && index.is_sound());
-        if let Some(judge) = judge {
-            self.redundant(wanted, &judge.name);
-            return self.other_judges(wanted, &unique, &judge.name);
+        if let Some(arbiter) = arbiter {
+            self.redundant(wanted, &arbiter.name);
+            return self.other_arbiters(wanted, &unique, &arbiter.name);
         }
         let harm = match (&wanted.refers_to, wanted.name) {
             (Some(reference), _) => format!(
@@ -473,14 +473,14 @@ impl Comparison<'_> {
             ),
         };
         self.differs(wanted.name, "unique", found);
-        self.other_judges(wanted, &unique, name);
+        self.other_arbiters(wanted, &unique, name);
     }
 
-    /// Unique indexes over the same column that judge by another rule, or too late: PostgreSQL
-    /// takes every one of them for the judge of an insert.
-    fn other_judges(&mut self, wanted: &Wanted, unique: &[&Index], judge: &str) {
+    /// Unique indexes over the same column that compare by another rule, or too late: PostgreSQL
+    /// takes every one of them for the arbiter of an insert.
+    fn other_arbiters(&mut self, wanted: &Wanted, unique: &[&Index], arbiter: &str) {
         for index in unique {
-            if !index.is_over(wanted.name) || index.name == judge {
+            if !index.is_over(wanted.name) || index.name == arbiter {
                 continue;
             }
             let name = &index.name;
@@ -736,12 +736,11 @@ impl Comparison<'_> {
         format!("{} could be taken for one", self.table.name)
     }
 
-    /// Notes every index but the judge that is over this column alone.
-    fn redundant(&mut self, wanted: &Wanted, judge: &str) {
-        let others =
-            self.found.indexes.iter().filter(|index| {
-                index.is_over(wanted.name) && index.is_sound() && index.name != judge
-            });
+    /// Notes every index but the arbiter that is over this column alone.
+    fn redundant(&mut self, wanted: &Wanted, arbiter: &str) {
+        let others = self.found.indexes.iter().filter(|index| {
+            index.is_over(wanted.name) && index.is_sound() && index.name != arbiter
+        });
         for index in others {
             self.outcome.warn(
                 &self.table.name,
