@@ -25,6 +25,9 @@ impl ActiveModelBehavior for ActiveModel {
 }
 ";
 
+/// SeaORM implements its traits for tuples of up to so many.
+const MOST_KEY_COLUMNS: usize = 12;
+
 const ENUMS: &str = "sea_orm_active_enums";
 
 pub(super) fn generate(
@@ -38,9 +41,14 @@ pub(super) fn generate(
     let relations = relations::of(tables, &modules, &fields);
     let mut files = Vec::new();
     for ((table, of_table), relations) in tables.iter().zip(&fields).zip(&relations) {
-        if table.primary_key.is_empty() {
+        let refused = match table.primary_key.len() {
+            0 => Some("it has no primary key"),
+            1..=MOST_KEY_COLUMNS => None,
+            _ => Some("its primary key has more columns than SeaORM takes, which is 12"),
+        };
+        if let Some(why) = refused {
             return Err(SyncError::Schema(format!(
-                "no entity can be written for table `{}`: it has no primary key",
+                "no entity can be written for table `{}`: {why}",
                 table.name
             )));
         }

@@ -304,6 +304,15 @@ async fn a_table_without_a_key_and_a_column_without_a_type_are_refused() {
     let refused = "no entity can be written for table `cleaners`: it has no primary key";
     assert_eq!(refusal(&db).await, refused);
     execute(&db, "DROP TABLE cleaners").await;
+    let columns: Vec<_> = (1..=13).map(|n| format!("c{n}")).collect();
+    let declared = columns.join(" integer NOT NULL, ");
+    let key = columns.join(", ");
+    let wide = format!("CREATE TABLE cleaners ({declared} integer NOT NULL, PRIMARY KEY ({key}))");
+    execute(&db, &wide).await;
+    let refused = "no entity can be written for table `cleaners`: its primary key has more columns \
+                   than SeaORM takes, which is 12";
+    assert_eq!(refusal(&db).await, refused);
+    execute(&db, "DROP TABLE cleaners").await;
     execute(&db, "CREATE TABLE notes (id integer PRIMARY KEY, body)").await;
     let refused = "notes.body has no type: no entity can be written for it";
     assert_eq!(refusal(&db).await, refused);
