@@ -116,63 +116,58 @@ fn variant(name: &str) -> String {
     name.to_upper_camel_case().to_upper_camel_case()
 }
 
-/// The relations of every table, in the order of the tables.
+/// One end of a foreign key, as a relation of the entity there.
+struct End<'a> {
+    way: Way<'a>,
+    is_forward: bool,
+    relation: Relation<'a>,
+}
+
+/// The relations of every table, in the order of the tables: its own foreign keys, then those to it,
+/// then many to many.
 pub(super) fn of<'a>(
     tables: &'a [Table],
     modules: &'a BTreeMap<&str, String>,
     fields: &[BTreeMap<&str, String>],
 ) -> Vec<Vec<Relation<'a>>> {
     let graph = Graph::new(tables, modules);
-    let mut taken: Vec<Taken> = Vec::new();
-    for (table, fields) in tables.iter().zip(fields) {
-        // Those two steps away are what many-to-many relations lead to.
-        let near = graph.neighbours(table).into_iter();
-        let others = near.flat_map(|other| [vec![other], graph.neighbours(other)].concat());
-        taken.push(Taken {
-            fields: fields.values().cloned().collect(),
-            variants: others
-                .flat_map(|other| {
-                    let name = graph.module(other);
-                    [name.to_upper_camel_case(), variant(name)]
-                })
-                .collect(),
-        });
-    }
-    // The ways that `Related` goes have the first choice of names, in both directions; a has-one
-    // would lose its own to any other way.
-    let mut relations: Vec<Vec<(Way<'_>, bool, Relation<'_>)>> = Vec::new();
-    relations.resize_with(tables.len(), Vec::new);
-    for is_related in [true, false] {
-        for is_forward in [true, false] {
-            for (place, table) in tables.iter().enumerate() {
-                for (way, other) in graph.ways(table, is_forward) {
-                    if graph.related(table, other).is_some_and(|best| best.is(way)) != is_related {
-                        continue;
-                    }
-                    let back = relations[graph.index(other)]
-                        .iter()
-                        .find(|(there, forward, _)| there.is(way) && *forward)
-                        .and_then(|(_, _, relation)| relation.variant.clone());
-                    let relation =
-                        graph.relation(table, other, way, is_forward, back, &mut taken[place]);
-                    relations[place].push((way, is_forward, relation));
+    let taken = tables.iter().zip(fields);
+    let mut taken: Vec<_> = taken
+        .map(|(table, fields)| graph.taken(table, fields))
+        .collect();
+    let mut ends: Vec<Vec<End<'_>>> = tables.iter().map(|_| Vec::new()).collect();
+    // The ways that `Related` goes have the first choice of names, at both ends: a has-one would lose
+    // its own to any other way. A way back is called by the way there, which comes before it.
+    for (is_related, is_forward) in [(true, true), (true, false), (false, true), (false, false)] {
+        for (place, table) in tables.iter().enumerate() {
+            for (way, other) in graph.ways(table, is_forward) {
+                if graph.is_related(way, table, other) != is_related {
+                    continue;
                 }
+                let mut there = ends[graph.index(other)].iter();
+                let there = there.find(|end| end.is_forward && end.way.is(way));
+                let there = there.and_then(|end| end.relation.variant.clone());
+                let taken = &mut taken[place];
+                let relation = graph.relation(table, other, way, is_forward, there, taken);
+                ends[place].push(End {
+                    way,
+                    is_forward,
+                    relation,
+                });
             }
         }
     }
-    let mut relations: Vec<Vec<_>> = relations
-        .into_iter()
-        .map(|of_table| {
-            let mut of_table: Vec<_> = of_table
-                .into_iter()
-                .map(|(_, is_forward, relation)| (!is_forward, relation))
-                .collect();
-            of_table.sort_by(|a, b| (a.0, &a.1.field).cmp(&(b.0, &b.1.field)));
-            of_table.into_iter().map(|(_, relation)| relation).collect()
-        })
-        .collect();
+    let mut relations: Vec<_> = ends.into_iter().map(in_order).collect();
     graph.add_many_to_many(&mut relations, &mut taken);
     relations
+}
+
+fn in_order(mut ends: Vec<End<'_>>) -> Vec<Relation<'_>> {
+    ends.sort_by(|a, b| {
+        let key = |end: &End<'_>| (!end.is_forward, end.relation.field.clone());
+        key(a).cmp(&key(b))
+    });
+    ends.into_iter().map(|end| end.relation).collect()
 }
 
 struct Graph<'a> {
@@ -211,6 +206,20 @@ impl<'a> Graph<'a> {
 
     fn module(&self, table: &Table) -> &'a str {
         &self.modules[table.name.as_str()]
+    }
+
+    /// What the columns of a table take, and the names by which SeaORM calls relations itself: those of
+    /// its neighbours, and of theirs, to which many-to-many relations lead.
+    fn taken(&self, table: &Table, fields: &BTreeMap<&str, String>) -> Taken {
+        let near = self.neighbours(table).into_iter();
+        let others = near.flat_map(|other| [vec![other], self.neighbours(other)].concat());
+        let modules = others.map(|other| self.module(other));
+        Taken {
+            fields: fields.values().cloned().collect(),
+            variants: modules
+                .flat_map(|module| [module.to_upper_camel_case(), variant(module)])
+                .collect(),
+        }
     }
 
     fn table(&self, name: &str) -> Option<&'a Table> {
@@ -259,6 +268,10 @@ impl<'a> Graph<'a> {
         best.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, way)| way)
     }
 
+    fn is_related(&self, way: Way<'_>, a: &Table, b: &Table) -> bool {
+        self.related(a, b).is_some_and(|best| best.is(way))
+    }
+
     /// How many relations a table has to another one.
     fn count(&self, table: &Table, other: &Table) -> usize {
         let ways = [true, false]
@@ -273,7 +286,7 @@ impl<'a> Graph<'a> {
         other: &'a Table,
         way: Way<'a>,
         is_forward: bool,
-        back: Option<String>,
+        there: Option<String>,
         taken: &mut Taken,
     ) -> Relation<'a> {
         let reference = way.reference();
@@ -295,7 +308,7 @@ impl<'a> Graph<'a> {
             (true, false) => stem,
             (false, false) => format!("{}_by_{stem}", base.trim_end_matches('_')),
         });
-        let is_best = self.related(table, other).is_some_and(|best| best.is(way));
+        let is_best = self.is_related(way, table, other);
         let is_one_of_several = self.count(table, other) > 1;
         let variant = match (is_self, is_one_of_several, is_best) {
             (false, false, _) => None,
@@ -307,8 +320,8 @@ impl<'a> Graph<'a> {
             module: (!is_self).then(|| self.module(other)),
             kind: match (is_forward, is_unique) {
                 (true, _) => Kind::BelongsTo(reference),
-                (false, true) => Kind::HasOne(back),
-                (false, false) => Kind::HasMany(back),
+                (false, true) => Kind::HasOne(there),
+                (false, false) => Kind::HasMany(there),
             },
             variant,
             is_related: is_best && is_one_of_several,
