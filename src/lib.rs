@@ -21,6 +21,12 @@
 //! refused and whether anything was written. The [guides](guide) begin with what a has-one needs in the
 //! database.
 //!
+//! # Traces
+//!
+//! Each call is a span of `tracing` at the level DEBUG, under its own name (`sign_up`, `onboard`), with ids,
+//! the role and the outcome, and an event for an error; `retry` reports each further attempt there.
+//! [`verify_schema`] reports at WARN what an app may want. Nothing holds an e-mail address, SQL or a URL.
+//!
 //! # Features
 //!
 //! `sqlite` (default), `postgres`, `mysql`: one for each database you use. `openapi` derives utoipa schemas
