@@ -197,7 +197,13 @@ impl Home {
 
 async fn connect(url: &str, connections: u32) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(connections).sqlx_logging(false);
+    // Without time limits sqlx's pool has no task that looks after them. The task counts on the number of
+    // idle connections, which is below zero, and so enormous, for a moment while one is returned.
+    options
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .sqlx_logging(false);
     Database::connect(options).await.unwrap()
 }
 
