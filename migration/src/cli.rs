@@ -446,7 +446,11 @@ impl Arguments {
 
     async fn connect(&self, url: &str, creates: bool) -> Result<DatabaseConnection, Failure> {
         let mut options = ConnectOptions::new(url);
-        options.sqlx_logging(false);
+        // A migration may take longer than any limit, and without one sqlx's pool has no task of its own.
+        options
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .sqlx_logging(false);
         if let Some(schema) = &self.database_schema {
             // In quotes, so that it is one name whatever it has.
             let name = schema.replace('"', "\"\"");

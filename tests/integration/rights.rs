@@ -51,7 +51,11 @@ impl Limited {
         let (scheme, rest) = db.url.split_once("://").unwrap();
         let (_, place) = rest.rsplit_once('@').unwrap();
         let mut options = ConnectOptions::new(format!("{scheme}://{name}@{place}"));
-        options.max_connections(2).sqlx_logging(false);
+        options
+            .max_connections(2)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .sqlx_logging(false);
         let pool = Database::connect(options).await.unwrap();
         Self { name, pool }
     }
