@@ -116,11 +116,15 @@ fn variant(name: &str) -> String {
     name.to_upper_camel_case().to_upper_camel_case()
 }
 
-/// One end of a foreign key, as a relation of the entity there.
+/// One end of a foreign key.
 struct End<'a> {
     way: Way<'a>,
     is_forward: bool,
-    relation: Relation<'a>,
+    /// The table at this end, and the one at the other.
+    table: &'a Table,
+    other: &'a Table,
+    /// Whether `Related` goes this way.
+    is_related: bool,
 }
 
 /// The relations of every table, in the order of the tables: its own foreign keys, then those to it,
@@ -135,39 +139,35 @@ pub(super) fn of<'a>(
     let mut taken: Vec<_> = taken
         .map(|(table, fields)| graph.taken(table, fields))
         .collect();
-    let mut ends: Vec<Vec<End<'_>>> = tables.iter().map(|_| Vec::new()).collect();
+    let mut ends: Vec<_> = tables.iter().flat_map(|table| graph.ends(table)).collect();
     // The ways that `Related` goes have the first choice of names, at both ends: a has-one would lose
     // its own to any other way. A way back is called by the way there, which comes before it.
-    for (is_related, is_forward) in [(true, true), (true, false), (false, true), (false, false)] {
-        for (place, table) in tables.iter().enumerate() {
-            for (way, other) in graph.ways(table, is_forward) {
-                if graph.is_related(way, table, other) != is_related {
-                    continue;
-                }
-                let mut there = ends[graph.index(other)].iter();
-                let there = there.find(|end| end.is_forward && end.way.is(way));
-                let there = there.and_then(|end| end.relation.variant.clone());
-                let taken = &mut taken[place];
-                let relation = graph.relation(table, other, way, is_forward, there, taken);
-                ends[place].push(End {
-                    way,
-                    is_forward,
-                    relation,
-                });
-            }
+    ends.sort_by_key(|end| (!end.is_related, !end.is_forward));
+    let mut relations: Vec<Vec<(bool, Relation<'_>)>> = tables.iter().map(|_| Vec::new()).collect();
+    let mut ways_there: Vec<(Way<'_>, Option<String>)> = Vec::new();
+    for end in ends {
+        let there = ways_there.iter().find(|(way, _)| way.is(end.way));
+        let there = there.and_then(|(_, variant)| variant.clone());
+        let place = graph.index(end.table);
+        let relation = graph.relation(&end, there, &mut taken[place]);
+        if end.is_forward {
+            ways_there.push((end.way, relation.variant.clone()));
         }
+        relations[place].push((end.is_forward, relation));
     }
-    let mut relations: Vec<_> = ends.into_iter().map(in_order).collect();
+    let mut relations: Vec<_> = relations.into_iter().map(in_order).collect();
     graph.add_many_to_many(&mut relations, &mut taken);
     relations
 }
 
-fn in_order(mut ends: Vec<End<'_>>) -> Vec<Relation<'_>> {
-    ends.sort_by(|a, b| {
-        let key = |end: &End<'_>| (!end.is_forward, end.relation.field.clone());
-        key(a).cmp(&key(b))
+fn in_order(mut relations: Vec<(bool, Relation<'_>)>) -> Vec<Relation<'_>> {
+    relations.sort_by(|(a_forward, a), (b_forward, b)| {
+        (b_forward, &a.field).cmp(&(a_forward, &b.field))
     });
-    ends.into_iter().map(|end| end.relation).collect()
+    relations
+        .into_iter()
+        .map(|(_, relation)| relation)
+        .collect()
 }
 
 struct Graph<'a> {
@@ -268,10 +268,6 @@ impl<'a> Graph<'a> {
         best.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, way)| way)
     }
 
-    fn is_related(&self, way: Way<'_>, a: &Table, b: &Table) -> bool {
-        self.related(a, b).is_some_and(|best| best.is(way))
-    }
-
     /// How many relations a table has to another one.
     fn count(&self, table: &Table, other: &Table) -> usize {
         let ways = [true, false]
@@ -280,15 +276,33 @@ impl<'a> Graph<'a> {
         ways.filter(|(_, end)| end.name == other.name).count()
     }
 
-    fn relation(
-        &self,
-        table: &Table,
-        other: &'a Table,
-        way: Way<'a>,
-        is_forward: bool,
-        there: Option<String>,
-        taken: &mut Taken,
-    ) -> Relation<'a> {
+    fn ends(&self, table: &'a Table) -> Vec<End<'a>> {
+        let mut ends = Vec::new();
+        for is_forward in [true, false] {
+            for (way, other) in self.ways(table, is_forward) {
+                let best = self.related(table, other);
+                ends.push(End {
+                    way,
+                    is_forward,
+                    table,
+                    other,
+                    is_related: best.is_some_and(|best| best.is(way)),
+                });
+            }
+        }
+        ends
+    }
+
+    /// The relation at this end. Where there are several to the other table, `there` is what the way
+    /// there is called.
+    fn relation(&self, end: &End<'a>, there: Option<String>, taken: &mut Taken) -> Relation<'a> {
+        let &End {
+            way,
+            is_forward,
+            table,
+            other,
+            is_related,
+        } = end;
         let reference = way.reference();
         let stem = names::stem(&reference.columns);
         let is_self = table.name == other.name;
@@ -308,9 +322,8 @@ impl<'a> Graph<'a> {
             (true, false) => stem,
             (false, false) => format!("{}_by_{stem}", base.trim_end_matches('_')),
         });
-        let is_best = self.is_related(way, table, other);
         let is_one_of_several = self.count(table, other) > 1;
-        let variant = match (is_self, is_one_of_several, is_best) {
+        let variant = match (is_self, is_one_of_several, is_related) {
             (false, false, _) => None,
             (false, true, true) => Some(variant(self.module(other))),
             (false, true, false) | (true, _, _) => Some(taken.variant(&field)),
@@ -324,7 +337,7 @@ impl<'a> Graph<'a> {
                 (false, false) => Kind::HasMany(there),
             },
             variant,
-            is_related: is_best && is_one_of_several,
+            is_related: is_related && is_one_of_several,
         }
     }
 
