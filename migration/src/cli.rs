@@ -46,6 +46,7 @@ use crate::{
     log::Log,
     place,
     sync::{self, GeneratedFile},
+    table::quoted,
     turn::Turn,
     up,
 };
@@ -452,9 +453,7 @@ impl Arguments {
             .max_lifetime(None)
             .sqlx_logging(false);
         if let Some(schema) = &self.database_schema {
-            // In quotes, so that it is one name whatever it has.
-            let name = schema.replace('"', "\"\"");
-            options.set_schema_search_path(format!("\"{name}\""));
+            options.set_schema_search_path(quoted(schema));
         }
         connect::open(options, creates).await
     }

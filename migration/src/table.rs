@@ -154,7 +154,8 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
         .await
 }
 
-fn quoted(name: &str) -> String {
+/// A name as PostgreSQL reads it, whatever it has.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use sea_orm_migration::sea_orm::{self, DatabaseConnection, DbErr, FromQueryResult, Value};
 
 use super::{ColumnRow, Enum, KeyRow, Name, ReferenceRow, Rows, all};
-use crate::sync::{SyncError, names, types::Type};
+use crate::{
+    sync::{SyncError, names, types::Type},
+    table::quoted,
+};
 
 /// Tables of an extension are its own.
 const TABLES: &str = "
@@ -111,7 +114,7 @@ struct EnumValue {
 
 /// The tables of this schema.
 pub(super) async fn read(db: &DatabaseConnection, schema: &str) -> Result<Rows, SyncError> {
-    let of_schema = || Value::from(format!("\"{}\"", schema.replace('"', "\"\"")));
+    let of_schema = || Value::from(quoted(schema));
     let tables: Vec<Name> = all(db, TABLES, [of_schema()]).await?;
     let columns: Vec<Found> = all(db, COLUMNS, [of_schema()]).await?;
     let references: Vec<ReferenceRow> = all(db, REFERENCES, [of_schema()]).await?;
