@@ -495,7 +495,7 @@ impl Comparison<'_> {
                     ),
                 );
             } else if let Some(collation) = &index.folding
-                // Of SQLite, which by itself tells apart whatever two addresses are stored.
+                // On SQLite these two rules keep different addresses of the library apart.
                 && !["NOCASE", "RTRIM"].contains(&collation.as_str())
             {
                 let one = self.taken_for_one();

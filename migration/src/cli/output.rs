@@ -33,7 +33,7 @@ fn read_or_unread(written: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Prints why the command failed. There is nobody to tell if this fails, too.
+/// Prints why the command failed. If this fails, too, there is no place left to report it.
 pub(super) fn complain(error: &impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "error: {error}");
 }

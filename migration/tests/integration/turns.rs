@@ -374,7 +374,7 @@ impl MigratorTrait for TwoOfOneName {
     }
 }
 
-/// The log could tell them apart by nothing.
+/// The log knows a migration by its name alone.
 #[tokio::test]
 async fn two_migrations_of_one_name_are_refused() {
     let db = empty().await;
