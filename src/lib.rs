@@ -14,6 +14,7 @@
 //! | show them | [`AccountView`], [`AccountSummary`], [`describe()`] |
 //! | change an address, delete a user | [`change_email`], [`delete_user`] |
 //! | run my own statements beside them | [`retry::transaction`], [`retry::attempts`] |
+//! | make several calls on one connection | [`Session`] |
 //! | adopt a database that has users | [`audit()`], [`audit_emails`], [`backfill_guests`] |
 //! | know that the live schema is right | [`verify_schema`], [`Model::verify`] |
 //!
@@ -56,6 +57,7 @@ pub mod retry;
 mod role;
 mod schema;
 mod scope;
+mod session;
 mod sign_up;
 mod statements;
 
@@ -78,5 +80,6 @@ pub use own_users::{change_email_as, delete_user_as, sign_up_as};
 pub use retry::{Attempts, attempts, retry, transaction, transaction_with};
 pub use role::{OwnerId, Role, SignUp};
 pub use schema::{Difference, SchemaError, verify_schema};
+pub use session::{Session, SessionTransaction};
 pub use sign_up::{sign_up, sign_up_with_id};
 pub use view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView};

@@ -4,6 +4,8 @@ use std::any::TypeId;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
 
+use crate::session::{Session, SessionTransaction};
+
 /// What happens to a statement that has been sent on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -11,7 +13,7 @@ pub(crate) enum Scope {
     Autocommit,
     /// It belongs to a transaction that the caller ends.
     Transaction,
-    /// A type that is not SeaORM's: either.
+    /// A type that is neither SeaORM's nor this library's: either.
     Unknown,
 }
 
@@ -19,9 +21,13 @@ impl Scope {
     /// What the type of the connection says.
     pub(crate) fn of<C: ConnectionTrait>() -> Self {
         let connection = typeid::of::<C>();
-        if connection == TypeId::of::<DatabaseConnection>() {
+        let is_among = |types: [TypeId; 2]| types.contains(&connection);
+        if is_among([TypeId::of::<DatabaseConnection>(), TypeId::of::<Session>()]) {
             Self::Autocommit
-        } else if connection == TypeId::of::<DatabaseTransaction>() {
+        } else if is_among([
+            TypeId::of::<DatabaseTransaction>(),
+            TypeId::of::<SessionTransaction>(),
+        ]) {
             Self::Transaction
         } else {
             Self::Unknown

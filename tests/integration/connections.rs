@@ -99,7 +99,7 @@ impl TransactionTrait for Counted<'_> {
 }
 
 /// Every operation once, with the answers that it must give on any connection.
-async fn every_operation<C: ConnectionTrait + TransactionTrait>(db: &C) {
+pub async fn every_operation<C: ConnectionTrait + TransactionTrait>(db: &C) {
     let ada = sign_up(db, email("ada")).await.unwrap().user.id;
     let taken = sign_up(db, email("ada")).await.unwrap_err();
     assert!(matches!(taken, Error::EmailTaken), "{taken:?}");

@@ -50,6 +50,7 @@ mod retry;
 mod rights;
 mod roles;
 mod schema;
+mod session;
 mod shared_transaction;
 mod sign_up;
 mod sign_up_with_id;

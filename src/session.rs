@@ -1,0 +1,194 @@
+//! One connection of a pool, held for several calls without a transaction.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
+
+use crate::error::Error;
+
+mod held;
+mod transaction;
+
+use held::{Held, gone, timed_out};
+pub use transaction::SessionTransaction;
+
+/// One connection of a pool, held for several calls. Each call commits by itself, as on the pool.
+///
+/// A pool pings its connections whenever one is taken and given back; a session does not, so each
+/// call saves one or two round trips. What belongs to one connection stays: a role, a tenant's
+/// setting for row level security, `wsrep_sync_wait` of Galera for reading what was just written.
+///
+/// Nobody else gets a connection in an unknown state. When the session is dropped its connection is
+/// closed; [`Session::release`] gives it back to the pool. A call that is dropped before its answer
+/// closes the connection, too, and the session refuses every later statement.
+///
+/// # Errors
+///
+/// Statements are refused with [`DbErr::ConnectionAcquire`], and not sent, after a call was dropped,
+/// and when a transaction of another task keeps the connection for longer than the pool's
+/// `acquire_timeout`. A statement that begins a transaction is refused with [`DbErr::Custom`]: the
+/// next call would be acknowledged and not committed. [`TransactionTrait::begin`] begins one.
+///
+/// # Concurrency
+///
+/// Calls of several tasks on one session wait for each other.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Session, become_host, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let session = Session::acquire(&db).await?;
+/// let ada = sign_up(&session, "ada@example.com".parse()?).await?;
+/// let host = become_host(&session, ada.user.id).await?;
+/// session.release().await;
+///
+/// assert!(host.is_new());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Session {
+    slot: Slot,
+}
+
+impl Session {
+    /// Takes a connection out of the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`] if the pool has no connection in time, is closed, or cannot connect.
+    pub async fn acquire(db: &DatabaseConnection) -> Result<Self, Error> {
+        let (held, patience) = Held::acquire(db).await?;
+        let slot = Slot {
+            backend: db.get_database_backend(),
+            patience,
+            held: Arc::new(Mutex::new(Some(held))),
+        };
+        Ok(Self { slot })
+    }
+
+    /// Gives the connection back to the pool, as it is.
+    ///
+    /// What was set on it stays for whoever gets it next. To end that, drop the session. After a call
+    /// that was dropped there is nothing left to give back.
+    pub async fn release(self) {
+        if let Some(held) = self.slot.held.lock().await.take() {
+            held.give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+/// Where a session or one of its transactions has its connection.
+///
+/// It is empty after a call was dropped: while a statement is under way, the connection belongs to
+/// the call.
+struct Slot {
+    held: Arc<Mutex<Option<Held>>>,
+    backend: DbBackend,
+    patience: Duration,
+}
+
+impl Slot {
+    /// Waits until no other task uses the connection.
+    async fn lock(&self) -> Result<OwnedMutexGuard<Option<Held>>, DbErr> {
+        let lock = Arc::clone(&self.held).lock_owned();
+        timeout(self.patience, lock).await.map_err(|_| timed_out())
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut slot = self.lock().await?;
+        let mut held = slot.take().ok_or_else(gone)?;
+        let outcome = held.execute(statement).await;
+        *slot = Some(held);
+        outcome
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut slot = self.lock().await?;
+        let mut held = slot.take().ok_or_else(gone)?;
+        let outcome = held.query(statement).await;
+        *slot = Some(held);
+        outcome
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut slot = self.lock().await?;
+        let mut held = slot.take().ok_or_else(gone)?;
+        let outcome = held.execute_unprepared(sql).await;
+        *slot = Some(held);
+        outcome
+    }
+}
+
+#[sea_orm::prelude::async_trait::async_trait]
+impl ConnectionTrait for Session {
+    fn get_database_backend(&self) -> DbBackend {
+        self.slot.backend
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        refuse_to_begin(&statement.sql)?;
+        self.slot.execute(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        refuse_to_begin(sql)?;
+        self.slot.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let rows = self.query_all_raw(statement).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        refuse_to_begin(&statement.sql)?;
+        self.slot.query(statement).await
+    }
+}
+
+/// Refuses a statement after which the next one would not commit by itself.
+fn refuse_to_begin(mut sql: &str) -> Result<(), DbErr> {
+    while let Some((_, rest)) = comment(sql.trim_start()) {
+        sql = rest;
+    }
+    let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut word = || words.find(|word| !word.is_empty()).unwrap_or_default();
+    let begins = match word().to_ascii_uppercase().as_str() {
+        // MariaDB: BEGIN NOT ATOMIC is a block, not a transaction.
+        "BEGIN" => !word().eq_ignore_ascii_case("NOT"),
+        "START" | "XA" => true,
+        "SET" => sql.to_ascii_lowercase().contains("autocommit"),
+        _ => false,
+    };
+    match begins {
+        true => Err(DbErr::Custom(
+            "on a session each statement commits by itself: `begin` opens a transaction".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The comment that a text begins with, and what follows it.
+fn comment(sql: &str) -> Option<(&str, &str)> {
+    match sql.strip_prefix("--") {
+        Some(rest) => rest.split_once('\n'),
+        None => sql.strip_prefix("/*")?.split_once("*/"),
+    }
+}
