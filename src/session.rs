@@ -33,7 +33,7 @@ pub use transaction::SessionTransaction;
 /// Statements are refused with [`DbErr::ConnectionAcquire`], and not sent, after a call was dropped,
 /// and when a transaction of another task keeps the connection for longer than the pool's
 /// `acquire_timeout`. A statement that begins a transaction is refused with [`DbErr::Custom`]: the
-/// next call would be acknowledged and not committed. [`TransactionTrait::begin`] begins one.
+/// next call would be acknowledged and not committed. [`begin`](sea_orm::TransactionTrait::begin) opens one.
 ///
 /// # Concurrency
 ///
