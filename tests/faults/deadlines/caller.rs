@@ -10,11 +10,12 @@ use std::{
 };
 
 use guesthouse::{
-    Account, Email, Error, backfill_guests, become_host, become_hosts, change_email, delete_user,
-    retry, sign_up, sign_up_all, sign_up_with_id, stop_hosting, user,
+    Account, Email, Error, Session, backfill_guests, become_host, become_hosts, change_email,
+    delete_user, retry, sign_up, sign_up_all, sign_up_with_id, stop_hosting, user,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, TransactionTrait,
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, TransactionSession,
+    TransactionTrait,
 };
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -125,7 +126,7 @@ impl Caller {
         while self.calls < calls && began.elapsed() < self.hands.time_is_up() {
             let told = match self.rng.u8(..20) {
                 0..4 => {
-                    self.own_transaction().await;
+                    self.own_transaction(&db).await;
                     continue;
                 }
                 4 if self.hands == Hands::Ours => {
@@ -133,6 +134,10 @@ impl Caller {
                     continue;
                 }
                 5..8 if self.hands == Hands::Ours => self.retried_transaction().await,
+                8..11 if self.hands == Hands::Ours => {
+                    self.on_a_session().await;
+                    continue;
+                }
                 _ => self.call(&db).await,
             };
             if let Told::Failed(_, error) = &told {
@@ -147,10 +152,11 @@ impl Caller {
 
     /// Calls in the caller's transaction, some of which are dropped. It is committed, unless one of
     /// them failed.
-    async fn own_transaction(&mut self) {
-        let txn = match timeout(self.hands.watchdog(), self.db.begin()).await {
+    async fn own_transaction<C: TransactionTrait>(&mut self, db: &C) {
+        let txn = match timeout(self.hands.watchdog(), db.begin()).await {
             Ok(Ok(txn)) => txn,
-            other => return self.claims.violated(format!("BEGIN: {other:?}")),
+            Ok(Err(error)) => return self.claims.violated(format!("BEGIN: {error:?}")),
+            Err(_) => return self.claims.violated("BEGIN hung".to_owned()),
         };
         let mut answers = Vec::new();
         let mut dropped = false;
@@ -195,6 +201,30 @@ impl Caller {
         }
         for told in answers {
             self.claims.either(told.changes());
+        }
+    }
+
+    /// Calls on one connection, some of which are dropped, and at times a transaction in the end.
+    async fn on_a_session(&mut self) {
+        let acquiring = Session::acquire(&self.db);
+        let session = match timeout(self.hands.watchdog(), acquiring).await {
+            Ok(Ok(session)) => session,
+            other => return self.claims.violated(format!("a session: {other:?}")),
+        };
+        let mut dropped = false;
+        for _ in 0..self.rng.usize(1..=4) {
+            let told = self.call(&session).await;
+            if let Told::Failed(_, error) = &told {
+                self.excuse(error, dropped);
+            }
+            dropped |= matches!(told, Told::Nothing(_));
+            self.believe(told);
+        }
+        if !dropped {
+            self.own_transaction(&session).await;
+        }
+        if self.rng.bool() {
+            session.release().await;
         }
     }
 
