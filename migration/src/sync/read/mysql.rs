@@ -37,10 +37,13 @@ const COLUMNS: &str = "
     ORDER BY c.table_name, c.ordinal_position
     LIMIT 18446744073709551615";
 
+/// MySQL, which has a type for JSON and no tables in its list of checks, takes `/*M!` for a comment.
 const JSON_CHECKS: &str = "
-    SELECT CAST(concat(table_name, '.', check_clause) AS CHAR) AS name
+    SELECT '' AS name
+    /*M! UNION ALL
+    SELECT CAST(concat(table_name, '.', check_clause) AS CHAR)
     FROM information_schema.check_constraints
-    WHERE constraint_schema = database() AND check_clause LIKE 'json_valid(%'
+    WHERE constraint_schema = database() AND check_clause LIKE 'json_valid(%' */
     LIMIT 18446744073709551615";
 
 const KEYS: &str = "
@@ -114,7 +117,7 @@ pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
     let tables: Vec<Name> = all(db, TABLES, []).await?;
     let tables: BTreeSet<_> = tables.into_iter().map(|table| table.name).collect();
     let columns: Vec<Found> = all(db, COLUMNS, []).await?;
-    let json: Vec<Name> = all(db, JSON_CHECKS, []).await.unwrap_or_default();
+    let json: Vec<Name> = all(db, JSON_CHECKS, []).await?;
     let columns = columns
         .into_iter()
         .filter(|c| tables.contains(&c.table_name));
