@@ -1,8 +1,11 @@
 //! Every verb for every role: a courier of a user, a payout account of a host, and the profile of a
 //! member, whose table is the app's own and whose keys the database makes.
 
+mod cancelled;
+mod interleaved;
 #[cfg(feature = "postgres")]
 mod labels;
+mod meetings;
 pub mod member;
 pub mod payout;
 pub mod profile;
@@ -442,6 +445,116 @@ fn a_model_describes_every_table_once() {
         format!("{model:?}"),
         r#"Model ["users", "guests", "hosts", "couriers", "payout_accounts"]"#
     );
+}
+
+on_each_backend! {
+    async fn a_courier_whose_call_on_a_pool_is_dropped(db: TestDb) {
+        cancelled::on_a_pool::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_whose_call_on_a_pool_is_dropped(db: TestDb) {
+        cancelled::on_a_pool::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_whose_call_on_a_pool_is_dropped(db: TestDb) {
+        cancelled::on_a_pool::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_whose_call_in_a_transaction_is_dropped(db: TestDb) {
+        cancelled::in_a_transaction::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_whose_call_in_a_transaction_is_dropped(db: TestDb) {
+        cancelled::in_a_transaction::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_whose_call_in_a_transaction_is_dropped(db: TestDb) {
+        cancelled::in_a_transaction::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_whose_call_on_a_session_is_dropped(db: TestDb) {
+        cancelled::on_a_session::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_whose_call_on_a_session_is_dropped(db: TestDb) {
+        cancelled::on_a_session::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_whose_call_on_a_session_is_dropped(db: TestDb) {
+        cancelled::on_a_session::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_of_two_tasks(db: TestDb) {
+        interleaved::on_a_pool::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_of_two_tasks(db: TestDb) {
+        interleaved::on_a_pool::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_of_two_tasks(db: TestDb) {
+        interleaved::on_a_pool::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_of_two_tasks_on_one_transaction(db: TestDb) {
+        interleaved::on_one_transaction::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_of_two_tasks_on_one_transaction(db: TestDb) {
+        interleaved::on_one_transaction::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_of_two_tasks_on_one_transaction(db: TestDb) {
+        interleaved::on_one_transaction::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_after_a_winner_that_rolls_back(db: TestDb) {
+        meetings::after_a_winner_that_rolls_back::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_after_a_winner_that_rolls_back(db: TestDb) {
+        meetings::after_a_winner_that_rolls_back::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_after_a_winner_that_rolls_back(db: TestDb) {
+        meetings::after_a_winner_that_rolls_back::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_after_a_winner_that_commits(db: TestDb) {
+        meetings::after_a_winner_that_commits::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_after_a_winner_that_commits(db: TestDb) {
+        meetings::after_a_winner_that_commits::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_after_a_winner_that_commits(db: TestDb) {
+        meetings::after_a_winner_that_commits::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_under_repeatable_read(db: TestDb) {
+        meetings::under_repeatable_read::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_under_repeatable_read(db: TestDb) {
+        meetings::under_repeatable_read::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_under_repeatable_read(db: TestDb) {
+        meetings::under_repeatable_read::<profile::Entity>(db).await;
+    }
+
+    async fn a_courier_costs_what_a_host_costs(db: TestDb) {
+        meetings::costs_what_a_host_costs::<courier::Entity>(db).await;
+    }
+
+    async fn a_payout_account_costs_what_a_host_costs(db: TestDb) {
+        meetings::costs_what_a_host_costs::<payout::Entity>(db).await;
+    }
+
+    async fn a_profile_costs_what_a_host_costs(db: TestDb) {
+        meetings::costs_what_a_host_costs::<profile::Entity>(db).await;
+    }
 }
 
 // ---- what holds for each of them ----
