@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use guesthouse::{Error, Onboarding, OwnerId, become_host, offboard, onboard, retry, stop_hosting};
-use sea_orm::{EntityTrait, IsolationLevel, TransactionTrait, sea_query::ValueType};
+use sea_orm::{IsolationLevel, TransactionTrait, sea_query::ValueType};
 use uuid::Uuid;
 
 use super::{Kind, rows};
