@@ -50,6 +50,7 @@ mod retry;
 mod rights;
 mod roles;
 mod schema;
+mod service;
 mod session;
 mod shared_transaction;
 mod sign_up;
