@@ -50,6 +50,7 @@ mod retry;
 mod rights;
 mod roles;
 mod schema;
+mod schema_sync;
 mod service;
 mod session;
 mod shared_transaction;
