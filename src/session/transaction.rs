@@ -20,7 +20,7 @@ use crate::error::{code, database_error};
 /// It has the connection until it ends; statements on the session itself wait meanwhile. One that is
 /// dropped closes the connection, which rolls all of the transaction back.
 ///
-/// `commit` returns an error, and nothing is kept, if the database has ended the transaction before or
+/// [`SessionTransaction::commit`] returns an error, and nothing is kept, if the database has ended the transaction before or
 /// an earlier error has spoiled it; on PostgreSQL and MariaDB/MySQL a plain `COMMIT` succeeds then.
 pub struct SessionTransaction {
     slot: Slot,
@@ -54,6 +54,25 @@ impl Slot {
 }
 
 impl SessionTransaction {
+    /// Commits the transaction, or keeps what was done since the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// That of the database: nothing is kept, and the session goes on. If the connection is lost
+    /// meanwhile, it may have been committed, and the session is over.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.end(true).await
+    }
+
+    /// Rolls back the transaction, or what was done since the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// That of the connection. The database rolls back by itself when a connection ends.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        self.end(false).await
+    }
+
     /// Ends it and sends the connection home, unless the connection is lost.
     async fn end(mut self, commits: bool) -> Result<(), DbErr> {
         let mut held = self.slot.lock().await?.take().ok_or_else(gone)?;

@@ -36,6 +36,7 @@ mod hooks;
 mod hosting;
 mod import;
 mod interleaving;
+mod limits;
 mod locks;
 mod migration;
 mod onboarding;

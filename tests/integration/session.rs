@@ -6,8 +6,8 @@ use guesthouse::{
 };
 use sea_orm::{
     AccessMode, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait, IsolationLevel, PaginatorTrait, Statement, TransactionError, TransactionSession,
-    TransactionTrait, error::ConnAcquireErr,
+    EntityTrait, IsolationLevel, PaginatorTrait, Statement, TransactionError, TransactionTrait,
+    error::ConnAcquireErr,
 };
 use tokio::join;
 use uuid::Uuid;
