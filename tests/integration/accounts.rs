@@ -46,82 +46,121 @@ async fn all_pages(db: &Db, accounts: Accounts) -> Vec<Vec<Account>> {
     }
 }
 
-on_each_backend! {
-    async fn pages_follow_one_another_without_gap_or_repeat(db: TestDb) {
-        let accounts = twelve(&db).await;
+on_each_backend!(
+    pages_follow_one_another_without_gap_or_repeat,
+    the_last_page_may_be_full,
+    filters,
+    an_empty_database_is_one_empty_page,
+    limits,
+    after_an_id_that_is_gone,
+);
 
-        let pages = all_pages(&db, Accounts::all().limit(5)).await;
+async fn pages_follow_one_another_without_gap_or_repeat(db: Db) {
+    let accounts = twelve(&db).await;
 
-        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 2]);
-        assert_eq!(pages.concat(), accounts);
+    let pages = all_pages(&db, Accounts::all().limit(5)).await;
+
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 2]);
+    assert_eq!(pages.concat(), accounts);
+}
+
+/// A page that is full to the last row has no next one.
+async fn the_last_page_may_be_full(db: Db) {
+    twelve(&db).await;
+    let pages = all_pages(&db, Accounts::all().limit(6)).await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [6, 6]);
+}
+
+async fn filters(db: Db) {
+    let accounts = twelve(&db).await;
+    let stray = guesthouse::user::ActiveModel {
+        email: Set("stray@example.com".into()),
+        ..Default::default()
+    };
+    let stray = Account {
+        user: stray.insert(&db.pool).await.unwrap(),
+        guest: None,
+        host: None,
+    };
+    let (hosts, others): (Vec<_>, Vec<_>) = accounts.iter().cloned().partition(Account::is_host);
+    assert_eq!((hosts.len(), others.len()), (4, 8));
+    let without_host = [others, vec![stray.clone()]].concat();
+
+    let expected = [
+        (Accounts::all(), [accounts, vec![stray.clone()]].concat()),
+        (Accounts::hosts(), hosts),
+        (Accounts::without_host(), without_host),
+        (Accounts::without_guest(), vec![stray]),
+    ];
+    for (filter, accounts) in expected {
+        assert_eq!(
+            all_pages(&db, filter.clone().limit(3)).await.concat(),
+            accounts,
+            "{filter:?}"
+        );
+        let count = filter
+            .clone()
+            .limit(1)
+            .after(Uuid::max())
+            .count(&db.pool)
+            .await
+            .unwrap();
+        assert_eq!(count, accounts.len() as u64, "{filter:?}");
     }
+}
 
-    /// A page that is full to the last row has no next one.
-    async fn the_last_page_may_be_full(db: TestDb) {
-        twelve(&db).await;
-        let pages = all_pages(&db, Accounts::all().limit(6)).await;
-        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [6, 6]);
+async fn an_empty_database_is_one_empty_page(db: Db) {
+    let page = Accounts::all().fetch(&db.pool).await.unwrap();
+    assert_eq!((page.accounts, page.next), (vec![], None));
+    assert_eq!(Accounts::all().count(&db.pool).await.unwrap(), 0);
+}
+
+async fn limits(db: Db) {
+    for n in 0..51 {
+        db.user(&format!("user{n}")).await;
     }
+    let page = Accounts::all().fetch(&db.pool).await.unwrap();
+    assert_eq!(page.accounts.len(), 50);
+    assert_eq!(
+        page.next,
+        page.accounts.last().map(|account| account.user.id)
+    );
 
-    async fn filters(db: TestDb) {
-        let accounts = twelve(&db).await;
-        let stray = guesthouse::user::ActiveModel {
-            email: Set("stray@example.com".into()),
-            ..Default::default()
-        };
-        let stray = Account { user: stray.insert(&db.pool).await.unwrap(), guest: None, host: None };
-        let (hosts, others): (Vec<_>, Vec<_>) = accounts.iter().cloned().partition(Account::is_host);
-        assert_eq!((hosts.len(), others.len()), (4, 8));
-        let without_host = [others, vec![stray.clone()]].concat();
+    let none = Accounts::all().limit(0).fetch(&db.pool).await.unwrap();
+    assert_eq!((none.accounts, none.next), (vec![], None));
 
-        let expected = [
-            (Accounts::all(), [accounts, vec![stray.clone()]].concat()),
-            (Accounts::hosts(), hosts),
-            (Accounts::without_host(), without_host),
-            (Accounts::without_guest(), vec![stray]),
-        ];
-        for (filter, accounts) in expected {
-            assert_eq!(all_pages(&db, filter.clone().limit(3)).await.concat(), accounts, "{filter:?}");
-            let count = filter.clone().limit(1).after(Uuid::max()).count(&db.pool).await.unwrap();
-            assert_eq!(count, accounts.len() as u64, "{filter:?}");
-        }
-    }
+    assert_eq!(
+        Accounts::all().limit(u32::MAX),
+        Accounts::all().limit(1_000)
+    );
+    let all = Accounts::all()
+        .limit(u32::MAX)
+        .fetch(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!((all.accounts.len(), all.next), (51, None));
+}
 
-    async fn an_empty_database_is_one_empty_page(db: TestDb) {
-        let page = Accounts::all().fetch(&db.pool).await.unwrap();
-        assert_eq!((page.accounts, page.next), (vec![], None));
-        assert_eq!(Accounts::all().count(&db.pool).await.unwrap(), 0);
-    }
+/// The id to go on from need not exist any more.
+async fn after_an_id_that_is_gone(db: Db) {
+    let accounts = twelve(&db).await;
+    let gone = accounts[4].user.id;
+    guesthouse::delete_user(&db.pool, gone).await.unwrap();
 
-    async fn limits(db: TestDb) {
-        for n in 0..51 {
-            db.user(&format!("user{n}")).await;
-        }
-        let page = Accounts::all().fetch(&db.pool).await.unwrap();
-        assert_eq!(page.accounts.len(), 50);
-        assert_eq!(page.next, page.accounts.last().map(|account| account.user.id));
-
-        let none = Accounts::all().limit(0).fetch(&db.pool).await.unwrap();
-        assert_eq!((none.accounts, none.next), (vec![], None));
-
-        assert_eq!(Accounts::all().limit(u32::MAX), Accounts::all().limit(1_000));
-        let all = Accounts::all().limit(u32::MAX).fetch(&db.pool).await.unwrap();
-        assert_eq!((all.accounts.len(), all.next), (51, None));
-    }
-
-    /// The id to go on from need not exist any more.
-    async fn after_an_id_that_is_gone(db: TestDb) {
-        let accounts = twelve(&db).await;
-        let gone = accounts[4].user.id;
-        guesthouse::delete_user(&db.pool, gone).await.unwrap();
-
-        let rest = Accounts::all().after(gone).fetch(&db.pool).await.unwrap();
-        assert_eq!(rest.accounts, accounts[5..]);
-        let none = Accounts::all().after(Uuid::max()).fetch(&db.pool).await.unwrap();
-        assert_eq!(none.accounts, []);
-        let all = Accounts::all().after(Uuid::nil()).fetch(&db.pool).await.unwrap();
-        assert_eq!(all.accounts.len(), 11);
-    }
+    let rest = Accounts::all().after(gone).fetch(&db.pool).await.unwrap();
+    assert_eq!(rest.accounts, accounts[5..]);
+    let none = Accounts::all()
+        .after(Uuid::max())
+        .fetch(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!(none.accounts, []);
+    let all = Accounts::all()
+        .after(Uuid::nil())
+        .fetch(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!(all.accounts.len(), 11);
 }
 
 /// A page in the middle reads its own rows and no others, on PostgreSQL's word.

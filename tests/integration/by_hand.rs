@@ -90,24 +90,45 @@ fn mariadb_cannot_see_what_it_clashed_with() {
     });
 }
 
-on_each_backend! {
-    /// Setting the has-one to another row does what it says: it deletes the stored host.
-    async fn setting_the_host_deletes_the_old_one(db: TestDb) {
-        let old = db.host("ada").await;
-        let ada = user::Entity::find_by_id(old.user_id).one(&db.pool).await.unwrap().unwrap();
+on_each_backend!(setting_the_host_deletes_the_old_one,);
 
-        let new = host::ActiveModel::builder().set_id(Uuid::now_v7());
-        let replaced = ada.into_active_model().into_ex().set_host(new).save(&db.pool).await;
+/// Setting the has-one to another row does what it says: it deletes the stored host.
+async fn setting_the_host_deletes_the_old_one(db: Db) {
+    let old = db.host("ada").await;
+    let ada = user::Entity::find_by_id(old.user_id)
+        .one(&db.pool)
+        .await
+        .unwrap()
+        .unwrap();
 
-        // The new one, whose id is set, is taken for a row to update; only that saves the old one.
-        assert!(matches!(replaced, Err(DbErr::RecordNotUpdated)), "{replaced:?}");
-        assert_eq!(db.rows().await.hosts, std::slice::from_ref(&old));
+    let new = host::ActiveModel::builder().set_id(Uuid::now_v7());
+    let replaced = ada
+        .into_active_model()
+        .into_ex()
+        .set_host(new)
+        .save(&db.pool)
+        .await;
 
-        let ada = user::Entity::find_by_id(old.user_id).one(&db.pool).await.unwrap().unwrap();
-        let new = host::ActiveModel::builder();
-        ada.into_active_model().into_ex().set_host(new).save(&db.pool).await.unwrap();
-        let hosts = db.rows().await.hosts;
-        assert_eq!(hosts.len(), 1);
-        assert_ne!(hosts[0].id, old.id);
-    }
+    // The new one, whose id is set, is taken for a row to update; only that saves the old one.
+    assert!(
+        matches!(replaced, Err(DbErr::RecordNotUpdated)),
+        "{replaced:?}"
+    );
+    assert_eq!(db.rows().await.hosts, std::slice::from_ref(&old));
+
+    let ada = user::Entity::find_by_id(old.user_id)
+        .one(&db.pool)
+        .await
+        .unwrap()
+        .unwrap();
+    let new = host::ActiveModel::builder();
+    ada.into_active_model()
+        .into_ex()
+        .set_host(new)
+        .save(&db.pool)
+        .await
+        .unwrap();
+    let hosts = db.rows().await.hosts;
+    assert_eq!(hosts.len(), 1);
+    assert_ne!(hosts[0].id, old.id);
 }

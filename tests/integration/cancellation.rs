@@ -275,60 +275,78 @@ async fn all_or_nothing(db: &Db, call: &Call, answered: bool, wrong: &mut Wrong)
     });
 }
 
-on_each_backend! {
-    /// On a connection that has prepared its statements already, and on one that has not.
-    async fn on_a_pool_the_next_caller_is_told_the_truth(db: TestDb) {
-        courier::create_table(&db).await;
-        let mut wrong = Vec::new();
-        for operation in OPERATIONS {
-            for warm in [false, true] {
-                let label = format!("{operation:?}, warm: {warm}");
-                cut_everywhere(&db, &label, &mut wrong, async |cut, wrong| {
-                    let name = format!("{operation:?}-{warm}-{}-{}", cut.polls, cut.at_once).to_lowercase();
-                    let pool = db.pool_of(1).await;
-                    if warm {
-                        Call::prepare(&db, operation, format!("{name}-warm")).await.run(&pool).await.unwrap();
-                    }
-                    let call = Call::prepare(&db, operation, name.clone()).await;
+on_each_backend!(
+    on_a_pool_the_next_caller_is_told_the_truth,
+    of_a_retried_transaction_all_or_nothing_is_kept,
+);
 
-                    let answer = give_up(cut, call.run(&pool)).await;
-
-                    wrong.unless(!matches!(answer, Some(Err(_))), || format!("{answer:?}"));
-                    next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
-                    all_or_nothing(&db, &call, answer.is_some(), wrong).await;
-                    answer.is_some()
-                })
-                .await;
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    }
-
-    async fn of_a_retried_transaction_all_or_nothing_is_kept(db: TestDb) {
-        let mut wrong = Vec::new();
-        cut_everywhere(&db, "transaction", &mut wrong, async |cut, wrong| {
-            let (pool, name) = (db.pool_of(1).await, format!("user-{}-{}", cut.polls, cut.at_once));
-            let work = transaction(&pool, async |txn| {
-                let account = sign_up(txn, email(&name)).await?;
-                become_host(txn, account.user.id).await
-            });
-
-            let answer = give_up(cut, work).await;
-
-            next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
-            let stored = Account::find_by_email(&db.pool, &email(&name)).await.unwrap();
-            match answer {
-                None => wrong.unless(stored.is_none_or(|account| account.is_host()), || "half is stored".into()),
-                Some(Ok(ref host)) => {
-                    wrong.unless(stored.and_then(|account| account.host).as_ref() == Some(host.model()), || "it is lost".into());
+/// On a connection that has prepared its statements already, and on one that has not.
+async fn on_a_pool_the_next_caller_is_told_the_truth(db: Db) {
+    courier::create_table(&db).await;
+    let mut wrong = Vec::new();
+    for operation in OPERATIONS {
+        for warm in [false, true] {
+            let label = format!("{operation:?}, warm: {warm}");
+            cut_everywhere(&db, &label, &mut wrong, async |cut, wrong| {
+                let name =
+                    format!("{operation:?}-{warm}-{}-{}", cut.polls, cut.at_once).to_lowercase();
+                let pool = db.pool_of(1).await;
+                if warm {
+                    Call::prepare(&db, operation, format!("{name}-warm"))
+                        .await
+                        .run(&pool)
+                        .await
+                        .unwrap();
                 }
-                Some(Err(ref error)) => wrong.unless(false, || format!("{error:?}")),
-            }
-            answer.is_some()
-        })
-        .await;
-        assert!(wrong.is_empty(), "{wrong:#?}");
+                let call = Call::prepare(&db, operation, name.clone()).await;
+
+                let answer = give_up(cut, call.run(&pool)).await;
+
+                wrong.unless(!matches!(answer, Some(Err(_))), || format!("{answer:?}"));
+                next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
+                all_or_nothing(&db, &call, answer.is_some(), wrong).await;
+                answer.is_some()
+            })
+            .await;
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+async fn of_a_retried_transaction_all_or_nothing_is_kept(db: Db) {
+    let mut wrong = Vec::new();
+    cut_everywhere(&db, "transaction", &mut wrong, async |cut, wrong| {
+        let (pool, name) = (
+            db.pool_of(1).await,
+            format!("user-{}-{}", cut.polls, cut.at_once),
+        );
+        let work = transaction(&pool, async |txn| {
+            let account = sign_up(txn, email(&name)).await?;
+            become_host(txn, account.user.id).await
+        });
+
+        let answer = give_up(cut, work).await;
+
+        next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
+        let stored = Account::find_by_email(&db.pool, &email(&name))
+            .await
+            .unwrap();
+        match answer {
+            None => wrong.unless(stored.is_none_or(|account| account.is_host()), || {
+                "half is stored".into()
+            }),
+            Some(Ok(ref host)) => {
+                wrong.unless(
+                    stored.and_then(|account| account.host).as_ref() == Some(host.model()),
+                    || "it is lost".into(),
+                );
+            }
+            Some(Err(ref error)) => wrong.unless(false, || format!("{error:?}")),
+        }
+        answer.is_some()
+    })
+    .await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// What the caller does in the transaction in which a call was cut.
@@ -409,87 +427,132 @@ async fn cut_inside_a_transaction<T: std::fmt::Debug>(
     (answer, committed.is_ok())
 }
 
-on_each_backend! {
-    async fn in_a_transaction_what_was_acknowledged_is_committed(db: TestDb) {
-        courier::create_table(&db).await;
-        let mut wrong = Vec::new();
-        for operation in OPERATIONS {
-            for then in [Then::Nothing, Then::SignUp, Then::BecomeHost, Then::InsertByHand] {
-                let label = format!("{operation:?}, then {then:?}");
-                cut_everywhere(&db, &label, &mut wrong, async |cut, wrong| {
-                    let name = format!("{operation:?}-{then:?}-{}-{}", cut.polls, cut.at_once).to_lowercase();
-                    let call = Call::prepare(&db, operation, name.clone()).await;
-                    let (answer, committed) =
-                        cut_inside_a_transaction(&db, (&name, then), cut, wrong, async |txn| call.run(txn).await).await;
-                    wrong.unless(!matches!(answer, Some(Err(_))), || format!("{answer:?}"));
-                    all_or_nothing(&db, &call, committed && answer.is_some(), wrong).await;
-                    answer.is_some()
-                })
-                .await;
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    }
+on_each_backend!(
+    in_a_transaction_what_was_acknowledged_is_committed,
+    in_a_transaction_a_refusal_that_was_cut_spoils_nothing,
+    becoming_a_host_can_be_repeated,
+);
 
-    /// The answer of the cut call would have been a refusal, which undoes its savepoint.
-    async fn in_a_transaction_a_refusal_that_was_cut_spoils_nothing(db: TestDb) {
-        let ada = db.host("ada").await.user_id;
-        let grace = db.user("grace").await.id;
-        let before = db.rows().await;
-        let mut wrong = Vec::new();
-        for refused in ["taken", "taken id", "taken by another", "still host", "nobody", "no host"] {
-            for then in [Then::Nothing, Then::SignUp, Then::BecomeHost, Then::InsertByHand] {
-                let label = format!("{refused}, then {then:?}");
-                cut_everywhere(&db, &label, &mut wrong, async |cut, wrong| {
-                    let name = format!("{}-{then:?}-{}-{}", refused.replace(' ', "-"), cut.polls, cut.at_once).to_lowercase();
-                    let (answer, _) = cut_inside_a_transaction(&db, (&name, then), cut, wrong, async |txn| match refused {
-                        "taken" => sign_up(txn, email("ada")).await.map(drop),
-                        "taken id" => sign_up_with_id(txn, ada, email("other")).await.map(drop),
-                        "taken by another" => change_email(txn, grace, email("ada")).await.map(drop),
-                        "still host" => delete_user(txn, ada).await,
-                        "nobody" => delete_user(txn, Uuid::nil()).await,
-                        _ => stop_hosting(txn, grace).await.map(drop),
+async fn in_a_transaction_what_was_acknowledged_is_committed(db: Db) {
+    courier::create_table(&db).await;
+    let mut wrong = Vec::new();
+    for operation in OPERATIONS {
+        for then in [
+            Then::Nothing,
+            Then::SignUp,
+            Then::BecomeHost,
+            Then::InsertByHand,
+        ] {
+            let label = format!("{operation:?}, then {then:?}");
+            cut_everywhere(&db, &label, &mut wrong, async |cut, wrong| {
+                let name =
+                    format!("{operation:?}-{then:?}-{}-{}", cut.polls, cut.at_once).to_lowercase();
+                let call = Call::prepare(&db, operation, name.clone()).await;
+                let (answer, committed) =
+                    cut_inside_a_transaction(&db, (&name, then), cut, wrong, async |txn| {
+                        call.run(txn).await
                     })
                     .await;
-                    let right = match &answer {
-                        None => true,
-                        Some(Err(Error::EmailTaken)) => refused.starts_with("taken"),
-                        Some(Err(Error::UserIdTaken { .. })) => refused == "taken id",
-                        Some(Err(Error::StillHost { .. })) => refused == "still host",
-                        Some(Err(Error::UserNotFound { .. })) => refused == "nobody",
-                        Some(answer) => answer.is_ok() && refused == "no host",
-                    };
-                    wrong.unless(right, || format!("{answer:?}"));
-                    answer.is_some()
-                })
-                .await;
-            }
+                wrong.unless(!matches!(answer, Some(Err(_))), || format!("{answer:?}"));
+                all_or_nothing(&db, &call, committed && answer.is_some(), wrong).await;
+                answer.is_some()
+            })
+            .await;
         }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-        let rows = db.rows().await;
-        assert!(before.users.iter().all(|user| rows.users.contains(user)));
-        assert!(before.guests.iter().all(|guest| rows.guests.contains(guest)));
-        assert!(before.hosts.iter().all(|host| rows.hosts.contains(host)));
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
 
-    /// Whatever the cut calls did, a further one gives the one host.
-    async fn becoming_a_host_can_be_repeated(db: TestDb) {
-        let ada = db.user("ada").await;
-        let mut wrong = Vec::new();
-        cut_everywhere(&db, "become_host", &mut wrong, async |cut, wrong| {
-            let pool = db.pool_of(1).await;
-            let answer = give_up(cut, become_host(&pool, ada.id)).await;
-            let host = become_host(&db.pool, ada.id).await.unwrap().into_model();
-            wrong.unless(db.rows().await.hosts == [host.clone()], || "not the one host".into());
-            if let Some(answer) = answer {
-                wrong.unless(answer.unwrap().into_model() == host, || "another host".into());
-                return true;
-            }
-            false
-        })
-        .await;
-        assert!(wrong.is_empty(), "{wrong:#?}");
+/// The answer of the cut call would have been a refusal, which undoes its savepoint.
+async fn in_a_transaction_a_refusal_that_was_cut_spoils_nothing(db: Db) {
+    let ada = db.host("ada").await.user_id;
+    let grace = db.user("grace").await.id;
+    let before = db.rows().await;
+    let mut wrong = Vec::new();
+    for refused in [
+        "taken",
+        "taken id",
+        "taken by another",
+        "still host",
+        "nobody",
+        "no host",
+    ] {
+        for then in [
+            Then::Nothing,
+            Then::SignUp,
+            Then::BecomeHost,
+            Then::InsertByHand,
+        ] {
+            let label = format!("{refused}, then {then:?}");
+            cut_everywhere(&db, &label, &mut wrong, async |cut, wrong| {
+                let name = format!(
+                    "{}-{then:?}-{}-{}",
+                    refused.replace(' ', "-"),
+                    cut.polls,
+                    cut.at_once
+                )
+                .to_lowercase();
+                let (answer, _) =
+                    cut_inside_a_transaction(&db, (&name, then), cut, wrong, async |txn| {
+                        match refused {
+                            "taken" => sign_up(txn, email("ada")).await.map(drop),
+                            "taken id" => sign_up_with_id(txn, ada, email("other")).await.map(drop),
+                            "taken by another" => {
+                                change_email(txn, grace, email("ada")).await.map(drop)
+                            }
+                            "still host" => delete_user(txn, ada).await,
+                            "nobody" => delete_user(txn, Uuid::nil()).await,
+                            _ => stop_hosting(txn, grace).await.map(drop),
+                        }
+                    })
+                    .await;
+                let right = match &answer {
+                    None => true,
+                    Some(Err(Error::EmailTaken)) => refused.starts_with("taken"),
+                    Some(Err(Error::UserIdTaken { .. })) => refused == "taken id",
+                    Some(Err(Error::StillHost { .. })) => refused == "still host",
+                    Some(Err(Error::UserNotFound { .. })) => refused == "nobody",
+                    Some(answer) => answer.is_ok() && refused == "no host",
+                };
+                wrong.unless(right, || format!("{answer:?}"));
+                answer.is_some()
+            })
+            .await;
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let rows = db.rows().await;
+    assert!(before.users.iter().all(|user| rows.users.contains(user)));
+    assert!(
+        before
+            .guests
+            .iter()
+            .all(|guest| rows.guests.contains(guest))
+    );
+    assert!(before.hosts.iter().all(|host| rows.hosts.contains(host)));
+}
+
+/// Whatever the cut calls did, a further one gives the one host.
+async fn becoming_a_host_can_be_repeated(db: Db) {
+    let ada = db.user("ada").await;
+    let mut wrong = Vec::new();
+    cut_everywhere(&db, "become_host", &mut wrong, async |cut, wrong| {
+        let pool = db.pool_of(1).await;
+        let answer = give_up(cut, become_host(&pool, ada.id)).await;
+        let host = become_host(&db.pool, ada.id).await.unwrap().into_model();
+        wrong.unless(db.rows().await.hosts == [host.clone()], || {
+            "not the one host".into()
+        });
+        if let Some(answer) = answer {
+            wrong.unless(answer.unwrap().into_model() == host, || {
+                "another host".into()
+            });
+            return true;
+        }
+        false
+    })
+    .await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// The twin: the same cuts in SeaORM's own `begin`, insert, `commit` leave a connection on which the

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::support::email;
+use crate::support::{TestDb, email};
 
 /// A connection of the app's own, such as one that counts.
 struct Counted<'a>(&'a DatabaseConnection);
@@ -138,54 +138,78 @@ pub async fn every_operation<C: ConnectionTrait + TransactionTrait>(db: &C) {
     assert_eq!(backfill_guests(db, |_| ()).await.unwrap(), 0);
 }
 
-on_each_backend! {
-    async fn an_executor_of_a_pool_is_one(db: TestDb) {
-        every_operation(&DatabaseExecutor::Connection(&db.pool)).await;
-        assert_eq!(db.rows().await.users.len(), 2);
-    }
+on_each_backend!(
+    an_executor_of_a_pool_is_one,
+    an_executor_of_a_transaction_is_one,
+    a_connection_of_the_apps_own_is_one,
+    a_restricted_connection_is_refused_by_name,
+);
 
-    async fn an_executor_of_a_transaction_is_one(db: TestDb) {
-        let txn = db.pool.begin().await.unwrap();
-        every_operation(&DatabaseExecutor::Transaction(&txn)).await;
-        txn.commit().await.unwrap();
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.guests.len(), rows.hosts.len()), (2, 2, 1));
+async fn an_executor_of_a_pool_is_one(db: TestDb) {
+    every_operation(&DatabaseExecutor::Connection(&db.pool)).await;
+    assert_eq!(db.rows().await.users.len(), 2);
+}
 
-        let txn = db.pool.begin().await.unwrap();
-        let executor = DatabaseExecutor::OwnedTransaction(txn);
-        sign_up(&executor, email("late")).await.unwrap();
-        drop(executor);
-        assert_eq!(db.rows().await, rows, "the transaction was never committed");
-    }
+async fn an_executor_of_a_transaction_is_one(db: TestDb) {
+    let txn = db.pool.begin().await.unwrap();
+    every_operation(&DatabaseExecutor::Transaction(&txn)).await;
+    txn.commit().await.unwrap();
+    let rows = db.rows().await;
+    assert_eq!(
+        (rows.users.len(), rows.guests.len(), rows.hosts.len()),
+        (2, 2, 1)
+    );
 
-    async fn a_connection_of_the_apps_own_is_one(db: TestDb) {
-        every_operation(&Counted(&db.pool)).await;
-        assert_eq!(db.rows().await.users.len(), 2);
-    }
+    let txn = db.pool.begin().await.unwrap();
+    let executor = DatabaseExecutor::OwnedTransaction(txn);
+    sign_up(&executor, email("late")).await.unwrap();
+    drop(executor);
+    assert_eq!(db.rows().await, rows, "the transaction was never committed");
+}
 
-    /// It checks statements of SeaORM's builder only, and refuses every other.
-    async fn a_restricted_connection_is_refused_by_name(db: TestDb) {
-        create_tables(&db.pool, Default::default()).await.unwrap();
-        db.pool.load_rbac().await.unwrap();
-        let restricted = db.pool.restricted_for(RbacUserId(1)).unwrap();
-        let before = db.rows().await;
-        let refused = [
-            sign_up(&restricted, email("ada")).await.map(drop).unwrap_err(),
-            become_host(&restricted, Uuid::nil()).await.map(drop).unwrap_err(),
-            Account::find(&restricted, Uuid::nil()).await.map(drop).unwrap_err(),
-            Accounts::all().fetch(&restricted).await.map(drop).unwrap_err(),
-            sign_up_all(&restricted, vec![email("ada")]).await.map(drop).unwrap_err(),
-            delete_user(&restricted, Uuid::nil()).await.unwrap_err(),
-        ];
-        for error in refused {
-            assert!(matches!(error, Error::Database { .. }), "{error:?}");
-            assert_eq!(
-                error.to_string(),
-                "the connection refuses statements that it cannot check; use the one it restricts"
-            );
-            assert!(error.source().is_some());
-            assert!(!format!("{error} {error:?}").contains("ada"));
-        }
-        assert_eq!(db.rows().await, before);
+async fn a_connection_of_the_apps_own_is_one(db: TestDb) {
+    every_operation(&Counted(&db.pool)).await;
+    assert_eq!(db.rows().await.users.len(), 2);
+}
+
+/// It checks statements of SeaORM's builder only, and refuses every other.
+async fn a_restricted_connection_is_refused_by_name(db: TestDb) {
+    create_tables(&db.pool, Default::default()).await.unwrap();
+    db.pool.load_rbac().await.unwrap();
+    let restricted = db.pool.restricted_for(RbacUserId(1)).unwrap();
+    let before = db.rows().await;
+    let refused = [
+        sign_up(&restricted, email("ada"))
+            .await
+            .map(drop)
+            .unwrap_err(),
+        become_host(&restricted, Uuid::nil())
+            .await
+            .map(drop)
+            .unwrap_err(),
+        Account::find(&restricted, Uuid::nil())
+            .await
+            .map(drop)
+            .unwrap_err(),
+        Accounts::all()
+            .fetch(&restricted)
+            .await
+            .map(drop)
+            .unwrap_err(),
+        sign_up_all(&restricted, vec![email("ada")])
+            .await
+            .map(drop)
+            .unwrap_err(),
+        delete_user(&restricted, Uuid::nil()).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert!(matches!(error, Error::Database { .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "the connection refuses statements that it cannot check; use the one it restricts"
+        );
+        assert!(error.source().is_some());
+        assert!(!format!("{error} {error:?}").contains("ada"));
     }
+    assert_eq!(db.rows().await, before);
 }

@@ -132,14 +132,14 @@ fn described(schema: &Schema, backend: On) -> BTreeSet<String> {
     facts
 }
 
-on_each_backend! {
-    /// Every table, column and foreign key there is, and no other.
-    async fn the_description_is_the_catalogue(db: TestDb) {
-        let schema = describe();
-        let facts = described(&schema, db.backend);
-        assert_eq!(facts.len(), 12 + 2, "{facts:#?}");
-        assert_eq!(catalogue(&db).await, facts);
-    }
+on_each_backend!(the_description_is_the_catalogue,);
+
+/// Every table, column and foreign key there is, and no other.
+async fn the_description_is_the_catalogue(db: Db) {
+    let schema = describe();
+    let facts = described(&schema, db.backend);
+    assert_eq!(facts.len(), 12 + 2, "{facts:#?}");
+    assert_eq!(catalogue(&db).await, facts);
 }
 
 /// The side without the foreign key says the same of it as the side that has it.

@@ -81,167 +81,191 @@ async fn kill_the_waiting_session(db: &Db) {
     }
 }
 
-on_each_backend! {
-    async fn answers_carry_ids_at_most(db: TestDb) {
-        let ada = db.host(NAME).await;
+on_each_backend!(
+    answers_carry_ids_at_most,
+    still_referenced,
+    database,
+    values_stay_in_the_source,
+    contention,
+    deadlock,
+    outcome_unknown,
+);
 
-        let taken = sign_up(&db.pool, email(NAME)).await.unwrap_err();
-        assert!(matches!(taken, Error::EmailTaken));
-        assert_eq!(taken.to_string(), "the e-mail address is taken");
-        assert_discreet(&taken);
+async fn answers_carry_ids_at_most(db: Db) {
+    let ada = db.host(NAME).await;
 
-        let nobody = become_host(&db.pool, Uuid::nil()).await.unwrap_err();
-        assert_eq!(nobody.to_string(), "there is no user 00000000-0000-0000-0000-000000000000");
-        assert_discreet(&nobody);
+    let taken = sign_up(&db.pool, email(NAME)).await.unwrap_err();
+    assert!(matches!(taken, Error::EmailTaken));
+    assert_eq!(taken.to_string(), "the e-mail address is taken");
+    assert_discreet(&taken);
 
-        let still = delete_user(&db.pool, ada.user_id).await.unwrap_err();
-        assert_eq!(still.to_string(), format!("user {} is still a host", ada.user_id));
-        assert_discreet(&still);
+    let nobody = become_host(&db.pool, Uuid::nil()).await.unwrap_err();
+    assert_eq!(
+        nobody.to_string(),
+        "there is no user 00000000-0000-0000-0000-000000000000"
+    );
+    assert_discreet(&nobody);
 
-        for answer in [taken, nobody, still] {
-            assert!(answer.source().is_none());
-            assert!(!answer.is_retryable());
-        }
+    let still = delete_user(&db.pool, ada.user_id).await.unwrap_err();
+    assert_eq!(
+        still.to_string(),
+        format!("user {} is still a host", ada.user_id)
+    );
+    assert_discreet(&still);
+
+    for answer in [taken, nobody, still] {
+        assert!(answer.source().is_none());
+        assert!(!answer.is_retryable());
     }
+}
 
-    async fn still_referenced(db: TestDb) {
-        let ada = db.host(NAME).await;
-        crate::courier::reference(&db, "hosts", ada.id).await;
-        let error = stop_hosting(&db.pool, ada.user_id).await.unwrap_err();
-        assert!(matches!(error, Error::StillReferenced { .. }), "{error:?}");
+async fn still_referenced(db: Db) {
+    let ada = db.host(NAME).await;
+    crate::courier::reference(&db, "hosts", ada.id).await;
+    let error = stop_hosting(&db.pool, ada.user_id).await.unwrap_err();
+    assert!(matches!(error, Error::StillReferenced { .. }), "{error:?}");
+    assert_discreet(&error);
+    assert!(
+        source(&error).to_lowercase().contains("foreign key"),
+        "{}",
+        source(&error)
+    );
+    assert!(!error.is_retryable());
+}
+
+/// The table is gone: the driver's text shows it, ours does not.
+async fn database(db: Db) {
+    db.execute("DROP TABLE hosts").await;
+    db.execute("DROP TABLE guests").await;
+    db.execute("DROP TABLE users").await;
+    let id = Uuid::nil();
+    let errors = [
+        sign_up(&db.pool, email(NAME)).await.unwrap_err(),
+        change_email(&db.pool, id, email(NAME)).await.unwrap_err(),
+        become_host(&db.pool, id).await.unwrap_err(),
+        stop_hosting(&db.pool, id).await.unwrap_err(),
+        delete_user(&db.pool, id).await.unwrap_err(),
+        Account::find(&db.pool, id).await.unwrap_err(),
+        Account::find_by_email(&db.pool, &email(NAME))
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::Database { .. }), "{error:?}");
         assert_discreet(&error);
-        assert!(source(&error).to_lowercase().contains("foreign key"), "{}", source(&error));
-        assert!(!error.is_retryable());
+        assert!(!source(&error).is_empty());
     }
+}
 
-    /// The table is gone: the driver's text shows it, ours does not.
-    async fn database(db: TestDb) {
-        db.execute("DROP TABLE hosts").await;
-        db.execute("DROP TABLE guests").await;
-        db.execute("DROP TABLE users").await;
-        let id = Uuid::nil();
-        let errors = [
-            sign_up(&db.pool, email(NAME)).await.unwrap_err(),
-            change_email(&db.pool, id, email(NAME)).await.unwrap_err(),
-            become_host(&db.pool, id).await.unwrap_err(),
-            stop_hosting(&db.pool, id).await.unwrap_err(),
-            delete_user(&db.pool, id).await.unwrap_err(),
-            Account::find(&db.pool, id).await.unwrap_err(),
-            Account::find_by_email(&db.pool, &email(NAME)).await.unwrap_err(),
-        ];
-        for error in errors {
-            assert!(matches!(error, Error::Database { .. }), "{error:?}");
-            assert_discreet(&error);
-            assert!(!source(&error).is_empty());
-        }
+/// A value that breaks the table's rules is in the driver's text, and stays there.
+async fn values_stay_in_the_source(db: Db) {
+    let user = user::ActiveModel {
+        email: sea_orm::ActiveValue::Set(format!("{}@example.com", NAME.to_uppercase())),
+        ..Default::default()
+    };
+    user::Entity::insert(user).exec(&db.pool).await.unwrap_err();
+
+    let ada = db.user(NAME).await;
+    let grace = db.host("grace").await;
+    let role = host::ActiveModel {
+        id: sea_orm::ActiveValue::Set(grace.id),
+        user_id: sea_orm::ActiveValue::Set(ada.id),
+        ..Default::default()
+    };
+    let clash = guesthouse::onboard::<host::Entity>(&db.pool, role)
+        .await
+        .unwrap_err();
+    assert!(matches!(clash, Error::Database { .. }), "{clash:?}");
+    assert_discreet(&clash);
+    assert!(source(&clash).len() > clash.to_string().len());
+}
+
+/// A caller who waits too long is told to try again, and can.
+async fn contention(db: Db) {
+    let ada = db.user(NAME).await;
+    let holding = db.pool.begin().await.unwrap();
+    assert!(become_host(&holding, ada.id).await.unwrap().is_new());
+    let impatient = db.pool_of(1).await;
+    let setting = match db.backend {
+        On::Sqlite => "PRAGMA busy_timeout = 0",
+        On::Postgres => "SET lock_timeout = '10ms'",
+        On::MariaDb => "SET innodb_lock_wait_timeout = 1",
+    };
+    impatient.execute_unprepared(setting).await.unwrap();
+
+    let error = become_host(&impatient, ada.id).await.unwrap_err();
+
+    assert!(matches!(error, Error::Contention { .. }), "{error:?}");
+    assert!(error.is_retryable());
+    assert_discreet(&error);
+    holding.rollback().await.unwrap();
+    assert!(become_host(&impatient, ada.id).await.unwrap().is_new());
+}
+
+/// Two who delete one another's turn: one gets through, the other is told to try again.
+async fn deadlock(db: Db) {
+    if db.backend == On::Sqlite {
+        return; // has one writer at a time, so no two can wait for each other
     }
+    let (ada, grace) = (db.user(NAME).await, db.user("grace").await);
+    let first = db.pool.begin().await.unwrap();
+    let second = db.pool.begin().await.unwrap();
+    delete_user(&first, ada.id).await.unwrap();
+    delete_user(&second, grace.id).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let outcome = become_host(&first, grace.id).await;
+        (first, outcome)
+    });
+    until_someone_waits(&db).await;
 
-    /// A value that breaks the table's rules is in the driver's text, and stays there.
-    async fn values_stay_in_the_source(db: TestDb) {
-        let user = user::ActiveModel {
-            email: sea_orm::ActiveValue::Set(format!("{}@example.com", NAME.to_uppercase())),
-            ..Default::default()
-        };
-        user::Entity::insert(user).exec(&db.pool).await.unwrap_err();
+    let second_outcome = become_host(&second, ada.id).await;
 
-        let ada = db.user(NAME).await;
-        let grace = db.host("grace").await;
-        let role = host::ActiveModel {
-            id: sea_orm::ActiveValue::Set(grace.id),
-            user_id: sea_orm::ActiveValue::Set(ada.id),
-            ..Default::default()
-        };
-        let clash = guesthouse::onboard::<host::Entity>(&db.pool, role).await.unwrap_err();
-        assert!(matches!(clash, Error::Database { .. }), "{clash:?}");
-        assert_discreet(&clash);
-        assert!(source(&clash).len() > clash.to_string().len());
+    // Whom the server gives up on is its choice; the other one may still be waiting for it.
+    second.rollback().await.unwrap();
+    let (first, first_outcome) = waiting.await.unwrap();
+    first.rollback().await.unwrap();
+    let errors: Vec<_> = [first_outcome, second_outcome]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    assert!(!errors.is_empty());
+    let contended = errors.iter().filter(|error| error.is_retryable()).count();
+    assert_eq!(contended, 1, "{errors:?}");
+    errors.iter().for_each(assert_discreet);
+}
+
+/// The session ends while a write of its own is under way: nobody knows. The same inside the
+/// caller's transaction is a plain loss: an open transaction is rolled back.
+async fn outcome_unknown(db: Db) {
+    if db.backend == On::Sqlite {
+        return; // is a library: there is no connection to lose
     }
-
-    /// A caller who waits too long is told to try again, and can.
-    async fn contention(db: TestDb) {
-        let ada = db.user(NAME).await;
+    let ada = db.user(NAME).await;
+    for inside_a_transaction in [false, true] {
         let holding = db.pool.begin().await.unwrap();
         assert!(become_host(&holding, ada.id).await.unwrap().is_new());
-        let impatient = db.pool_of(1).await;
-        let setting = match db.backend {
-            On::Sqlite => "PRAGMA busy_timeout = 0",
-            On::Postgres => "SET lock_timeout = '10ms'",
-            On::MariaDb => "SET innodb_lock_wait_timeout = 1",
-        };
-        impatient.execute_unprepared(setting).await.unwrap();
-
-        let error = become_host(&impatient, ada.id).await.unwrap_err();
-
-        assert!(matches!(error, Error::Contention { .. }), "{error:?}");
-        assert!(error.is_retryable());
-        assert_discreet(&error);
-        holding.rollback().await.unwrap();
-        assert!(become_host(&impatient, ada.id).await.unwrap().is_new());
-    }
-
-    /// Two who delete one another's turn: one gets through, the other is told to try again.
-    async fn deadlock(db: TestDb) {
-        if db.backend == On::Sqlite {
-            return; // has one writer at a time, so no two can wait for each other
-        }
-        let (ada, grace) = (db.user(NAME).await, db.user("grace").await);
-        let first = db.pool.begin().await.unwrap();
-        let second = db.pool.begin().await.unwrap();
-        delete_user(&first, ada.id).await.unwrap();
-        delete_user(&second, grace.id).await.unwrap();
+        let pool = db.pool_of(1).await;
         let waiting = tokio::spawn(async move {
-            let outcome = become_host(&first, grace.id).await;
-            (first, outcome)
-        });
-        until_someone_waits(&db).await;
-
-        let second_outcome = become_host(&second, ada.id).await;
-
-        // Whom the server gives up on is its choice; the other one may still be waiting for it.
-        second.rollback().await.unwrap();
-        let (first, first_outcome) = waiting.await.unwrap();
-        first.rollback().await.unwrap();
-        let errors: Vec<_> =
-            [first_outcome, second_outcome].into_iter().filter_map(Result::err).collect();
-        assert!(!errors.is_empty());
-        let contended = errors.iter().filter(|error| error.is_retryable()).count();
-        assert_eq!(contended, 1, "{errors:?}");
-        errors.iter().for_each(assert_discreet);
-    }
-
-    /// The session ends while a write of its own is under way: nobody knows. The same inside the
-    /// caller's transaction is a plain loss: an open transaction is rolled back.
-    async fn outcome_unknown(db: TestDb) {
-        if db.backend == On::Sqlite {
-            return; // is a library: there is no connection to lose
-        }
-        let ada = db.user(NAME).await;
-        for inside_a_transaction in [false, true] {
-            let holding = db.pool.begin().await.unwrap();
-            assert!(become_host(&holding, ada.id).await.unwrap().is_new());
-            let pool = db.pool_of(1).await;
-            let waiting = tokio::spawn(async move {
-                if inside_a_transaction {
-                    let txn = pool.begin().await.unwrap();
-                    become_host(&txn, ada.id).await.unwrap_err()
-                } else {
-                    become_host(&pool, ada.id).await.unwrap_err()
-                }
-            });
-            kill_the_waiting_session(&db).await;
-
-            let error = waiting.await.unwrap();
-
-            assert_discreet(&error);
-            assert!(!error.is_retryable());
-            match inside_a_transaction {
-                false => assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}"),
-                true => assert!(matches!(error, Error::Database { .. }), "{error:?}"),
+            if inside_a_transaction {
+                let txn = pool.begin().await.unwrap();
+                become_host(&txn, ada.id).await.unwrap_err()
+            } else {
+                become_host(&pool, ada.id).await.unwrap_err()
             }
-            holding.rollback().await.unwrap();
+        });
+        kill_the_waiting_session(&db).await;
+
+        let error = waiting.await.unwrap();
+
+        assert_discreet(&error);
+        assert!(!error.is_retryable());
+        match inside_a_transaction {
+            false => assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}"),
+            true => assert!(matches!(error, Error::Database { .. }), "{error:?}"),
         }
-        assert!(become_host(&db.pool, ada.id).await.unwrap().is_new());
+        holding.rollback().await.unwrap();
     }
+    assert!(become_host(&db.pool, ada.id).await.unwrap().is_new());
 }
 
 #[test]

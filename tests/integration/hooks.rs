@@ -148,34 +148,46 @@ fn contention_in_a_hook_after_is_contention_in_a_transaction_only() {
     }
 }
 
-on_each_backend! {
-    /// A hook in the caller's transaction does not wait for the call that it is part of.
-    async fn a_hook_can_call_the_library(db: TestDb) {
-        create_table(&db).await;
-        let ada = db.user("ada").await.id;
-        let txn = db.pool.begin().await.unwrap();
-        let licence = ActiveModel { user_id: Set(ada), ..Default::default() };
-        let hook = Hook { before: false, sql: BECOME_HOST };
-        let answer = HOOK.scope(hook, onboard::<Entity>(&txn, licence)).await.unwrap();
-        txn.commit().await.unwrap();
-        assert!(answer.is_new());
-        assert_eq!(db.rows().await.hosts.len(), 1);
-        assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
-    }
+on_each_backend!(a_hook_can_call_the_library, an_error_in_a_hook_is_an_error,);
 
-    /// Any other error is not repeated.
-    async fn an_error_in_a_hook_is_an_error(db: TestDb) {
-        create_table(&db).await;
-        let ada = db.user("ada").await.id;
-        let sql = "SELECT nothing FROM nowhere";
-        let before = retry(|| onboard_with(&db, ada, Hook { before: true, sql })).await;
-        assert!(matches!(before, Err(Error::Database { .. })), "{before:?}");
-        assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
+/// A hook in the caller's transaction does not wait for the call that it is part of.
+async fn a_hook_can_call_the_library(db: Db) {
+    create_table(&db).await;
+    let ada = db.user("ada").await.id;
+    let txn = db.pool.begin().await.unwrap();
+    let licence = ActiveModel {
+        user_id: Set(ada),
+        ..Default::default()
+    };
+    let hook = Hook {
+        before: false,
+        sql: BECOME_HOST,
+    };
+    let answer = HOOK
+        .scope(hook, onboard::<Entity>(&txn, licence))
+        .await
+        .unwrap();
+    txn.commit().await.unwrap();
+    assert!(answer.is_new());
+    assert_eq!(db.rows().await.hosts.len(), 1);
+    assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
+}
 
-        let after = onboard_with(&db, ada, Hook { before: false, sql }).await;
-        assert!(matches!(after, Err(Error::Database { .. })), "{after:?}");
-        let harmless = Hook { before: false, sql: "SELECT 1" };
-        onboard_with(&db, ada, harmless).await.unwrap();
-        assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
-    }
+/// Any other error is not repeated.
+async fn an_error_in_a_hook_is_an_error(db: Db) {
+    create_table(&db).await;
+    let ada = db.user("ada").await.id;
+    let sql = "SELECT nothing FROM nowhere";
+    let before = retry(|| onboard_with(&db, ada, Hook { before: true, sql })).await;
+    assert!(matches!(before, Err(Error::Database { .. })), "{before:?}");
+    assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
+
+    let after = onboard_with(&db, ada, Hook { before: false, sql }).await;
+    assert!(matches!(after, Err(Error::Database { .. })), "{after:?}");
+    let harmless = Hook {
+        before: false,
+        sql: "SELECT 1",
+    };
+    onboard_with(&db, ada, harmless).await.unwrap();
+    assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
 }

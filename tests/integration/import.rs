@@ -82,148 +82,167 @@ async fn hosts(db: &Db) -> BTreeSet<String> {
         .collect()
 }
 
-on_each_backend! {
-    async fn the_sample_is_taken_once(db: TestDb) {
-        let folder = tempfile::tempdir().unwrap();
-        let refused = folder.path().join("refused.csv");
-        let run = || {
-            import(&db, folder.path())
-                .arg(SAMPLE)
-                .arg("--rejects")
-                .arg(&refused)
-                .output()
-                .unwrap()
-        };
+on_each_backend!(
+    the_sample_is_taken_once,
+    people_who_are_there_become_hosts_and_nothing_else,
+    an_interrupted_run_leaves_whole_chunks,
+);
 
-        let first = run();
+async fn the_sample_is_taken_once(db: Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = folder.path().join("refused.csv");
+    let run = || {
+        import(&db, folder.path())
+            .arg(SAMPLE)
+            .arg("--rejects")
+            .arg(&refused)
+            .output()
+            .unwrap()
+    };
 
-        assert_eq!(first.status.code(), Some(1), "{first:?}");
-        assert_eq!(counts(&first), [276, 0, 7, 17, 300, 62]);
-        assert!(str::from_utf8(&first.stdout).unwrap().ends_with(&format!(
-            "\n\nThe rejected lines are in {}\n",
-            refused.display(),
-        )));
-        // No bar where nobody looks.
-        assert_eq!(first.stderr, b"");
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.guests.len(), rows.hosts.len()), (276, 276, 62));
+    let first = run();
 
-        let sample = fs::read(SAMPLE).unwrap();
-        let lines: Vec<&[u8]> = sample.split(|&byte| byte == b'\n').collect();
-        let expected = [
-            (32, "the role is neither guest nor host"),
-            (43, "there are not two fields but 1"),
-            (49, "the e-mail address is empty"),
-            (55, "the quotation marks do not match"),
-            (89, "the role is neither guest nor host"),
-            (100, "the role is neither guest nor host"),
-            (133, "the quotation marks do not match"),
-            (144, "the e-mail address is malformed"),
-            (166, "there are not two fields but 3"),
-            (177, "the e-mail address is malformed"),
-            (188, "the e-mail address is empty"),
-            (208, "the quotation marks do not match"),
-            (217, "there are not two fields but 1"),
-            (237, "the line is not UTF-8"),
-            (249, "the e-mail address is longer than 254 bytes"),
-            (266, "the role is neither guest nor host"),
-            (275, "the quotation marks do not match"),
-        ];
-        let expected = expected.map(|(line, reason)| (line, reason.to_owned(), lines[line - 1].to_vec()));
-        assert_eq!(rejects(&refused), expected);
-        let first_refused = fs::read(&refused).unwrap();
+    assert_eq!(first.status.code(), Some(1), "{first:?}");
+    assert_eq!(counts(&first), [276, 0, 7, 17, 300, 62]);
+    assert!(str::from_utf8(&first.stdout).unwrap().ends_with(&format!(
+        "\n\nThe rejected lines are in {}\n",
+        refused.display(),
+    )));
+    // No bar where nobody looks.
+    assert_eq!(first.stderr, b"");
+    let rows = db.rows().await;
+    assert_eq!(
+        (rows.users.len(), rows.guests.len(), rows.hosts.len()),
+        (276, 276, 62)
+    );
 
-        let second = run();
+    let sample = fs::read(SAMPLE).unwrap();
+    let lines: Vec<&[u8]> = sample.split(|&byte| byte == b'\n').collect();
+    let expected = [
+        (32, "the role is neither guest nor host"),
+        (43, "there are not two fields but 1"),
+        (49, "the e-mail address is empty"),
+        (55, "the quotation marks do not match"),
+        (89, "the role is neither guest nor host"),
+        (100, "the role is neither guest nor host"),
+        (133, "the quotation marks do not match"),
+        (144, "the e-mail address is malformed"),
+        (166, "there are not two fields but 3"),
+        (177, "the e-mail address is malformed"),
+        (188, "the e-mail address is empty"),
+        (208, "the quotation marks do not match"),
+        (217, "there are not two fields but 1"),
+        (237, "the line is not UTF-8"),
+        (249, "the e-mail address is longer than 254 bytes"),
+        (266, "the role is neither guest nor host"),
+        (275, "the quotation marks do not match"),
+    ];
+    let expected =
+        expected.map(|(line, reason)| (line, reason.to_owned(), lines[line - 1].to_vec()));
+    assert_eq!(rejects(&refused), expected);
+    let first_refused = fs::read(&refused).unwrap();
 
-        assert_eq!(second.status.code(), Some(1), "{second:?}");
-        assert_eq!(counts(&second), [0, 276, 7, 17, 300, 0]);
-        assert_eq!(db.rows().await, rows);
-        assert_eq!(fs::read(&refused).unwrap(), first_refused);
-    }
+    let second = run();
 
-    async fn people_who_are_there_become_hosts_and_nothing_else(db: TestDb) {
-        let folder = tempfile::tempdir().unwrap();
-        let ada = db.user("ada").await;
-        let grace = db.host("grace").await;
-        let before = db.rows().await;
+    assert_eq!(second.status.code(), Some(1), "{second:?}");
+    assert_eq!(counts(&second), [0, 276, 7, 17, 300, 0]);
+    assert_eq!(db.rows().await, rows);
+    assert_eq!(fs::read(&refused).unwrap(), first_refused);
+}
 
-        let run = import_of(&db, folder.path(), b"email,role
+async fn people_who_are_there_become_hosts_and_nothing_else(db: Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let ada = db.user("ada").await;
+    let grace = db.host("grace").await;
+    let before = db.rows().await;
+
+    let run = import_of(
+        &db,
+        folder.path(),
+        b"email,role
 Ada@Example.com,host
 grace@example.com,guest
 mary@example.com,guest
 MARY@example.com,host
-");
+",
+    );
 
-        assert!(run.status.success(), "{run:?}");
-        assert_eq!(counts(&run), [1, 2, 1, 0, 4, 2]);
-        let after = db.rows().await;
-        assert_eq!(after.users[..2], before.users);
-        assert_eq!(after.guests[..2], before.guests);
-        assert!(after.hosts.contains(&grace));
-        assert!(after.hosts.iter().any(|host| host.user_id == ada.id));
-        assert_eq!(
-            hosts(&db).await,
-            ["ada", "grace", "mary"].map(|name| format!("{name}@example.com")).into(),
-        );
+    assert!(run.status.success(), "{run:?}");
+    assert_eq!(counts(&run), [1, 2, 1, 0, 4, 2]);
+    let after = db.rows().await;
+    assert_eq!(after.users[..2], before.users);
+    assert_eq!(after.guests[..2], before.guests);
+    assert!(after.hosts.contains(&grace));
+    assert!(after.hosts.iter().any(|host| host.user_id == ada.id));
+    assert_eq!(
+        hosts(&db).await,
+        ["ada", "grace", "mary"]
+            .map(|name| format!("{name}@example.com"))
+            .into(),
+    );
+}
+
+/// Ctrl-C in the middle leaves whole chunks, and a further run does the rest.
+#[cfg(unix)]
+async fn an_interrupted_run_leaves_whole_chunks(db: Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let people = |numbers: std::ops::Range<usize>| {
+        numbers.fold(String::new(), |mut lines, n| {
+            let role = if n % 5 == 0 { "host" } else { "guest" };
+            writeln!(lines, "person{n}@example.com,{role}").unwrap();
+            lines
+        })
+    };
+    let mut program = import(&db, folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It stays open: the program stops though more lines may come.
+    let mut input = program.stdin.take().unwrap();
+    let lines = format!("email,role\n{}not-an-email,guest\n", people(0..1_500));
+    input.write_all(lines.as_bytes()).unwrap();
+
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while user::Entity::find().count(&db.pool).await.unwrap_or(0) == 0 {
+        look.tick().await;
+        assert_eq!(program.try_wait().unwrap(), None);
     }
-
-    /// Ctrl-C in the middle leaves whole chunks, and a further run does the rest.
-    #[cfg(unix)]
-    async fn an_interrupted_run_leaves_whole_chunks(db: TestDb) {
-        let folder = tempfile::tempdir().unwrap();
-        let people = |numbers: std::ops::Range<usize>| {
-            numbers.fold(String::new(), |mut lines, n| {
-                let role = if n % 5 == 0 { "host" } else { "guest" };
-                writeln!(lines, "person{n}@example.com,{role}").unwrap();
-                lines
-            })
-        };
-        let mut program = import(&db, folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It stays open: the program stops though more lines may come.
-        let mut input = program.stdin.take().unwrap();
-        let lines = format!("email,role\n{}not-an-email,guest\n", people(0..1_500));
-        input.write_all(lines.as_bytes()).unwrap();
-
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        while user::Entity::find().count(&db.pool).await.unwrap_or(0) == 0 {
-            look.tick().await;
-            assert_eq!(program.try_wait().unwrap(), None);
-        }
-        let signal = Command::new("kill").args(["-INT", &program.id().to_string()]).status();
-        assert!(signal.unwrap().success());
-        while program.try_wait().unwrap().is_none() {
-            look.tick().await;
-        }
-        let run = program.wait_with_output().unwrap();
-        drop(input);
-
-        assert_eq!(run.status.code(), Some(130), "{run:?}");
-        assert_eq!(counts(&run), [CHUNK, 0, 0, 0, CHUNK, CHUNK / 5]);
-        assert_eq!(
-            str::from_utf8(&run.stderr).unwrap(),
-            "interrupted: import the same file again for the rest of it\n",
-        );
-        let rows = db.rows().await;
-        assert_eq!(
-            (rows.users.len(), rows.guests.len(), rows.hosts.len()),
-            (CHUNK, CHUNK, CHUNK / 5),
-        );
-        assert_eq!(rejects(&folder.path().join("rejects.csv")), []);
-
-        let all = format!("email,role\n{}{}", people(0..2_500), people(0..1));
-        let rest = import_of(&db, folder.path(), all.as_bytes());
-
-        assert!(rest.status.success(), "{rest:?}");
-        assert_eq!(counts(&rest), [1_500, CHUNK, 1, 0, 2_501, 300]);
-        let after = db.rows().await;
-        assert_eq!((after.users.len(), after.guests.len(), after.hosts.len()), (2_500, 2_500, 500));
-        assert_eq!(after.users[..CHUNK], rows.users);
+    let signal = Command::new("kill")
+        .args(["-INT", &program.id().to_string()])
+        .status();
+    assert!(signal.unwrap().success());
+    while program.try_wait().unwrap().is_none() {
+        look.tick().await;
     }
+    let run = program.wait_with_output().unwrap();
+    drop(input);
+
+    assert_eq!(run.status.code(), Some(130), "{run:?}");
+    assert_eq!(counts(&run), [CHUNK, 0, 0, 0, CHUNK, CHUNK / 5]);
+    assert_eq!(
+        str::from_utf8(&run.stderr).unwrap(),
+        "interrupted: import the same file again for the rest of it\n",
+    );
+    let rows = db.rows().await;
+    assert_eq!(
+        (rows.users.len(), rows.guests.len(), rows.hosts.len()),
+        (CHUNK, CHUNK, CHUNK / 5),
+    );
+    assert_eq!(rejects(&folder.path().join("rejects.csv")), []);
+
+    let all = format!("email,role\n{}{}", people(0..2_500), people(0..1));
+    let rest = import_of(&db, folder.path(), all.as_bytes());
+
+    assert!(rest.status.success(), "{rest:?}");
+    assert_eq!(counts(&rest), [1_500, CHUNK, 1, 0, 2_501, 300]);
+    let after = db.rows().await;
+    assert_eq!(
+        (after.users.len(), after.guests.len(), after.hosts.len()),
+        (2_500, 2_500, 500)
+    );
+    assert_eq!(after.users[..CHUNK], rows.users);
 }
 
 /// What is about bytes and not about rows.

@@ -84,67 +84,77 @@ impl People {
     }
 }
 
-on_each_backend! {
-    /// Nothing was sent, so nothing is unknown.
-    async fn a_pool_without_a_free_connection(db: TestDb) {
-        let people = People::create(&db).await;
-        let before = db.rows().await;
-        let pool = impatient(&db).await;
-        let held = Session::acquire(&pool).await.unwrap();
+on_each_backend!(
+    a_pool_without_a_free_connection,
+    a_session_whose_transaction_stays_open,
+    a_server_that_only_reads,
+);
 
-        for (error, tried) in every_write(&pool, &people).await {
-            assert!(has_timed_out(&error), "{error:?}");
-            assert_eq!((tried, error.code(), error.is_retryable()), (1, None, false));
-        }
-        let refused = Session::acquire(&pool).await.unwrap_err();
-        assert!(has_timed_out(&refused), "{refused:?}");
-        assert_eq!(db.rows().await, before);
+/// Nothing was sent, so nothing is unknown.
+async fn a_pool_without_a_free_connection(db: Db) {
+    let people = People::create(&db).await;
+    let before = db.rows().await;
+    let pool = impatient(&db).await;
+    let held = Session::acquire(&pool).await.unwrap();
 
-        held.release().await;
-        assert!(become_host(&pool, people.guest).await.unwrap().is_new());
+    for (error, tried) in every_write(&pool, &people).await {
+        assert!(has_timed_out(&error), "{error:?}");
+        assert_eq!(
+            (tried, error.code(), error.is_retryable()),
+            (1, None, false)
+        );
     }
+    let refused = Session::acquire(&pool).await.unwrap_err();
+    assert!(has_timed_out(&refused), "{refused:?}");
+    assert_eq!(db.rows().await, before);
 
-    /// A transaction keeps the connection of its session: a second task is refused, not hung.
-    async fn a_session_whose_transaction_stays_open(db: TestDb) {
-        let people = People::create(&db).await;
-        let session = Session::acquire(&impatient(&db).await).await.unwrap();
-        let txn = session.begin().await.unwrap();
-        let refused = become_host(&session, people.guest).await.unwrap_err();
-        assert!(has_timed_out(&refused), "{refused:?}");
-        assert!(become_host(&txn, people.guest).await.unwrap().is_new());
-        txn.commit().await.unwrap();
-        assert!(!become_host(&session, people.guest).await.unwrap().is_new());
+    held.release().await;
+    assert!(become_host(&pool, people.guest).await.unwrap().is_new());
+}
+
+/// A transaction keeps the connection of its session: a second task is refused, not hung.
+async fn a_session_whose_transaction_stays_open(db: Db) {
+    let people = People::create(&db).await;
+    let session = Session::acquire(&impatient(&db).await).await.unwrap();
+    let txn = session.begin().await.unwrap();
+    let refused = become_host(&session, people.guest).await.unwrap_err();
+    assert!(has_timed_out(&refused), "{refused:?}");
+    assert!(become_host(&txn, people.guest).await.unwrap().is_new());
+    txn.commit().await.unwrap();
+    assert!(!become_host(&session, people.guest).await.unwrap().is_new());
+}
+
+/// A standby, a replica, or a file on a disk that is mounted so.
+async fn a_server_that_only_reads(db: Db) {
+    let people = People::create(&db).await;
+    let before = db.rows().await;
+    let pool = db.pool_of(1).await;
+    let (on, off, code) = match db.backend {
+        On::Sqlite => ("PRAGMA query_only = ON", "PRAGMA query_only = OFF", "8"),
+        On::Postgres => (
+            "SET default_transaction_read_only = on",
+            "SET default_transaction_read_only = off",
+            "25006",
+        ),
+        On::MariaDb => (
+            "SET SESSION TRANSACTION READ ONLY",
+            "SET SESSION TRANSACTION READ WRITE",
+            "1792",
+        ),
+    };
+    pool.execute_unprepared(on).await.unwrap();
+
+    for (error, tried) in every_write(&pool, &people).await {
+        assert!(matches!(error, Error::Database { .. }), "{error:?}");
+        assert_eq!((tried, error.code().as_deref()), (1, Some(code)), "{error}");
+        assert!(!error.to_string().contains("rolled back"), "{error}");
     }
+    assert!(
+        Account::find(&pool, people.host).await.unwrap().is_some(),
+        "reads go on"
+    );
+    assert_eq!(db.rows().await, before);
 
-    /// A standby, a replica, or a file on a disk that is mounted so.
-    async fn a_server_that_only_reads(db: TestDb) {
-        let people = People::create(&db).await;
-        let before = db.rows().await;
-        let pool = db.pool_of(1).await;
-        let (on, off, code) = match db.backend {
-            On::Sqlite => ("PRAGMA query_only = ON", "PRAGMA query_only = OFF", "8"),
-            On::Postgres => (
-                "SET default_transaction_read_only = on",
-                "SET default_transaction_read_only = off",
-                "25006",
-            ),
-            On::MariaDb => (
-                "SET SESSION TRANSACTION READ ONLY",
-                "SET SESSION TRANSACTION READ WRITE",
-                "1792",
-            ),
-        };
-        pool.execute_unprepared(on).await.unwrap();
-
-        for (error, tried) in every_write(&pool, &people).await {
-            assert!(matches!(error, Error::Database { .. }), "{error:?}");
-            assert_eq!((tried, error.code().as_deref()), (1, Some(code)), "{error}");
-            assert!(!error.to_string().contains("rolled back"), "{error}");
-        }
-        assert!(Account::find(&pool, people.host).await.unwrap().is_some(), "reads go on");
-        assert_eq!(db.rows().await, before);
-
-        pool.execute_unprepared(off).await.unwrap();
-        assert!(become_host(&pool, people.guest).await.unwrap().is_new());
-    }
+    pool.execute_unprepared(off).await.unwrap();
+    assert!(become_host(&pool, people.guest).await.unwrap().is_new());
 }

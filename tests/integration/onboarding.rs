@@ -24,118 +24,163 @@ async fn couriers(db: &Db) -> Vec<courier::Model> {
     courier::Entity::find().all(&db.pool).await.unwrap()
 }
 
-on_each_backend! {
-    /// Columns left to the database come back as it filled them.
-    async fn a_new_row_comes_back_as_stored(db: TestDb) {
-        courier::create_table(&db).await;
-        let ada = db.user("ada").await;
+on_each_backend!(
+    a_new_row_comes_back_as_stored,
+    an_existing_row_is_left_as_it_is,
+    hooks_run_before_always_and_after_for_a_new_row,
+    a_clash_on_the_primary_key_is_an_error,
+    a_clash_on_another_unique_key_is_an_error,
+    the_same_row_twice_exists,
+    an_unset_user_is_an_error,
+    a_value_the_table_refuses_is_an_error,
+    a_role_for_nobody_is_refused,
+);
 
-        let onboarding = onboard::<courier::Entity>(&db.pool, with_van(ada.id)).await.unwrap();
+/// Columns left to the database come back as it filled them.
+async fn a_new_row_comes_back_as_stored(db: Db) {
+    courier::create_table(&db).await;
+    let ada = db.user("ada").await;
 
-        assert!(onboarding.is_new());
-        let courier = onboarding.into_model();
-        assert_eq!((courier.vehicle, courier.grade), (Vehicle::Van, 7));
-        assert_eq!(courier.id.get_version_num(), 7);
-        assert_eq!(couriers(&db).await, [courier]);
+    let onboarding = onboard::<courier::Entity>(&db.pool, with_van(ada.id))
+        .await
+        .unwrap();
+
+    assert!(onboarding.is_new());
+    let courier = onboarding.into_model();
+    assert_eq!((courier.vehicle, courier.grade), (Vehicle::Van, 7));
+    assert_eq!(courier.id.get_version_num(), 7);
+    assert_eq!(couriers(&db).await, [courier]);
+}
+
+async fn an_existing_row_is_left_as_it_is(db: Db) {
+    courier::create_table(&db).await;
+    let ada = db.user("ada").await;
+    let first = onboard::<courier::Entity>(&db.pool, with_van(ada.id))
+        .await
+        .unwrap();
+
+    let other = courier::ActiveModel {
+        vehicle: Set(Vehicle::Bicycle),
+        grade: Set(1),
+        badge: Set(Some("A1".into())),
+        ..with_van(ada.id)
+    };
+    let again = onboard::<courier::Entity>(&db.pool, other).await.unwrap();
+
+    assert_eq!(again, Onboarding::Existing(first.into_model()));
+    assert_eq!(couriers(&db).await, [again.into_model()]);
+}
+
+async fn hooks_run_before_always_and_after_for_a_new_row(db: Db) {
+    courier::create_table(&db).await;
+    let ada = db.user("ada").await;
+
+    for expected in [&["before", "after"][..], &["before"]] {
+        let seen = HOOKS
+            .scope(Default::default(), async {
+                let _ = onboard::<courier::Entity>(&db.pool, with_van(ada.id))
+                    .await
+                    .unwrap();
+                HOOKS.with(|hooks| hooks.borrow().clone())
+            })
+            .await;
+        assert_eq!(seen, expected);
     }
+}
 
-    async fn an_existing_row_is_left_as_it_is(db: TestDb) {
-        courier::create_table(&db).await;
-        let ada = db.user("ada").await;
-        let first = onboard::<courier::Entity>(&db.pool, with_van(ada.id)).await.unwrap();
+async fn a_clash_on_the_primary_key_is_an_error(db: Db) {
+    let ada = db.host("ada").await;
+    let grace = db.user("grace").await;
+    let before = db.rows().await;
 
-        let other = courier::ActiveModel {
-            vehicle: Set(Vehicle::Bicycle),
-            grade: Set(1),
-            badge: Set(Some("A1".into())),
-            ..with_van(ada.id)
-        };
-        let again = onboard::<courier::Entity>(&db.pool, other).await.unwrap();
+    let role = host::ActiveModel {
+        id: Set(ada.id),
+        user_id: Set(grace.id),
+        ..Default::default()
+    };
+    let clash = onboard::<host::Entity>(&db.pool, role).await;
 
-        assert_eq!(again, Onboarding::Existing(first.into_model()));
-        assert_eq!(couriers(&db).await, [again.into_model()]);
-    }
+    assert!(matches!(clash, Err(Error::Database { .. })), "{clash:?}");
+    assert_eq!(db.rows().await, before);
+}
 
-    async fn hooks_run_before_always_and_after_for_a_new_row(db: TestDb) {
-        courier::create_table(&db).await;
-        let ada = db.user("ada").await;
+async fn a_clash_on_another_unique_key_is_an_error(db: Db) {
+    courier::create_table(&db).await;
+    let (ada, grace) = (db.user("ada").await, db.user("grace").await);
+    let badge = |user_id| courier::ActiveModel {
+        badge: Set(Some("A1".into())),
+        ..with_van(user_id)
+    };
+    let first = onboard::<courier::Entity>(&db.pool, badge(ada.id))
+        .await
+        .unwrap();
 
-        for expected in [&["before", "after"][..], &["before"]] {
-            let seen = HOOKS
-                .scope(Default::default(), async {
-                    let _ = onboard::<courier::Entity>(&db.pool, with_van(ada.id)).await.unwrap();
-                    HOOKS.with(|hooks| hooks.borrow().clone())
-                })
-                .await;
-            assert_eq!(seen, expected);
-        }
-    }
+    let clash = onboard::<courier::Entity>(&db.pool, badge(grace.id)).await;
 
-    async fn a_clash_on_the_primary_key_is_an_error(db: TestDb) {
-        let ada = db.host("ada").await;
-        let grace = db.user("grace").await;
-        let before = db.rows().await;
+    assert!(matches!(clash, Err(Error::Database { .. })), "{clash:?}");
+    assert_eq!(couriers(&db).await, [first.into_model()]);
+}
 
-        let role = host::ActiveModel { id: Set(ada.id), user_id: Set(grace.id), ..Default::default() };
-        let clash = onboard::<host::Entity>(&db.pool, role).await;
+/// A caller who sends the same row twice, id and all, is answered like any other.
+async fn the_same_row_twice_exists(db: Db) {
+    let ada = db.user("ada").await;
+    let role = host::ActiveModel {
+        id: Set(Uuid::now_v7()),
+        user_id: Set(ada.id),
+        ..Default::default()
+    };
 
-        assert!(matches!(clash, Err(Error::Database { .. })), "{clash:?}");
-        assert_eq!(db.rows().await, before);
-    }
+    let first = onboard::<host::Entity>(&db.pool, role.clone())
+        .await
+        .unwrap();
+    assert!(first.is_new());
+    let again = onboard::<host::Entity>(&db.pool, role).await.unwrap();
 
-    async fn a_clash_on_another_unique_key_is_an_error(db: TestDb) {
-        courier::create_table(&db).await;
-        let (ada, grace) = (db.user("ada").await, db.user("grace").await);
-        let badge = |user_id| courier::ActiveModel { badge: Set(Some("A1".into())), ..with_van(user_id) };
-        let first = onboard::<courier::Entity>(&db.pool, badge(ada.id)).await.unwrap();
+    assert_eq!(again, Onboarding::Existing(first.into_model()));
+}
 
-        let clash = onboard::<courier::Entity>(&db.pool, badge(grace.id)).await;
+async fn an_unset_user_is_an_error(db: Db) {
+    let role = host::ActiveModel {
+        user_id: NotSet,
+        ..Default::default()
+    };
+    let refused = onboard::<host::Entity>(&db.pool, role).await;
+    assert!(
+        matches!(refused, Err(Error::Database { .. })),
+        "{refused:?}"
+    );
+}
 
-        assert!(matches!(clash, Err(Error::Database { .. })), "{clash:?}");
-        assert_eq!(couriers(&db).await, [first.into_model()]);
-    }
+/// What the table's own rules refuse is an error; in a savepoint of the caller's it is harmless.
+async fn a_value_the_table_refuses_is_an_error(db: Db) {
+    courier::create_table(&db).await;
+    let ada = db.user("ada").await;
+    let role = courier::ActiveModel {
+        grade: Set(-1),
+        ..with_van(ada.id)
+    };
 
-    /// A caller who sends the same row twice, id and all, is answered like any other.
-    async fn the_same_row_twice_exists(db: TestDb) {
-        let ada = db.user("ada").await;
-        let role = host::ActiveModel { id: Set(Uuid::now_v7()), user_id: Set(ada.id), ..Default::default() };
+    let txn = db.pool.begin().await.unwrap();
+    let savepoint = txn.begin().await.unwrap();
+    let failed = onboard::<courier::Entity>(&savepoint, role).await;
+    assert!(matches!(failed, Err(Error::Database { .. })), "{failed:?}");
+    savepoint.rollback().await.unwrap();
+    let courier = onboard::<courier::Entity>(&txn, with_van(ada.id))
+        .await
+        .unwrap();
+    txn.commit().await.unwrap();
 
-        let first = onboard::<host::Entity>(&db.pool, role.clone()).await.unwrap();
-        assert!(first.is_new());
-        let again = onboard::<host::Entity>(&db.pool, role).await.unwrap();
+    assert_eq!(couriers(&db).await, [courier.into_model()]);
+}
 
-        assert_eq!(again, Onboarding::Existing(first.into_model()));
-    }
-
-    async fn an_unset_user_is_an_error(db: TestDb) {
-        let role = host::ActiveModel { user_id: NotSet, ..Default::default() };
-        let refused = onboard::<host::Entity>(&db.pool, role).await;
-        assert!(matches!(refused, Err(Error::Database { .. })), "{refused:?}");
-    }
-
-    /// What the table's own rules refuse is an error; in a savepoint of the caller's it is harmless.
-    async fn a_value_the_table_refuses_is_an_error(db: TestDb) {
-        courier::create_table(&db).await;
-        let ada = db.user("ada").await;
-        let role = courier::ActiveModel { grade: Set(-1), ..with_van(ada.id) };
-
-        let txn = db.pool.begin().await.unwrap();
-        let savepoint = txn.begin().await.unwrap();
-        let failed = onboard::<courier::Entity>(&savepoint, role).await;
-        assert!(matches!(failed, Err(Error::Database { .. })), "{failed:?}");
-        savepoint.rollback().await.unwrap();
-        let courier = onboard::<courier::Entity>(&txn, with_van(ada.id)).await.unwrap();
-        txn.commit().await.unwrap();
-
-        assert_eq!(couriers(&db).await, [courier.into_model()]);
-    }
-
-    async fn a_role_for_nobody_is_refused(db: TestDb) {
-        courier::create_table(&db).await;
-        let refused = onboard::<courier::Entity>(&db.pool, with_van(Uuid::nil())).await;
-        assert!(matches!(refused, Err(Error::UserNotFound { user_id }) if user_id.is_nil()), "{refused:?}");
-        assert_eq!(couriers(&db).await.len(), 0);
-    }
+async fn a_role_for_nobody_is_refused(db: Db) {
+    courier::create_table(&db).await;
+    let refused = onboard::<courier::Entity>(&db.pool, with_van(Uuid::nil())).await;
+    assert!(
+        matches!(refused, Err(Error::UserNotFound { user_id }) if user_id.is_nil()),
+        "{refused:?}"
+    );
+    assert_eq!(couriers(&db).await.len(), 0);
 }
 
 /// A rule that the database checks when the statement commits, after it has returned its row. Who

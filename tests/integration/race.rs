@@ -14,7 +14,7 @@ use sea_orm::{
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use crate::support::{CALLERS, Rows, at_once, email};
+use crate::support::{Backend, CALLERS, Rows, TestDb, at_once, email};
 
 /// Starts all callers at the same moment and collects what each was told.
 async fn race<F, Fut, T>(call: F) -> Vec<T>
@@ -125,74 +125,87 @@ async fn find_or_insert_user(
     Ok(user)
 }
 
-on_each_backend! {
-    async fn fifty_callers_make_one_host(db: TestDb) {
-        let ada = db.user("ada").await;
-        let answers = race(|_| {
+on_each_backend!(
+    fifty_callers_make_one_host,
+    the_twin_of_become_host_is_caught,
+    without_the_index_the_twin_makes_fifty_hosts,
+    fifty_callers_make_one_account,
+    the_twin_of_sign_up_is_caught,
+    fifty_users_become_hosts_at_once,
+);
+
+async fn fifty_callers_make_one_host(db: TestDb) {
+    let ada = db.user("ada").await;
+    let answers = race(|_| {
+        let db = db.pool.clone();
+        async move { become_host(&db, ada.id).await }
+    })
+    .await;
+    assert_eq!(judge_hosts(&answers, &db.rows().await), Ok(()));
+}
+
+async fn the_twin_of_become_host_is_caught(db: TestDb) {
+    let ada = db.user("ada").await;
+    let answers = race(|read| find_or_insert_host(db.pool.clone(), ada.id, read)).await;
+    let verdict = judge_hosts(&answers, &db.rows().await);
+    assert!(verdict.is_err(), "reading first passed for safe");
+}
+
+/// Without the unique index nothing holds the twin back.
+async fn without_the_index_the_twin_makes_fifty_hosts(db: TestDb) {
+    let ada = db.user("ada").await;
+    if db.backend == Backend::MariaDb {
+        // The foreign key needs an index, so another one takes its place.
+        db.execute("CREATE INDEX plain ON hosts (user_id)").await;
+        db.execute("DROP INDEX hosts_user_id ON hosts").await;
+    } else {
+        db.execute("DROP INDEX hosts_user_id").await;
+    }
+    let answers = race(|read| find_or_insert_host(db.pool.clone(), ada.id, read)).await;
+    assert_eq!(db.rows().await.hosts.len(), CALLERS);
+    assert!(judge_hosts(&answers, &db.rows().await).is_err());
+}
+
+async fn fifty_callers_make_one_account(db: TestDb) {
+    let answers = race(|_| {
+        let db = db.pool.clone();
+        async move { sign_up(&db, email("ada")).await }
+    })
+    .await;
+    assert_eq!(judge_accounts(&answers, &db.rows().await), Ok(()));
+}
+
+async fn the_twin_of_sign_up_is_caught(db: TestDb) {
+    let answers = race(|read| find_or_insert_user(db.pool.clone(), read)).await;
+    let verdict = judge_accounts(&answers, &db.rows().await);
+    assert!(verdict.is_err(), "reading first passed for safe");
+}
+
+/// Every user is served, and each gets one host.
+async fn fifty_users_become_hosts_at_once(db: TestDb) {
+    let mut users = Vec::new();
+    for n in 0..CALLERS {
+        users.push(db.user(&format!("user{n}")).await.id);
+    }
+    let calls: Vec<_> = users
+        .iter()
+        .flat_map(|&user_id| [user_id, user_id])
+        .map(|user_id| {
             let db = db.pool.clone();
-            async move { become_host(&db, ada.id).await }
+            tokio::spawn(async move { become_host(&db, user_id).await })
         })
-        .await;
-        assert_eq!(judge_hosts(&answers, &db.rows().await), Ok(()));
+        .collect();
+    let mut new = 0;
+    for call in calls {
+        new += usize::from(call.await.unwrap().unwrap().is_new());
     }
-
-    async fn the_twin_of_become_host_is_caught(db: TestDb) {
-        let ada = db.user("ada").await;
-        let answers = race(|read| find_or_insert_host(db.pool.clone(), ada.id, read)).await;
-        let verdict = judge_hosts(&answers, &db.rows().await);
-        assert!(verdict.is_err(), "reading first passed for safe");
-    }
-
-    /// Without the unique index nothing holds the twin back.
-    async fn without_the_index_the_twin_makes_fifty_hosts(db: TestDb) {
-        let ada = db.user("ada").await;
-        if db.backend == Backend::MariaDb {
-            // The foreign key needs an index, so another one takes its place.
-            db.execute("CREATE INDEX plain ON hosts (user_id)").await;
-            db.execute("DROP INDEX hosts_user_id ON hosts").await;
-        } else {
-            db.execute("DROP INDEX hosts_user_id").await;
-        }
-        let answers = race(|read| find_or_insert_host(db.pool.clone(), ada.id, read)).await;
-        assert_eq!(db.rows().await.hosts.len(), CALLERS);
-        assert!(judge_hosts(&answers, &db.rows().await).is_err());
-    }
-
-    async fn fifty_callers_make_one_account(db: TestDb) {
-        let answers = race(|_| {
-            let db = db.pool.clone();
-            async move { sign_up(&db, email("ada")).await }
-        })
-        .await;
-        assert_eq!(judge_accounts(&answers, &db.rows().await), Ok(()));
-    }
-
-    async fn the_twin_of_sign_up_is_caught(db: TestDb) {
-        let answers = race(|read| find_or_insert_user(db.pool.clone(), read)).await;
-        let verdict = judge_accounts(&answers, &db.rows().await);
-        assert!(verdict.is_err(), "reading first passed for safe");
-    }
-
-    /// Every user is served, and each gets one host.
-    async fn fifty_users_become_hosts_at_once(db: TestDb) {
-        let mut users = Vec::new();
-        for n in 0..CALLERS {
-            users.push(db.user(&format!("user{n}")).await.id);
-        }
-        let calls: Vec<_> = users
-            .iter()
-            .flat_map(|&user_id| [user_id, user_id])
-            .map(|user_id| {
-                let db = db.pool.clone();
-                tokio::spawn(async move { become_host(&db, user_id).await })
-            })
-            .collect();
-        let mut new = 0;
-        for call in calls {
-            new += usize::from(call.await.unwrap().unwrap().is_new());
-        }
-        assert_eq!(new, CALLERS);
-        let hosts: BTreeSet<_> = db.rows().await.hosts.into_iter().map(|host| host.user_id).collect();
-        assert_eq!(hosts, users.into_iter().collect());
-    }
+    assert_eq!(new, CALLERS);
+    let hosts: BTreeSet<_> = db
+        .rows()
+        .await
+        .hosts
+        .into_iter()
+        .map(|host| host.user_id)
+        .collect();
+    assert_eq!(hosts, users.into_iter().collect());
 }

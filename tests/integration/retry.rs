@@ -20,7 +20,7 @@ use sea_orm::{
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::support::{Backend as On, email};
+use crate::support::{Backend as On, TestDb, email};
 
 fn contention() -> Error {
     Error::Contention {
@@ -119,172 +119,197 @@ async fn nothing_but_contention_is_repeated() {
     }
 }
 
-on_each_backend! {
-    async fn a_transaction_is_committed_or_undone_as_a_whole(db: TestDb) {
+on_each_backend!(
+    a_transaction_is_committed_or_undone_as_a_whole,
+    a_handled_refusal_keeps_the_transaction,
+    contention_inside_runs_the_whole_work_again,
+    a_transaction_that_always_conflicts_stops_at_the_bound,
+    a_connection_that_always_conflicts_stops_at_the_bound,
+    an_error_of_the_app_undoes_the_transaction,
+    contention_within_an_error_of_the_app_is_found,
+    twenty_serializable_transactions_all_succeed,
+);
+
+async fn a_transaction_is_committed_or_undone_as_a_whole(db: TestDb) {
+    let made = transaction(&db.pool, async |txn| {
+        let ada = sign_up(txn, email("ada")).await?;
+        become_host(txn, ada.user.id).await
+    })
+    .await
+    .unwrap();
+    assert!(made.is_new());
+
+    let before = db.rows().await;
+    let refused = transaction(&db.pool, async |txn| {
+        sign_up(txn, email("grace")).await?;
+        sign_up(txn, email("ada")).await
+    })
+    .await;
+    assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
+    assert_eq!(db.rows().await, before);
+}
+
+/// A refusal that the work handles does not undo the rest.
+async fn a_handled_refusal_keeps_the_transaction(db: TestDb) {
+    db.user("ada").await;
+    let grace = transaction(&db.pool, async |txn| {
+        match sign_up(txn, email("ada")).await {
+            Err(Error::EmailTaken) => sign_up(txn, email("grace")).await,
+            other => other,
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        Account::find(&db.pool, grace.user.id).await.unwrap(),
+        Some(grace)
+    );
+}
+
+/// Each attempt starts from nothing: what an earlier one wrote is gone.
+async fn contention_inside_runs_the_whole_work_again(db: TestDb) {
+    let calls = AtomicUsize::new(0);
+    let account = transaction(&db.pool, async |txn| {
+        let account = sign_up(txn, email("ada")).await?;
+        fails(3, &calls)?;
+        Ok::<_, Error>(account)
+    })
+    .await
+    .unwrap();
+    assert_eq!(calls.into_inner(), 4);
+    assert_eq!(db.rows().await.users, [account.user]);
+}
+
+async fn a_transaction_that_always_conflicts_stops_at_the_bound(db: TestDb) {
+    let calls = AtomicUsize::new(0);
+    let outcome = transaction(&db.pool, async |txn| {
+        sign_up(txn, email("ada")).await?;
+        fails(100, &calls)
+    })
+    .await;
+    assert!(
+        matches!(outcome, Err(Error::Contention { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(calls.into_inner(), 8);
+    assert_eq!(db.rows().await.users.len(), 0);
+}
+
+/// Somebody holds what everybody wants, for good: eight attempts reach the database, no more.
+async fn a_connection_that_always_conflicts_stops_at_the_bound(db: TestDb) {
+    let ada = db.user("ada").await;
+    let holding = db.pool.begin().await.unwrap();
+    assert!(become_host(&holding, ada.id).await.unwrap().is_new());
+    let (pool, statements) = db.counted_pool().await;
+    // Both connections of the pool are told not to wait.
+    let setting = match db.backend {
+        On::Sqlite => "PRAGMA busy_timeout = 0",
+        On::Postgres => "SET lock_timeout = '1ms'",
+        On::MariaDb => "SET innodb_lock_wait_timeout = 0",
+    };
+    let (one, other) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
+    for connection in [one, other] {
+        connection.execute_unprepared(setting).await.unwrap();
+        connection.commit().await.unwrap();
+    }
+    statements.take();
+
+    let outcome = retry(|| become_host(&pool, ada.id)).await;
+
+    assert!(
+        matches!(outcome, Err(Error::Contention { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(statements.take().len(), 8);
+    holding.rollback().await.unwrap();
+    assert!(retry(|| become_host(&pool, ada.id)).await.unwrap().is_new());
+}
+
+/// What the app made of it is returned, and nothing is kept.
+async fn an_error_of_the_app_undoes_the_transaction(db: TestDb) {
+    let calls = AtomicUsize::new(0);
+    let outcome: Result<(), _> = transaction(&db.pool, async |txn| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        sign_up(txn, email("ada")).await?;
+        Err(AppError::TooYoung)
+    })
+    .await;
+    assert!(matches!(outcome, Err(AppError::TooYoung)), "{outcome:?}");
+    assert_eq!(calls.into_inner(), 1);
+    assert_eq!(db.rows().await.users.len(), 0);
+}
+
+/// Contention that the app's own error type hides as it is, or shows what it came from.
+async fn contention_within_an_error_of_the_app_is_found(db: TestDb) {
+    let as_the_app_has_it: [fn(Error) -> AppError; 3] =
+        [AppError::Guesthouse, AppError::Wrapped, |error| {
+            AppError::Boxed(Box::new(AppError::Wrapped(error)))
+        }];
+    let busy = || -> DbErr {
+        let busy = sea_orm::sqlx::Error::Database(Box::new(Busy));
+        DbErr::Query(RuntimeErr::SqlxError(busy.into()))
+    };
+    for (n, wrap) in as_the_app_has_it.into_iter().enumerate() {
+        let calls = AtomicUsize::new(0);
         let made = transaction(&db.pool, async |txn| {
-            let ada = sign_up(txn, email("ada")).await?;
-            become_host(txn, ada.user.id).await
-        })
-        .await
-        .unwrap();
-        assert!(made.is_new());
-
-        let before = db.rows().await;
-        let refused = transaction(&db.pool, async |txn| {
-            sign_up(txn, email("grace")).await?;
-            sign_up(txn, email("ada")).await
-        })
-        .await;
-        assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
-        assert_eq!(db.rows().await, before);
-    }
-
-    /// A refusal that the work handles does not undo the rest.
-    async fn a_handled_refusal_keeps_the_transaction(db: TestDb) {
-        db.user("ada").await;
-        let grace = transaction(&db.pool, async |txn| {
-            match sign_up(txn, email("ada")).await {
-                Err(Error::EmailTaken) => sign_up(txn, email("grace")).await,
-                other => other,
+            let account = sign_up(txn, email(&format!("user{n}"))).await?;
+            if calls.fetch_add(1, Ordering::Relaxed) < 2 {
+                return Err(wrap(Error::from(busy())));
             }
+            Ok::<_, AppError>(account)
         })
         .await
         .unwrap();
-        assert_eq!(Account::find(&db.pool, grace.user.id).await.unwrap(), Some(grace));
+        assert_eq!(calls.into_inner(), 3);
+        assert_eq!(db.rows().await.users.len(), n + 1);
+        assert_eq!(
+            Account::find(&db.pool, made.user.id).await.unwrap(),
+            Some(made)
+        );
     }
+}
 
-    /// Each attempt starts from nothing: what an earlier one wrote is gone.
-    async fn contention_inside_runs_the_whole_work_again(db: TestDb) {
-        let calls = AtomicUsize::new(0);
-        let account = transaction(&db.pool, async |txn| {
-            let account = sign_up(txn, email("ada")).await?;
-            fails(3, &calls)?;
-            Ok::<_, Error>(account)
-        })
-        .await
-        .unwrap();
-        assert_eq!(calls.into_inner(), 4);
-        assert_eq!(db.rows().await.users, [account.user]);
-    }
-
-    async fn a_transaction_that_always_conflicts_stops_at_the_bound(db: TestDb) {
-        let calls = AtomicUsize::new(0);
-        let outcome = transaction(&db.pool, async |txn| {
-            sign_up(txn, email("ada")).await?;
-            fails(100, &calls)
-        })
-        .await;
-        assert!(matches!(outcome, Err(Error::Contention { .. })), "{outcome:?}");
-        assert_eq!(calls.into_inner(), 8);
-        assert_eq!(db.rows().await.users.len(), 0);
-    }
-
-    /// Somebody holds what everybody wants, for good: eight attempts reach the database, no more.
-    async fn a_connection_that_always_conflicts_stops_at_the_bound(db: TestDb) {
-        let ada = db.user("ada").await;
-        let holding = db.pool.begin().await.unwrap();
-        assert!(become_host(&holding, ada.id).await.unwrap().is_new());
-        let (pool, statements) = db.counted_pool().await;
-        // Both connections of the pool are told not to wait.
-        let setting = match db.backend {
-            On::Sqlite => "PRAGMA busy_timeout = 0",
-            On::Postgres => "SET lock_timeout = '1ms'",
-            On::MariaDb => "SET innodb_lock_wait_timeout = 0",
-        };
-        let (one, other) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
-        for connection in [one, other] {
-            connection.execute_unprepared(setting).await.unwrap();
-            connection.commit().await.unwrap();
-        }
-        statements.take();
-
-        let outcome = retry(|| become_host(&pool, ada.id)).await;
-
-        assert!(matches!(outcome, Err(Error::Contention { .. })), "{outcome:?}");
-        assert_eq!(statements.take().len(), 8);
-        holding.rollback().await.unwrap();
-        assert!(retry(|| become_host(&pool, ada.id)).await.unwrap().is_new());
-    }
-
-    /// What the app made of it is returned, and nothing is kept.
-    async fn an_error_of_the_app_undoes_the_transaction(db: TestDb) {
-        let calls = AtomicUsize::new(0);
-        let outcome: Result<(), _> = transaction(&db.pool, async |txn| {
-            calls.fetch_add(1, Ordering::Relaxed);
-            sign_up(txn, email("ada")).await?;
-            Err(AppError::TooYoung)
-        })
-        .await;
-        assert!(matches!(outcome, Err(AppError::TooYoung)), "{outcome:?}");
-        assert_eq!(calls.into_inner(), 1);
-        assert_eq!(db.rows().await.users.len(), 0);
-    }
-
-    /// Contention that the app's own error type hides as it is, or shows what it came from.
-    async fn contention_within_an_error_of_the_app_is_found(db: TestDb) {
-        let as_the_app_has_it: [fn(Error) -> AppError; 3] = [
-            AppError::Guesthouse,
-            AppError::Wrapped,
-            |error| AppError::Boxed(Box::new(AppError::Wrapped(error))),
-        ];
-        let busy = || -> DbErr {
-            let busy = sea_orm::sqlx::Error::Database(Box::new(Busy));
-            DbErr::Query(RuntimeErr::SqlxError(busy.into()))
-        };
-        for (n, wrap) in as_the_app_has_it.into_iter().enumerate() {
-            let calls = AtomicUsize::new(0);
-            let made = transaction(&db.pool, async |txn| {
-                let account = sign_up(txn, email(&format!("user{n}"))).await?;
-                if calls.fetch_add(1, Ordering::Relaxed) < 2 {
-                    return Err(wrap(Error::from(busy())));
-                }
-                Ok::<_, AppError>(account)
-            })
-            .await
-            .unwrap();
-            assert_eq!(calls.into_inner(), 3);
-            assert_eq!(db.rows().await.users.len(), n + 1);
-            assert_eq!(Account::find(&db.pool, made.user.id).await.unwrap(), Some(made));
-        }
-    }
-
-    /// Twenty transactions that read before they write, in tasks of their own. None may see what
-    /// another one has half done, and all get through.
-    async fn twenty_serializable_transactions_all_succeed(db: TestDb) {
-        let pool = Arc::new(db.pool_of(20).await);
-        let tasks: Vec<_> = (0..20)
-            .map(|n| {
-                let pool = pool.clone();
-                tokio::spawn(async move {
-                    let sqlite = pool.get_database_backend() == sea_orm::DbBackend::Sqlite;
-                    transaction(&pool, async move |txn| {
-                        if !sqlite {
-                            // MariaDB sets the level of the next transaction, and this one runs at
-                            // its default; there the rows lock.
-                            let sql = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
-                            let _ = txn.execute_unprepared(sql).await;
-                        }
-                        let before = Accounts::all().count(txn).await?;
-                        let account = sign_up(txn, email(&format!("user{n}"))).await?;
-                        become_host(txn, account.user.id).await.map(|host| (before, host))
-                    })
-                    .await
+/// Twenty transactions that read before they write, in tasks of their own. None may see what
+/// another one has half done, and all get through.
+async fn twenty_serializable_transactions_all_succeed(db: TestDb) {
+    let pool = Arc::new(db.pool_of(20).await);
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let sqlite = pool.get_database_backend() == sea_orm::DbBackend::Sqlite;
+                transaction(&pool, async move |txn| {
+                    if !sqlite {
+                        // MariaDB sets the level of the next transaction, and this one runs at
+                        // its default; there the rows lock.
+                        let sql = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+                        let _ = txn.execute_unprepared(sql).await;
+                    }
+                    let before = Accounts::all().count(txn).await?;
+                    let account = sign_up(txn, email(&format!("user{n}"))).await?;
+                    become_host(txn, account.user.id)
+                        .await
+                        .map(|host| (before, host))
                 })
+                .await
             })
-            .collect();
-        let mut seen = Vec::new();
-        for task in tasks {
-            let (before, host) = task.await.unwrap().unwrap();
-            assert!(host.is_new());
-            seen.push(before);
-        }
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.guests.len(), rows.hosts.len()), (20, 20, 20));
-        if db.backend != On::MariaDb {
-            // Serializable: as if one after the other, so each one counted another number.
-            seen.sort_unstable();
-            assert_eq!(seen, (0..20).collect::<Vec<_>>());
-        }
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for task in tasks {
+        let (before, host) = task.await.unwrap().unwrap();
+        assert!(host.is_new());
+        seen.push(before);
+    }
+    let rows = db.rows().await;
+    assert_eq!(
+        (rows.users.len(), rows.guests.len(), rows.hosts.len()),
+        (20, 20, 20)
+    );
+    if db.backend != On::MariaDb {
+        // Serializable: as if one after the other, so each one counted another number.
+        seen.sort_unstable();
+        assert_eq!(seen, (0..20).collect::<Vec<_>>());
     }
 }
 

@@ -73,222 +73,273 @@ fn warnings() -> Vec<String> {
     about_indexes.map(str::to_owned).collect()
 }
 
-on_each_backend! {
-    async fn a_fresh_schema_has_no_difference(db: TestDb) {
-        listen();
-        verify_schema(&db.pool).await.unwrap();
-        assert_eq!(warnings(), [""; 0]);
-    }
+on_each_backend!(
+    a_fresh_schema_has_no_difference,
+    each_difference_alone_is_reported_exactly,
+    three_differences_together_are_reported_in_order,
+    what_an_app_may_add_is_no_difference,
+    a_difference_says_what_is_needed_and_what_is_there,
+    a_role_that_may_only_read_is_enough,
+    catalogue_and_rows_are_left_as_they_were,
+    a_redundant_index_is_a_warning,
+    each_setting_that_breaks_a_promise_is_a_difference,
+    settings_come_before_tables,
+    one_idle_connection_with_another_setting_is_found,
+    it_sends_as_many_statements_as_documented,
+    an_error_keeps_the_drivers_words_to_its_source,
+);
 
-    async fn each_difference_alone_is_reported_exactly(db: TestDb) {
-        let roles = of_roles(db.backend);
-        let guests = roles[..4].to_vec();
-        let of = |cases: Vec<Case>, words| cases.into_iter().map(move |case| (case, words));
-        let cases = of(changes::on(db.backend).of_several_tables.to_vec(), USERS)
-            .chain(of(of_users(db.backend), USERS))
-            .chain(of(roles, HOSTS))
-            .chain(of(guests, GUESTS));
-        let mut count = 0;
-        for (case, words) in cases.filter(|(case, _)| is_possible(case.0)) {
-            let expected = change(&db, case, words).await;
-            assert_eq!(lines(&db.pool).await, expected, "{case:?}");
-            start_again(&db).await;
-            count += 1;
+async fn a_fresh_schema_has_no_difference(db: Db) {
+    listen();
+    verify_schema(&db.pool).await.unwrap();
+    assert_eq!(warnings(), [""; 0]);
+}
+
+async fn each_difference_alone_is_reported_exactly(db: Db) {
+    let roles = of_roles(db.backend);
+    let guests = roles[..4].to_vec();
+    let of = |cases: Vec<Case>, words| cases.into_iter().map(move |case| (case, words));
+    let cases = of(changes::on(db.backend).of_several_tables.to_vec(), USERS)
+        .chain(of(of_users(db.backend), USERS))
+        .chain(of(roles, HOSTS))
+        .chain(of(guests, GUESTS));
+    let mut count = 0;
+    for (case, words) in cases.filter(|(case, _)| is_possible(case.0)) {
+        let expected = change(&db, case, words).await;
+        assert_eq!(lines(&db.pool).await, expected, "{case:?}");
+        start_again(&db).await;
+        count += 1;
+    }
+    assert!(count >= 35, "{count}");
+    assert_eq!(lines(&db.pool).await, [""; 0]);
+}
+
+/// One of each table, so that none hides another.
+async fn three_differences_together_are_reported_in_order(db: Db) {
+    let (users, roles) = (of_users(db.backend), of_roles(db.backend));
+    let mut count = 0;
+    for (at, &of_guests) in roles.iter().enumerate() {
+        let of_hosts = roles[(at + 7) % roles.len()];
+        let of_users = users[at % users.len()];
+        if !is_possible(of_users.0) {
+            continue;
         }
-        assert!(count >= 35, "{count}");
-        assert_eq!(lines(&db.pool).await, [""; 0]);
+        let mut of_users = change(&db, of_users, USERS).await;
+        let of_hosts = change(&db, of_hosts, HOSTS).await;
+        of_users.extend(change(&db, of_guests, GUESTS).await);
+        of_users.extend(of_hosts);
+
+        let error = verify_schema(&db.pool).await.unwrap_err();
+        assert_eq!(error.to_string(), of_users.join("\n"));
+        start_again(&db).await;
+        count += 1;
     }
+    assert!(count >= 20, "{count}");
+}
 
-    /// One of each table, so that none hides another.
-    async fn three_differences_together_are_reported_in_order(db: TestDb) {
-        let (users, roles) = (of_users(db.backend), of_roles(db.backend));
-        let mut count = 0;
-        for (at, &of_guests) in roles.iter().enumerate() {
-            let of_hosts = roles[(at + 7) % roles.len()];
-            let of_users = users[at % users.len()];
-            if !is_possible(of_users.0) {
-                continue;
-            }
-            let mut of_users = change(&db, of_users, USERS).await;
-            let of_hosts = change(&db, of_hosts, HOSTS).await;
-            of_users.extend(change(&db, of_guests, GUESTS).await);
-            of_users.extend(of_hosts);
-
-            let error = verify_schema(&db.pool).await.unwrap_err();
-            assert_eq!(error.to_string(), of_users.join("\n"));
-            start_again(&db).await;
-            count += 1;
-        }
-        assert!(count >= 20, "{count}");
-    }
-
-    async fn what_an_app_may_add_is_no_difference(db: TestDb) {
-        let mut count = 0;
-        for &addition in changes::on(db.backend).additions {
-            let table = if addition.starts_with("ALTER TABLE users") { USERS } else { HOSTS };
-            change(&db, (addition, &[]), table).await;
-            assert_eq!(lines(&db.pool).await, [""; 0], "{addition}");
-            // Not the pool, whose cached statements remember other types.
-            let pool = db.pool_of(1).await;
-            let ada = sign_up(&pool, email("ada")).await.unwrap().user;
-            assert!(become_host(&pool, ada.id).await.unwrap().is_new());
-            start_again(&db).await;
-            count += 1;
-        }
-        assert!(count >= 8, "{count}");
-    }
-
-    /// As values, for programs.
-    async fn a_difference_says_what_is_needed_and_what_is_there(db: TestDb) {
-        let not_unique = match db.backend {
-            On::MariaDb => "ALTER TABLE hosts ADD INDEX plain (user_id), DROP INDEX hosts_user_id",
-            _ => "DROP INDEX hosts_user_id",
+async fn what_an_app_may_add_is_no_difference(db: Db) {
+    let mut count = 0;
+    for &addition in changes::on(db.backend).additions {
+        let table = if addition.starts_with("ALTER TABLE users") {
+            USERS
+        } else {
+            HOSTS
         };
-        db.execute("DROP TABLE guests").await;
-        db.execute(not_unique).await;
+        change(&db, (addition, &[]), table).await;
+        assert_eq!(lines(&db.pool).await, [""; 0], "{addition}");
+        // Not the pool, whose cached statements remember other types.
+        let pool = db.pool_of(1).await;
+        let ada = sign_up(&pool, email("ada")).await.unwrap().user;
+        assert!(become_host(&pool, ada.id).await.unwrap().is_new());
+        start_again(&db).await;
+        count += 1;
+    }
+    assert!(count >= 8, "{count}");
+}
 
-        let found = differences(verify_schema(&db.pool).await);
+/// As values, for programs.
+async fn a_difference_says_what_is_needed_and_what_is_there(db: Db) {
+    let not_unique = match db.backend {
+        On::MariaDb => "ALTER TABLE hosts ADD INDEX plain (user_id), DROP INDEX hosts_user_id",
+        _ => "DROP INDEX hosts_user_id",
+    };
+    db.execute("DROP TABLE guests").await;
+    db.execute(not_unique).await;
 
-        assert_eq!(found, [
-            difference("guests", None, "a table", "table guests is missing: nobody could sign up"),
-            difference("hosts", Some("user_id"), "unique", "is not unique: a user could get two hosts"),
-        ]);
-        assert_eq!(
-            serde_json::to_value(&found[1]).unwrap(),
-            serde_json::json!({
-                "table": "hosts",
-                "column": "user_id",
-                "expected": "unique",
-                "found": "is not unique: a user could get two hosts",
-            }),
-        );
+    let found = differences(verify_schema(&db.pool).await);
+
+    assert_eq!(
+        found,
+        [
+            difference(
+                "guests",
+                None,
+                "a table",
+                "table guests is missing: nobody could sign up"
+            ),
+            difference(
+                "hosts",
+                Some("user_id"),
+                "unique",
+                "is not unique: a user could get two hosts"
+            ),
+        ]
+    );
+    assert_eq!(
+        serde_json::to_value(&found[1]).unwrap(),
+        serde_json::json!({
+            "table": "hosts",
+            "column": "user_id",
+            "expected": "unique",
+            "found": "is not unique: a user could get two hosts",
+        }),
+    );
+}
+
+async fn a_role_that_may_only_read_is_enough(db: Db) {
+    let role = format!("reader_{}", Uuid::now_v7().simple());
+    let (url, clean_up) = match db.backend {
+        On::Sqlite => (db.url.replace("mode=rwc", "mode=ro"), String::new()),
+        On::Postgres => {
+            db.execute(&format!(
+                "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+            ))
+            .await;
+            (
+                url_of(&db, &role),
+                format!("DROP OWNED BY {role}; DROP ROLE {role}"),
+            )
+        }
+        On::MariaDb => {
+            let (_, name) = db.url.rsplit_once('/').unwrap();
+            db.execute(&format!(
+                "CREATE USER {role}@'%'; GRANT SELECT ON {name}.* TO {role}@'%'"
+            ))
+            .await;
+            (url_of(&db, &role), format!("DROP USER {role}@'%'"))
+        }
+    };
+    let reader = connect(&url).await;
+    let write = reader.execute_unprepared("DELETE FROM hosts").await;
+    let fresh = verify_schema(&reader).await;
+    let case = of_roles(db.backend)
+        .into_iter()
+        .find(|(_, says)| says[0].contains("NO ACTION"))
+        .unwrap();
+    let expected = change(&db, case, HOSTS).await;
+    let drifted = verify_schema(&reader).await;
+    reader.close().await.unwrap();
+    if db.backend != On::Sqlite {
+        db.execute(&clean_up).await;
     }
 
-    async fn a_role_that_may_only_read_is_enough(db: TestDb) {
-        let role = format!("reader_{}", Uuid::now_v7().simple());
-        let (url, clean_up) = match db.backend {
-            On::Sqlite => (db.url.replace("mode=rwc", "mode=ro"), String::new()),
-            On::Postgres => {
-                db.execute(&format!(
-                    "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
-                ))
-                .await;
-                (url_of(&db, &role), format!("DROP OWNED BY {role}; DROP ROLE {role}"))
-            }
-            On::MariaDb => {
-                let (_, name) = db.url.rsplit_once('/').unwrap();
-                db.execute(&format!("CREATE USER {role}@'%'; GRANT SELECT ON {name}.* TO {role}@'%'"))
-                    .await;
-                (url_of(&db, &role), format!("DROP USER {role}@'%'"))
-            }
-        };
-        let reader = connect(&url).await;
-        let write = reader.execute_unprepared("DELETE FROM hosts").await;
-        let fresh = verify_schema(&reader).await;
-        let case = of_roles(db.backend)
-            .into_iter()
-            .find(|(_, says)| says[0].contains("NO ACTION"))
-            .unwrap();
-        let expected = change(&db, case, HOSTS).await;
-        let drifted = verify_schema(&reader).await;
-        reader.close().await.unwrap();
-        if db.backend != On::Sqlite {
-            db.execute(&clean_up).await;
+    assert!(write.is_err());
+    assert_eq!(differences(fresh), []);
+    assert_eq!(drifted.unwrap_err().to_string(), expected.join("\n"));
+}
+
+async fn catalogue_and_rows_are_left_as_they_were(db: Db) {
+    db.host("ada").await;
+    db.user("grace").await;
+    for drifted in [false, true] {
+        if drifted {
+            let not_unique = |case: &Case| case.1[0].contains("is not unique");
+            let case = of_users(db.backend).into_iter().find(not_unique).unwrap();
+            change(&db, case, USERS).await;
         }
-
-        assert!(write.is_err());
-        assert_eq!(differences(fresh), []);
-        assert_eq!(drifted.unwrap_err().to_string(), expected.join("\n"));
+        let before = (catalogue(&db).await, db.rows().await);
+        assert_eq!(lines(&db.pool).await.len(), usize::from(drifted));
+        assert_eq!((catalogue(&db).await, db.rows().await), before);
     }
+}
 
-    async fn catalogue_and_rows_are_left_as_they_were(db: TestDb) {
-        db.host("ada").await;
-        db.user("grace").await;
-        for drifted in [false, true] {
-            if drifted {
-                let not_unique = |case: &Case| case.1[0].contains("is not unique");
-                let case = of_users(db.backend).into_iter().find(not_unique).unwrap();
-                change(&db, case, USERS).await;
-            }
-            let before = (catalogue(&db).await, db.rows().await);
-            assert_eq!(lines(&db.pool).await.len(), usize::from(drifted));
-            assert_eq!((catalogue(&db).await, db.rows().await), before);
+/// Not a difference, but work that each insert does twice.
+async fn a_redundant_index_is_a_warning(db: Db) {
+    for index in ["INDEX a_plain_one", "UNIQUE INDEX a_unique_one"] {
+        db.execute(&format!("CREATE {index} ON hosts (user_id)"))
+            .await;
+    }
+    db.execute("CREATE INDEX of_another_kind ON hosts (user_id, created_at)")
+        .await;
+
+    listen();
+    verify_schema(&db.pool).await.unwrap();
+    let warnings = warnings();
+
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    for (warning, index) in warnings.iter().zip(["a_plain_one", "a_unique_one"]) {
+        for part in [
+            "WARN",
+            "redundant",
+            r#"table="hosts""#,
+            r#"column="user_id""#,
+            index,
+        ] {
+            assert!(warning.contains(part), "{part} in {warning}");
         }
     }
+}
 
-    /// Not a difference, but work that each insert does twice.
-    async fn a_redundant_index_is_a_warning(db: TestDb) {
-        for index in ["INDEX a_plain_one", "UNIQUE INDEX a_unique_one"] {
-            db.execute(&format!("CREATE {index} ON hosts (user_id)")).await;
-        }
-        db.execute("CREATE INDEX of_another_kind ON hosts (user_id, created_at)").await;
-
-        listen();
-        verify_schema(&db.pool).await.unwrap();
-        let warnings = warnings();
-
-        assert_eq!(warnings.len(), 2, "{warnings:#?}");
-        for (warning, index) in warnings.iter().zip(["a_plain_one", "a_unique_one"]) {
-            for part in ["WARN", "redundant", r#"table="hosts""#, r#"column="user_id""#, index] {
-                assert!(warning.contains(part), "{part} in {warning}");
-            }
-        }
-    }
-
-    /// Settings under which an answer is not kept, or is not true.
-    async fn each_setting_that_breaks_a_promise_is_a_difference(db: TestDb) {
-        let mut wrong = Vec::new();
-        for &(setting, expected, found) in settings(db.backend) {
-            let pool = db.pool_of(1).await;
-            pool.execute_unprepared(setting).await.unwrap();
-            let differences = differences(verify_schema(&pool).await);
-            pool.close().await.unwrap();
-            if differences != [difference("users", None, expected, found)] {
-                wrong.push(format!("{setting}: {differences:#?}"));
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    }
-
-    async fn settings_come_before_tables(db: TestDb) {
-        let (setting, _, found) = settings(db.backend)[0];
+/// Settings under which an answer is not kept, or is not true.
+async fn each_setting_that_breaks_a_promise_is_a_difference(db: Db) {
+    let mut wrong = Vec::new();
+    for &(setting, expected, found) in settings(db.backend) {
         let pool = db.pool_of(1).await;
         pool.execute_unprepared(setting).await.unwrap();
-        db.execute("DROP TABLE hosts").await;
-        let missing = "table hosts is missing: nobody could become a host";
-        assert_eq!(lines(&pool).await, [found, missing]);
-    }
-
-    /// Each connection has its own settings, and nobody knows which one comes next.
-    async fn one_idle_connection_with_another_setting_is_found(db: TestDb) {
-        for (setting, _, found) in settings(db.backend) {
-            let pool = db.pool_of(3).await;
-            set_on_one(&pool, setting).await;
-            assert_eq!(lines(&pool).await, [*found], "{setting}");
-            pool.close().await.unwrap();
+        let differences = differences(verify_schema(&pool).await);
+        pool.close().await.unwrap();
+        if differences != [difference("users", None, expected, found)] {
+            wrong.push(format!("{setting}: {differences:#?}"));
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
 
-    async fn it_sends_as_many_statements_as_documented(db: TestDb) {
-        let (pool, statements) = db.counted_pool().await;
-        verify_schema(&pool).await.unwrap();
-        let sent = statements.take();
-        let count = if db.backend == On::Sqlite { 5 } else { 7 };
-        assert_eq!(sent.len(), count, "{sent:#?}");
+async fn settings_come_before_tables(db: Db) {
+    let (setting, _, found) = settings(db.backend)[0];
+    let pool = db.pool_of(1).await;
+    pool.execute_unprepared(setting).await.unwrap();
+    db.execute("DROP TABLE hosts").await;
+    let missing = "table hosts is missing: nobody could become a host";
+    assert_eq!(lines(&pool).await, [found, missing]);
+}
+
+/// Each connection has its own settings, and nobody knows which one comes next.
+async fn one_idle_connection_with_another_setting_is_found(db: Db) {
+    for (setting, _, found) in settings(db.backend) {
+        let pool = db.pool_of(3).await;
+        set_on_one(&pool, setting).await;
+        assert_eq!(lines(&pool).await, [*found], "{setting}");
+        pool.close().await.unwrap();
     }
+}
 
-    async fn an_error_keeps_the_drivers_words_to_its_source(db: TestDb) {
-        db.pool.clone().close().await.unwrap();
-        let closed = verify_schema(&db.pool).await.unwrap_err();
-        assert!(matches!(closed, SchemaError::Database(_)), "{closed:?}");
-        assert_eq!(closed.to_string(), "the catalogue of the database could not be read");
+async fn it_sends_as_many_statements_as_documented(db: Db) {
+    let (pool, statements) = db.counted_pool().await;
+    verify_schema(&pool).await.unwrap();
+    let sent = statements.take();
+    let count = if db.backend == On::Sqlite { 5 } else { 7 };
+    assert_eq!(sent.len(), count, "{sent:#?}");
+}
 
-        let secret = SchemaError::Database(DbErr::Custom("ada@example.com".into()));
-        for text in [secret.to_string(), format!("{secret:?}"), format!("{secret:#?}")] {
-            assert!(!text.contains("ada"), "{text}");
-        }
-        assert!(secret.source().unwrap().to_string().contains("ada"));
+async fn an_error_keeps_the_drivers_words_to_its_source(db: Db) {
+    db.pool.clone().close().await.unwrap();
+    let closed = verify_schema(&db.pool).await.unwrap_err();
+    assert!(matches!(closed, SchemaError::Database(_)), "{closed:?}");
+    assert_eq!(
+        closed.to_string(),
+        "the catalogue of the database could not be read"
+    );
+
+    let secret = SchemaError::Database(DbErr::Custom("ada@example.com".into()));
+    for text in [
+        secret.to_string(),
+        format!("{secret:?}"),
+        format!("{secret:#?}"),
+    ] {
+        assert!(!text.contains("ada"), "{text}");
     }
+    assert!(secret.source().unwrap().to_string().contains("ada"));
 }
 
 type Setting = (&'static str, &'static str, &'static str);

@@ -80,116 +80,138 @@ where
     assert!(acknowledged > 0);
 }
 
-on_each_backend! {
-    /// Every second caller wants an address that is taken.
-    async fn who_is_refused_undoes_nobody_elses_change(db: TestDb) {
-        db.user("taken").await;
-        let ids = people(&db).await;
-        for round in 0..ROUNDS {
-            let txn = Arc::new(db.pool.begin().await.unwrap());
-            let callers = ids.iter().enumerate().map(|(n, &user_id)| {
-                let txn = txn.clone();
-                let wanted = if n % 2 == 0 { "taken".to_owned() } else { unique() };
-                tokio::spawn(async move { change_email(&*txn, user_id, email(&wanted)).await })
-            });
-            let answers = try_join_all(callers).await.unwrap();
-            commit(txn).await;
+on_each_backend!(
+    who_is_refused_undoes_nobody_elses_change,
+    who_gives_up_leaves_a_long_call_alone,
+    who_gives_up_leaves_what_is_done_before_and_after,
+    an_insert_beside_a_taken_address,
+    an_insert_beside_a_sign_up_with_a_taken_address,
+    an_insert_beside_the_deletion_of_a_host,
+);
+
+/// Every second caller wants an address that is taken.
+async fn who_is_refused_undoes_nobody_elses_change(db: Db) {
+    db.user("taken").await;
+    let ids = people(&db).await;
+    for round in 0..ROUNDS {
+        let txn = Arc::new(db.pool.begin().await.unwrap());
+        let callers = ids.iter().enumerate().map(|(n, &user_id)| {
+            let txn = txn.clone();
+            let wanted = if n % 2 == 0 {
+                "taken".to_owned()
+            } else {
+                unique()
+            };
+            tokio::spawn(async move { change_email(&*txn, user_id, email(&wanted)).await })
+        });
+        let answers = try_join_all(callers).await.unwrap();
+        commit(txn).await;
+
+        let stored = db.rows().await.users;
+        for (n, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Err(Error::EmailTaken) if n % 2 == 0 => {}
+                Ok(changed) if n % 2 == 1 => {
+                    assert!(
+                        stored.contains(&changed),
+                        "round {round}, caller {n}: {changed:?} is lost"
+                    );
+                }
+                other => panic!("round {round}, caller {n}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// The one who gives up was waiting for the other, at whatever point.
+async fn who_gives_up_leaves_a_long_call_alone(db: Db) {
+    const MANY: usize = 3_000;
+    for polls in 1..6 {
+        for at_once in [true, false] {
+            let txn = db.pool.begin().await.unwrap();
+            let emails: Vec<Email> = (0..MANY).map(|_| email(&unique())).collect();
+            let late = unique();
+            let give_up = GiveUp { polls, at_once };
+            let (sign_ups, given_up) = tokio::join!(
+                sign_up_all(&txn, emails),
+                give_up.on(sign_up(&txn, email(&late))),
+            );
+            let sign_ups = sign_ups.unwrap();
+            assert_eq!((sign_ups.created.len(), sign_ups.taken.len()), (MANY, 0));
+            txn.commit().await.unwrap();
 
             let stored = db.rows().await.users;
-            for (n, answer) in answers.into_iter().enumerate() {
-                match answer {
-                    Err(Error::EmailTaken) if n % 2 == 0 => {}
-                    Ok(changed) if n % 2 == 1 => {
-                        assert!(stored.contains(&changed), "round {round}, caller {n}: {changed:?} is lost");
-                    }
-                    other => panic!("round {round}, caller {n}: {other:?}"),
-                }
+            for account in &sign_ups.created {
+                let user = &account.user;
+                let found = stored.binary_search_by_key(&user.id, |stored| stored.id);
+                assert_eq!(found.map(|at| &stored[at]), Ok(user), "after {polls} polls");
             }
-        }
-    }
-
-    /// The one who gives up was waiting for the other, at whatever point.
-    async fn who_gives_up_leaves_a_long_call_alone(db: TestDb) {
-        const MANY: usize = 3_000;
-        for polls in 1..6 {
-            for at_once in [true, false] {
-                let txn = db.pool.begin().await.unwrap();
-                let emails: Vec<Email> = (0..MANY).map(|_| email(&unique())).collect();
-                let late = unique();
-                let give_up = GiveUp { polls, at_once };
-                let (sign_ups, given_up) = tokio::join!(
-                    sign_up_all(&txn, emails),
-                    give_up.on(sign_up(&txn, email(&late))),
+            if let Some(account) = given_up {
+                assert!(
+                    stored.contains(&account.unwrap().user),
+                    "after {polls} polls"
                 );
-                let sign_ups = sign_ups.unwrap();
-                assert_eq!((sign_ups.created.len(), sign_ups.taken.len()), (MANY, 0));
-                txn.commit().await.unwrap();
+            }
+            db.execute("DELETE FROM guests").await;
+            db.execute("DELETE FROM users").await;
+        }
+    }
+}
 
-                let stored = db.rows().await.users;
-                for account in &sign_ups.created {
-                    let user = &account.user;
-                    let found = stored.binary_search_by_key(&user.id, |stored| stored.id);
-                    assert_eq!(found.map(|at| &stored[at]), Ok(user), "after {polls} polls");
+/// What was done before and what is done after stays, whether the call in between was or not.
+async fn who_gives_up_leaves_what_is_done_before_and_after(db: Db) {
+    for round in 0..ROUNDS {
+        for polls in 0..10 {
+            let give_up = GiveUp {
+                polls,
+                at_once: round % 2 == 0,
+            };
+            let txn = db.pool.begin().await.unwrap();
+            let first = sign_up(&txn, email(&unique())).await.unwrap();
+            let _given_up = give_up.on(sign_up(&txn, email(&unique()))).await;
+            let third = sign_up(&txn, email(&unique())).await;
+            let committed = txn.commit().await;
+
+            let stored = Account::find(&db.pool, first.user.id).await.unwrap();
+            match (third, committed) {
+                (Ok(third), Ok(())) => {
+                    assert_eq!(stored, Some(first), "round {round}, {give_up:?}");
+                    let stored = Account::find(&db.pool, third.user.id).await.unwrap();
+                    assert_eq!(stored, Some(third), "round {round}, {give_up:?}");
                 }
-                if let Some(account) = given_up {
-                    assert!(stored.contains(&account.unwrap().user), "after {polls} polls");
-                }
-                db.execute("DELETE FROM guests").await;
-                db.execute("DELETE FROM users").await;
+                // The transaction is spoilt, and says so.
+                _ => assert_eq!(stored, None, "round {round}, {give_up:?}"),
             }
         }
     }
+}
 
-    /// What was done before and what is done after stays, whether the call in between was or not.
-    async fn who_gives_up_leaves_what_is_done_before_and_after(db: TestDb) {
-        for round in 0..ROUNDS {
-            for polls in 0..10 {
-                let give_up = GiveUp { polls, at_once: round % 2 == 0 };
-                let txn = db.pool.begin().await.unwrap();
-                let first = sign_up(&txn, email(&unique())).await.unwrap();
-                let _given_up = give_up.on(sign_up(&txn, email(&unique()))).await;
-                let third = sign_up(&txn, email(&unique())).await;
-                let committed = txn.commit().await;
-
-                let stored = Account::find(&db.pool, first.user.id).await.unwrap();
-                match (third, committed) {
-                    (Ok(third), Ok(())) => {
-                        assert_eq!(stored, Some(first), "round {round}, {give_up:?}");
-                        let stored = Account::find(&db.pool, third.user.id).await.unwrap();
-                        assert_eq!(stored, Some(third), "round {round}, {give_up:?}");
-                    }
-                    // The transaction is spoilt, and says so.
-                    _ => assert_eq!(stored, None, "round {round}, {give_up:?}"),
-                }
-            }
-        }
-    }
-
-    async fn an_insert_beside_a_taken_address(db: TestDb) {
-        let (ada, _) = (db.user("ada").await, db.user("taken").await);
-        inserts_beside(&db, async |txn| match change_email(txn, ada.id, email("taken")).await {
+async fn an_insert_beside_a_taken_address(db: Db) {
+    let (ada, _) = (db.user("ada").await, db.user("taken").await);
+    inserts_beside(&db, async |txn| {
+        match change_email(txn, ada.id, email("taken")).await {
             Err(Error::EmailTaken) => Ok(()),
             other => other.map(|changed| panic!("{changed:?}")),
-        })
-        .await;
-    }
+        }
+    })
+    .await;
+}
 
-    async fn an_insert_beside_a_sign_up_with_a_taken_address(db: TestDb) {
-        db.user("taken").await;
-        inserts_beside(&db, async |txn| match sign_up(txn, email("taken")).await {
-            Err(Error::EmailTaken) => Ok(()),
-            other => other.map(|account| panic!("{account:?}")),
-        })
-        .await;
-    }
+async fn an_insert_beside_a_sign_up_with_a_taken_address(db: Db) {
+    db.user("taken").await;
+    inserts_beside(&db, async |txn| match sign_up(txn, email("taken")).await {
+        Err(Error::EmailTaken) => Ok(()),
+        other => other.map(|account| panic!("{account:?}")),
+    })
+    .await;
+}
 
-    async fn an_insert_beside_the_deletion_of_a_host(db: TestDb) {
-        let ada = db.user("ada").await;
-        let _ada = become_host(&db.pool, ada.id).await.unwrap();
-        inserts_beside(&db, async |txn| match delete_user(txn, ada.id).await {
-            Err(Error::StillHost { .. }) => Ok(()),
-            other => other.map(|()| panic!("deleted")),
-        })
-        .await;
-    }
+async fn an_insert_beside_the_deletion_of_a_host(db: Db) {
+    let ada = db.user("ada").await;
+    let _ada = become_host(&db.pool, ada.id).await.unwrap();
+    inserts_beside(&db, async |txn| match delete_user(txn, ada.id).await {
+        Err(Error::StillHost { .. }) => Ok(()),
+        other => other.map(|()| panic!("deleted")),
+    })
+    .await;
 }

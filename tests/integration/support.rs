@@ -84,29 +84,25 @@ fn every_backend_is_run_or_named() {
     .unwrap();
 }
 
-/// Runs the test body on each backend, as three tests in a module of the body's name.
+/// Makes three tests of each function of a database: `name::sqlite`, `name::postgres`, `name::mariadb`.
 macro_rules! on_each_backend {
-    ($($(#[$doc:meta])* async fn $name:ident($db:ident: TestDb) $body:block)+) => {$(
-        $(#[$doc])*
+    ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            use super::*;
-            use $crate::support::{Backend, TestDb};
-
-            async fn body($db: TestDb) $body
+            use $crate::support::{Backend, run};
 
             #[test]
             fn sqlite() {
-                $crate::support::run(Backend::Sqlite, body);
+                run(Backend::Sqlite, super::$name);
             }
 
             #[test]
             fn postgres() {
-                $crate::support::run(Backend::Postgres, body);
+                run(Backend::Postgres, super::$name);
             }
 
             #[test]
             fn mariadb() {
-                $crate::support::run(Backend::MariaDb, body);
+                run(Backend::MariaDb, super::$name);
             }
         }
     )+};

@@ -141,14 +141,17 @@ async fn each_has_its_own(db: &Db, tenants: [Tenant; 3]) {
     }
 }
 
-on_each_backend! {
-    async fn tables_of_their_own(db: TestDb) {
-        let tenants = ["pilots_one", "pilots_two", "pilots_three"].map(|table| Tenant { schema: None, table });
-        for tenant in tenants {
-            create_table(&db, tenant.table).await;
-        }
-        each_has_its_own(&db, tenants).await;
+on_each_backend!(tables_of_their_own,);
+
+async fn tables_of_their_own(db: Db) {
+    let tenants = ["pilots_one", "pilots_two", "pilots_three"].map(|table| Tenant {
+        schema: None,
+        table,
+    });
+    for tenant in tenants {
+        create_table(&db, tenant.table).await;
     }
+    each_has_its_own(&db, tenants).await;
 }
 
 #[test]

@@ -68,122 +68,150 @@ async fn while_one_is_hosting(
     (first, host.into_model(), becoming)
 }
 
-on_each_backend! {
-    async fn after_a_winner_that_rolls_back_the_next_caller_is_new(db: TestDb) {
-        let ada = db.user("ada").await;
-        let (first, lost, becoming) = while_one_is_hosting(&db, ada.id).await;
+on_each_backend!(
+    after_a_winner_that_rolls_back_the_next_caller_is_new,
+    after_a_winner_that_commits_the_next_caller_finds_it,
+    repeatable_read_and_a_host_made_meanwhile,
+    repeatable_read_and_an_address_taken_meanwhile,
+    a_user_deleted_meanwhile_is_not_found,
+    a_host_made_meanwhile_keeps_the_user,
+    an_address_changed_meanwhile_is_taken,
+);
 
-        first.rollback().await.unwrap();
+async fn after_a_winner_that_rolls_back_the_next_caller_is_new(db: Db) {
+    let ada = db.user("ada").await;
+    let (first, lost, becoming) = while_one_is_hosting(&db, ada.id).await;
 
-        let host = becoming.await.unwrap().unwrap();
-        assert!(host.is_new());
-        assert_ne!(host.model().id, lost.id);
-        assert_eq!(db.rows().await.hosts, [host.into_model()]);
+    first.rollback().await.unwrap();
+
+    let host = becoming.await.unwrap().unwrap();
+    assert!(host.is_new());
+    assert_ne!(host.model().id, lost.id);
+    assert_eq!(db.rows().await.hosts, [host.into_model()]);
+}
+
+async fn after_a_winner_that_commits_the_next_caller_finds_it(db: Db) {
+    let ada = db.user("ada").await;
+    let (first, host, becoming) = while_one_is_hosting(&db, ada.id).await;
+
+    first.commit().await.unwrap();
+
+    assert_eq!(
+        becoming.await.unwrap().unwrap(),
+        Onboarding::Existing(host.clone())
+    );
+    assert_eq!(db.rows().await.hosts, [host]);
+}
+
+/// A host that this transaction's snapshot does not show. MariaDB's locking read sees it; on
+/// PostgreSQL and SQLite the transaction must be run again.
+async fn repeatable_read_and_a_host_made_meanwhile(db: Db) {
+    if db.backend == On::Sqlite {
+        db.execute("PRAGMA journal_mode = WAL").await;
     }
+    let ada = db.user("ada").await;
+    let txn = reader(&db, IsolationLevel::RepeatableRead, ada.id).await;
+    let host = become_host(&db.pool, ada.id).await.unwrap().into_model();
 
-    async fn after_a_winner_that_commits_the_next_caller_finds_it(db: TestDb) {
-        let ada = db.user("ada").await;
-        let (first, host, becoming) = while_one_is_hosting(&db, ada.id).await;
+    let answer = become_host(&txn, ada.id).await;
 
-        first.commit().await.unwrap();
-
-        assert_eq!(becoming.await.unwrap().unwrap(), Onboarding::Existing(host.clone()));
-        assert_eq!(db.rows().await.hosts, [host]);
-    }
-
-    /// A host that this transaction's snapshot does not show. MariaDB's locking read sees it; on
-    /// PostgreSQL and SQLite the transaction must be run again.
-    async fn repeatable_read_and_a_host_made_meanwhile(db: TestDb) {
-        if db.backend == On::Sqlite {
-            db.execute("PRAGMA journal_mode = WAL").await;
-        }
-        let ada = db.user("ada").await;
-        let txn = reader(&db, IsolationLevel::RepeatableRead, ada.id).await;
-        let host = become_host(&db.pool, ada.id).await.unwrap().into_model();
-
-        let answer = become_host(&txn, ada.id).await;
-
-        if db.backend == On::MariaDb {
-            assert_eq!(answer.unwrap(), Onboarding::Existing(host.clone()));
-            txn.commit().await.unwrap();
-        } else {
-            assert!(matches!(&answer, Err(error @ Error::Contention { .. }) if error.is_retryable()), "{answer:?}");
-            txn.rollback().await.unwrap();
-        }
-        assert_eq!(db.rows().await.hosts, [host]);
-    }
-
-    /// The same for an address.
-    async fn repeatable_read_and_an_address_taken_meanwhile(db: TestDb) {
-        if db.backend == On::Sqlite {
-            db.execute("PRAGMA journal_mode = WAL").await;
-        }
-        let ada = db.user("ada").await;
-        let txn = reader(&db, IsolationLevel::RepeatableRead, ada.id).await;
-        db.user("grace").await;
-        let before = db.rows().await;
-
-        let answer = sign_up(&txn, email("grace")).await;
-
-        if db.backend == On::MariaDb {
-            assert!(matches!(answer, Err(Error::EmailTaken)), "{answer:?}");
-        } else {
-            assert!(matches!(answer, Err(Error::Contention { .. })), "{answer:?}");
-        }
+    if db.backend == On::MariaDb {
+        assert_eq!(answer.unwrap(), Onboarding::Existing(host.clone()));
+        txn.commit().await.unwrap();
+    } else {
+        assert!(
+            matches!(&answer, Err(error @ Error::Contention { .. }) if error.is_retryable()),
+            "{answer:?}"
+        );
         txn.rollback().await.unwrap();
-        assert_eq!(db.rows().await, before);
     }
+    assert_eq!(db.rows().await.hosts, [host]);
+}
 
-    /// The user is deleted while `become_host` waits for that: there is nobody to make a host of.
-    async fn a_user_deleted_meanwhile_is_not_found(db: TestDb) {
-        let ada = db.user("ada").await;
-        let deleting = db.pool.begin().await.unwrap();
-        delete_user(&deleting, ada.id).await.unwrap();
-        let pool = db.pool.clone();
-        let becoming = tokio::spawn(async move { become_host(&pool, ada.id).await });
-        until_someone_waits(&db).await;
-
-        deleting.commit().await.unwrap();
-
-        let answer = becoming.await.unwrap();
-        assert!(matches!(answer, Err(Error::UserNotFound { user_id }) if user_id == ada.id), "{answer:?}");
-        assert_eq!(db.rows().await.hosts.len(), 0);
+/// The same for an address.
+async fn repeatable_read_and_an_address_taken_meanwhile(db: Db) {
+    if db.backend == On::Sqlite {
+        db.execute("PRAGMA journal_mode = WAL").await;
     }
+    let ada = db.user("ada").await;
+    let txn = reader(&db, IsolationLevel::RepeatableRead, ada.id).await;
+    db.user("grace").await;
+    let before = db.rows().await;
 
-    /// The user becomes a host while `delete_user` waits: the host stays, and the user with it.
-    async fn a_host_made_meanwhile_keeps_the_user(db: TestDb) {
-        let ada = db.user("ada").await;
-        let before = db.rows().await;
-        let becoming = db.pool.begin().await.unwrap();
-        let host = become_host(&becoming, ada.id).await.unwrap().into_model();
-        let pool = db.pool.clone();
-        let deleting = tokio::spawn(async move { delete_user(&pool, ada.id).await });
-        until_someone_waits(&db).await;
+    let answer = sign_up(&txn, email("grace")).await;
 
-        becoming.commit().await.unwrap();
-
-        let answer = deleting.await.unwrap();
-        assert!(matches!(answer, Err(Error::StillHost { user_id }) if user_id == ada.id), "{answer:?}");
-        let rows = db.rows().await;
-        assert_eq!((rows.users, rows.guests, rows.hosts), (before.users, before.guests, vec![host]));
-    }
-
-    /// Of two who want one address the second one is refused when the first commits.
-    async fn an_address_changed_meanwhile_is_taken(db: TestDb) {
-        let (ada, grace) = (db.user("ada").await, db.user("grace").await);
-        let changing = db.pool.begin().await.unwrap();
-        let ada = change_email(&changing, ada.id, email("queen")).await.unwrap();
-        let pool = db.pool.clone();
-        let other = grace.id;
-        let wanting = tokio::spawn(async move { change_email(&pool, other, email("queen")).await });
-        until_someone_waits(&db).await;
-
-        changing.commit().await.unwrap();
-
-        let answer = wanting.await.unwrap();
+    if db.backend == On::MariaDb {
         assert!(matches!(answer, Err(Error::EmailTaken)), "{answer:?}");
-        assert_eq!(db.rows().await.users, [ada, grace]);
+    } else {
+        assert!(
+            matches!(answer, Err(Error::Contention { .. })),
+            "{answer:?}"
+        );
     }
+    txn.rollback().await.unwrap();
+    assert_eq!(db.rows().await, before);
+}
+
+/// The user is deleted while `become_host` waits for that: there is nobody to make a host of.
+async fn a_user_deleted_meanwhile_is_not_found(db: Db) {
+    let ada = db.user("ada").await;
+    let deleting = db.pool.begin().await.unwrap();
+    delete_user(&deleting, ada.id).await.unwrap();
+    let pool = db.pool.clone();
+    let becoming = tokio::spawn(async move { become_host(&pool, ada.id).await });
+    until_someone_waits(&db).await;
+
+    deleting.commit().await.unwrap();
+
+    let answer = becoming.await.unwrap();
+    assert!(
+        matches!(answer, Err(Error::UserNotFound { user_id }) if user_id == ada.id),
+        "{answer:?}"
+    );
+    assert_eq!(db.rows().await.hosts.len(), 0);
+}
+
+/// The user becomes a host while `delete_user` waits: the host stays, and the user with it.
+async fn a_host_made_meanwhile_keeps_the_user(db: Db) {
+    let ada = db.user("ada").await;
+    let before = db.rows().await;
+    let becoming = db.pool.begin().await.unwrap();
+    let host = become_host(&becoming, ada.id).await.unwrap().into_model();
+    let pool = db.pool.clone();
+    let deleting = tokio::spawn(async move { delete_user(&pool, ada.id).await });
+    until_someone_waits(&db).await;
+
+    becoming.commit().await.unwrap();
+
+    let answer = deleting.await.unwrap();
+    assert!(
+        matches!(answer, Err(Error::StillHost { user_id }) if user_id == ada.id),
+        "{answer:?}"
+    );
+    let rows = db.rows().await;
+    assert_eq!(
+        (rows.users, rows.guests, rows.hosts),
+        (before.users, before.guests, vec![host])
+    );
+}
+
+/// Of two who want one address the second one is refused when the first commits.
+async fn an_address_changed_meanwhile_is_taken(db: Db) {
+    let (ada, grace) = (db.user("ada").await, db.user("grace").await);
+    let changing = db.pool.begin().await.unwrap();
+    let ada = change_email(&changing, ada.id, email("queen"))
+        .await
+        .unwrap();
+    let pool = db.pool.clone();
+    let other = grace.id;
+    let wanting = tokio::spawn(async move { change_email(&pool, other, email("queen")).await });
+    until_someone_waits(&db).await;
+
+    changing.commit().await.unwrap();
+
+    let answer = wanting.await.unwrap();
+    assert!(matches!(answer, Err(Error::EmailTaken)), "{answer:?}");
+    assert_eq!(db.rows().await.users, [ada, grace]);
 }
 
 /// Every operation in a transaction that has failed already says so.

@@ -91,40 +91,51 @@ fn hasty() -> impl Strategy<Value = Option<GiveUp>> {
     option::of((0..8_usize, any::<bool>()).prop_map(|(polls, at_once)| GiveUp { polls, at_once }))
 }
 
-on_each_backend! {
-    async fn every_history_has_an_explanation(db: TestDb) {
-        let scripts = scripts(proptest::strategy::Just(None));
-        every_script_passes(&scripts, async |script| run(&db, script, Hands::Ours).await);
-    }
+on_each_backend!(
+    every_history_has_an_explanation,
+    every_history_with_calls_given_up_has_one,
+    the_twin_has_none,
+);
 
-    async fn every_history_with_calls_given_up_has_one(db: TestDb) {
-        let scripts = scripts(hasty());
-        every_script_passes(&scripts, async |script| run(&db, script, Hands::Ours).await);
-    }
+async fn every_history_has_an_explanation(db: Db) {
+    let scripts = scripts(proptest::strategy::Just(None));
+    every_script_passes(&scripts, async |script| run(&db, script, Hands::Ours).await);
+}
 
-    /// Each call in a nested transaction of SeaORM's, whose savepoint has the name of its depth:
-    /// the rollback of one task's undoes what the other has done.
-    async fn the_twin_has_none(db: TestDb) {
-        let steps = |operations: &[Operation]| {
-            let step = |&operation| Step { operation, give_up: None };
-            operations.repeat(5).iter().map(step).collect()
+async fn every_history_with_calls_given_up_has_one(db: Db) {
+    let scripts = scripts(hasty());
+    every_script_passes(&scripts, async |script| run(&db, script, Hands::Ours).await);
+}
+
+/// Each call in a nested transaction of SeaORM's, whose savepoint has the name of its depth:
+/// the rollback of one task's undoes what the other has done.
+async fn the_twin_has_none(db: Db) {
+    let steps = |operations: &[Operation]| {
+        let step = |&operation| Step {
+            operation,
+            give_up: None,
         };
-        let script = Script {
-            tasks: [
-                steps(&[Operation::SignUp(Address::Ada)]),
-                steps(&[Operation::BecomeHost, Operation::StopHosting]),
-            ],
-            commit: true,
-        };
-        for _ in 0..ROUNDS_OF_THE_TWIN {
-            // A task may also panic, when the driver's count of levels and SeaORM's part.
-            let outcome = run(&db, &script, Hands::ByHand).await;
-            if outcome.is_err_and(|why| [NO_ORDER, OVER].iter().any(|caught| why.starts_with(caught))) {
-                return;
-            }
+        operations.repeat(5).iter().map(step).collect()
+    };
+    let script = Script {
+        tasks: [
+            steps(&[Operation::SignUp(Address::Ada)]),
+            steps(&[Operation::BecomeHost, Operation::StopHosting]),
+        ],
+        commit: true,
+    };
+    for _ in 0..ROUNDS_OF_THE_TWIN {
+        // A task may also panic, when the driver's count of levels and SeaORM's part.
+        let outcome = run(&db, &script, Hands::ByHand).await;
+        if outcome.is_err_and(|why| {
+            [NO_ORDER, OVER]
+                .iter()
+                .any(|caught| why.starts_with(caught))
+        }) {
+            return;
         }
-        panic!("never caught");
     }
+    panic!("never caught");
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -61,21 +61,23 @@ enum Place {
     Session,
 }
 
-pub async fn on_a_pool<R: Kind>(db: Db)
+of_each_role!(on_a_pool, in_a_transaction, on_a_session,);
+
+async fn on_a_pool<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {
     everywhere::<R>(&db, Place::Pool).await;
 }
 
-pub async fn in_a_transaction<R: Kind>(db: Db)
+async fn in_a_transaction<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {
     everywhere::<R>(&db, Place::Transaction).await;
 }
 
-pub async fn on_a_session<R: Kind>(db: Db)
+async fn on_a_session<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {

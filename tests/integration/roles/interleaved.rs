@@ -39,7 +39,9 @@ struct Event<M> {
     ended: u64,
 }
 
-pub async fn on_a_pool<R: Kind>(db: Db)
+of_each_role!(on_a_pool, on_one_transaction,);
+
+async fn on_a_pool<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {
@@ -53,7 +55,7 @@ where
 }
 
 /// What is stored after the COMMIT is what the calls have reported.
-pub async fn on_one_transaction<R: Kind>(db: Db)
+async fn on_one_transaction<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {

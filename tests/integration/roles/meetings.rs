@@ -12,8 +12,15 @@ use crate::{
     transactions::until_someone_waits,
 };
 
+of_each_role!(
+    after_a_winner_that_rolls_back,
+    after_a_winner_that_commits,
+    under_repeatable_read,
+    costs_what_a_host_costs,
+);
+
 /// A second caller waits for the first, and is the first when that one rolls back.
-pub async fn after_a_winner_that_rolls_back<R: Kind>(db: Db)
+async fn after_a_winner_that_rolls_back<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {
@@ -34,7 +41,7 @@ where
 }
 
 /// A second caller waits for the first, and finds its row.
-pub async fn after_a_winner_that_commits<R: Kind>(db: Db)
+async fn after_a_winner_that_commits<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {
@@ -58,7 +65,7 @@ where
 
 /// A row that the snapshot of the transaction does not show is found, or the transaction has to be run
 /// again; nothing else is reported of it.
-pub async fn under_repeatable_read<R: Kind>(db: Db)
+async fn under_repeatable_read<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {
@@ -93,7 +100,7 @@ where
 }
 
 /// A role of the app's own takes as many statements as a host.
-pub async fn costs_what_a_host_costs<R: Kind>(db: Db)
+async fn costs_what_a_host_costs<R: Kind>(db: Db)
 where
     OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
 {

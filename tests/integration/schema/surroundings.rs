@@ -36,45 +36,63 @@ fn trigger(backend: On, name: &str, when: &str) -> String {
     }
 }
 
-on_each_backend! {
-    /// The app's own right, but it stands between a statement and its row.
-    async fn a_trigger_is_a_warning(db: TestDb) {
-        assert_eq!(warnings(&db).await, [""; 0]);
-        for (name, when) in [("log", "AFTER INSERT"), ("guard", "BEFORE DELETE")] {
-            // A trigger is made of one statement, which MariaDB does not prepare.
-            db.pool.execute_unprepared(&trigger(db.backend, name, when)).await.unwrap();
-        }
+on_each_backend!(a_trigger_is_a_warning, a_temporary_table_in_front_is_found,);
 
-        let warnings = warnings(&db).await;
-
-        assert_eq!(warnings.len(), 2, "{warnings:#?}");
-        for (warning, parts) in warnings.iter().zip([
-            [r#"table="hosts""#, r#"trigger="guard""#, "runs before DELETE: it could change a host, or keep it back"],
-            [r#"table="hosts""#, r#"trigger="log""#, "runs with INSERT: it could refuse a host"],
-        ]) {
-            for part in parts {
-                assert!(warning.contains(part), "{part} in {warning}");
-            }
-        }
+/// The app's own right, but it stands between a statement and its row.
+async fn a_trigger_is_a_warning(db: Db) {
+    assert_eq!(warnings(&db).await, [""; 0]);
+    for (name, when) in [("log", "AFTER INSERT"), ("guard", "BEFORE DELETE")] {
+        // A trigger is made of one statement, which MariaDB does not prepare.
+        db.pool
+            .execute_unprepared(&trigger(db.backend, name, when))
+            .await
+            .unwrap();
     }
 
-    /// It stands before the real one in every statement of its connection.
-    async fn a_temporary_table_in_front_is_found(db: TestDb) {
-        let pool = db.pool_of(1).await;
-        let id = match db.backend {
-            On::Sqlite => "uuid_text",
-            On::Postgres => "uuid",
-            On::MariaDb => "binary(16)",
-        };
-        let create = format!("CREATE TEMPORARY TABLE hosts (id {id} PRIMARY KEY, user_id {id})");
-        pool.execute_unprepared(&create).await.unwrap();
+    let warnings = warnings(&db).await;
 
-        let found = lines(&pool).await;
-
-        assert_eq!(found[0], "table hosts is temporary: a host could be lost with the connection");
-        assert!(found.contains(&"hosts.user_id has no foreign key: a host could outlive its user".to_owned()));
-        assert_eq!(lines(&db.pool).await, [""; 0]);
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    for (warning, parts) in warnings.iter().zip([
+        [
+            r#"table="hosts""#,
+            r#"trigger="guard""#,
+            "runs before DELETE: it could change a host, or keep it back",
+        ],
+        [
+            r#"table="hosts""#,
+            r#"trigger="log""#,
+            "runs with INSERT: it could refuse a host",
+        ],
+    ]) {
+        for part in parts {
+            assert!(warning.contains(part), "{part} in {warning}");
+        }
     }
+}
+
+/// It stands before the real one in every statement of its connection.
+async fn a_temporary_table_in_front_is_found(db: Db) {
+    let pool = db.pool_of(1).await;
+    let id = match db.backend {
+        On::Sqlite => "uuid_text",
+        On::Postgres => "uuid",
+        On::MariaDb => "binary(16)",
+    };
+    let create = format!("CREATE TEMPORARY TABLE hosts (id {id} PRIMARY KEY, user_id {id})");
+    pool.execute_unprepared(&create).await.unwrap();
+
+    let found = lines(&pool).await;
+
+    assert_eq!(
+        found[0],
+        "table hosts is temporary: a host could be lost with the connection"
+    );
+    assert!(
+        found.contains(
+            &"hosts.user_id has no foreign key: a host could outlive its user".to_owned()
+        )
+    );
+    assert_eq!(lines(&db.pool).await, [""; 0]);
 }
 
 /// Triggers that do not run here, and keys that are the app's own.
@@ -251,28 +269,32 @@ mod pilot {
     }
 }
 
-on_each_backend! {
-    async fn names_in_both_cases_are_found(db: TestDb) {
-        let model = Model::accounts().role::<pilot::Entity>();
-        let (id, quote) = match db.backend {
-            On::Sqlite => ("uuid_text", '"'),
-            On::Postgres => ("uuid", '"'),
-            On::MariaDb => ("binary(16)", '`'),
-        };
-        for (unique, expected) in [
-            ("UNIQUE", None),
-            ("", Some("Pilots.userId is not unique: a user could get two Pilots")),
-        ] {
-            let create = format!(
-                "CREATE TABLE 'Pilots' (id {id} NOT NULL PRIMARY KEY, 'userId' {id} NOT NULL {unique},
-                     FOREIGN KEY ('userId') REFERENCES users (id) ON DELETE RESTRICT)"
-            );
-            db.execute(&create.replace('\'', &quote.to_string())).await;
-            let found = differences(model.verify(&db.pool).await);
-            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-            assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
-            db.execute(&format!("DROP TABLE {quote}Pilots{quote}")).await;
-        }
+on_each_backend!(names_in_both_cases_are_found,);
+
+async fn names_in_both_cases_are_found(db: Db) {
+    let model = Model::accounts().role::<pilot::Entity>();
+    let (id, quote) = match db.backend {
+        On::Sqlite => ("uuid_text", '"'),
+        On::Postgres => ("uuid", '"'),
+        On::MariaDb => ("binary(16)", '`'),
+    };
+    for (unique, expected) in [
+        ("UNIQUE", None),
+        (
+            "",
+            Some("Pilots.userId is not unique: a user could get two Pilots"),
+        ),
+    ] {
+        let create = format!(
+            "CREATE TABLE 'Pilots' (id {id} NOT NULL PRIMARY KEY, 'userId' {id} NOT NULL {unique},
+                 FOREIGN KEY ('userId') REFERENCES users (id) ON DELETE RESTRICT)"
+        );
+        db.execute(&create.replace('\'', &quote.to_string())).await;
+        let found = differences(model.verify(&db.pool).await);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        db.execute(&format!("DROP TABLE {quote}Pilots{quote}"))
+            .await;
     }
 }
 
