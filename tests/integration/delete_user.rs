@@ -14,7 +14,7 @@ on_each_backend!(
     a_host_is_not_deleted,
     rows_of_the_app_keep_the_user,
     rows_of_the_app_keep_the_guest,
-    nobody_cannot_be_deleted,
+    an_unknown_user_cannot_be_deleted,
     undone_with_the_callers_transaction,
     one_connection_is_enough,
     a_user_who_came_back_meanwhile_is_deleted,
@@ -112,7 +112,7 @@ async fn rows_of_the_app_keep_the_guest(db: TestDb) {
     assert_eq!(db.rows().await, before);
 }
 
-async fn nobody_cannot_be_deleted(db: TestDb) {
+async fn an_unknown_user_cannot_be_deleted(db: TestDb) {
     db.user("ada").await;
     let before = db.rows().await;
     for user_id in [Uuid::nil(), Uuid::max(), Uuid::now_v7()] {

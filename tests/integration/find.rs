@@ -8,7 +8,7 @@ use crate::support::{TestDb, email};
 
 on_each_backend!(
     by_id_and_by_email,
-    nobody_is_none,
+    an_unknown_user_is_none,
     a_user_without_a_guest,
     inside_the_callers_transaction,
 );
@@ -36,7 +36,7 @@ async fn by_id_and_by_email(db: TestDb) {
     assert_eq!(grace.guest.unwrap().user_id, grace.user.id);
 }
 
-async fn nobody_is_none(db: TestDb) {
+async fn an_unknown_user_is_none(db: TestDb) {
     db.user("ada").await;
     assert_eq!(Account::find(&db.pool, Uuid::nil()).await.unwrap(), None);
     assert_eq!(

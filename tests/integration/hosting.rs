@@ -9,7 +9,7 @@ use crate::support::{Rows, TestDb};
 on_each_backend!(
     the_first_call_makes_the_host,
     later_calls_find_it,
-    nobody_cannot_become_a_host,
+    an_unknown_user_cannot_become_a_host,
     a_refusal_leaves_the_callers_transaction_usable,
     a_rolled_back_transaction_leaves_no_host,
     stop_hosting_returns_what_it_deleted,
@@ -40,7 +40,7 @@ async fn later_calls_find_it(db: TestDb) {
     assert_eq!(db.rows().await, before);
 }
 
-async fn nobody_cannot_become_a_host(db: TestDb) {
+async fn an_unknown_user_cannot_become_a_host(db: TestDb) {
     db.host("ada").await;
     let before = db.rows().await;
 

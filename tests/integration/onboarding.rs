@@ -33,7 +33,7 @@ on_each_backend!(
     the_same_row_twice_exists,
     an_unset_user_is_an_error,
     a_value_the_table_refuses_is_an_error,
-    a_role_for_nobody_is_refused,
+    a_role_for_an_unknown_owner_is_refused,
 );
 
 /// Columns left to the database come back as it filled them.
@@ -173,7 +173,7 @@ async fn a_value_the_table_refuses_is_an_error(db: Db) {
     assert_eq!(couriers(&db).await, [courier.into_model()]);
 }
 
-async fn a_role_for_nobody_is_refused(db: Db) {
+async fn a_role_for_an_unknown_owner_is_refused(db: Db) {
     courier::create_table(&db).await;
     let refused = onboard::<courier::Entity>(&db.pool, with_van(Uuid::nil())).await;
     assert!(

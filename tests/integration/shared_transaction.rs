@@ -81,16 +81,16 @@ where
 }
 
 on_each_backend!(
-    who_is_refused_undoes_nobody_elses_change,
-    who_gives_up_leaves_a_long_call_alone,
-    who_gives_up_leaves_what_is_done_before_and_after,
+    a_refusal_undoes_no_change_of_another_task,
+    a_dropped_call_leaves_a_long_call_alone,
+    a_dropped_call_leaves_what_is_done_before_and_after,
     an_insert_beside_a_taken_address,
     an_insert_beside_a_sign_up_with_a_taken_address,
     an_insert_beside_the_deletion_of_a_host,
 );
 
 /// Every second caller wants an address that is taken.
-async fn who_is_refused_undoes_nobody_elses_change(db: Db) {
+async fn a_refusal_undoes_no_change_of_another_task(db: Db) {
     db.user("taken").await;
     let ids = people(&db).await;
     for round in 0..ROUNDS {
@@ -124,7 +124,7 @@ async fn who_is_refused_undoes_nobody_elses_change(db: Db) {
 }
 
 /// The one who gives up was waiting for the other, at whatever point.
-async fn who_gives_up_leaves_a_long_call_alone(db: Db) {
+async fn a_dropped_call_leaves_a_long_call_alone(db: Db) {
     const MANY: usize = 3_000;
     for polls in 1..6 {
         for at_once in [true, false] {
@@ -159,7 +159,7 @@ async fn who_gives_up_leaves_a_long_call_alone(db: Db) {
 }
 
 /// What was done before and what is done after stays, whether the call in between was or not.
-async fn who_gives_up_leaves_what_is_done_before_and_after(db: Db) {
+async fn a_dropped_call_leaves_what_is_done_before_and_after(db: Db) {
     for round in 0..ROUNDS {
         for polls in 0..10 {
             let give_up = GiveUp {

@@ -674,7 +674,7 @@ async fn the_document_names_every_route() {
 }
 
 #[tokio::test]
-async fn the_viewer_needs_nobody_else() {
+async fn the_viewer_needs_no_other_server() {
     let service = Service::start().await;
     let response = service.get("/docs").await;
     assert_eq!(response.status(), StatusCode::OK);
