@@ -6,12 +6,12 @@ use guesthouse::{
     Account, Accounts, Email, become_host, become_hosts, change_email, delete_user, sign_up,
     sign_up_all, stop_hosting,
 };
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use uuid::Uuid;
 
 use crate::{
     database::{Home, seeded_id},
-    postgres::{Pool, options},
+    postgres::{Pool, open},
 };
 
 pub const OPERATIONS: [&str; 12] = [
@@ -45,9 +45,7 @@ struct Field {
 impl Field {
     async fn create(server: &str, users: usize) -> Self {
         let home = Home::of_size(server, &format!("growth_{users}"), users).await;
-        let db = Database::connect(options(&home.url, 1, Pool::AndKept))
-            .await
-            .unwrap();
+        let db = open(&home.url, 1, Pool::AndKept).await;
         warm(&db).await;
         Self {
             users,

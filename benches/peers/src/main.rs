@@ -1,7 +1,9 @@
 //! Guesthouse side by side with what one would use instead, round by round in one run.
 
 mod database;
+mod distance;
 mod growth;
+mod latency;
 mod measure;
 mod memory;
 mod peer;
@@ -11,6 +13,7 @@ mod proxy;
 mod report;
 mod sqlite;
 mod statements;
+mod verdict;
 
 use std::path::PathBuf;
 
@@ -88,6 +91,11 @@ async fn main() {
             measure::rounds(&server, &peers, connections, size).await,
         ));
     }
+    eprintln!("at a distance");
+    let distance = distance::rounds(&server, &sql, size).await;
+    eprintln!("latency");
+    let (_, saturation) = postgres.last().unwrap();
+    let latency = latency::rounds(&server, &sql, saturation, size).await;
     eprintln!("the pool");
     let pool = pool::rounds(&server, &sql, size).await;
     eprintln!("SQLite");
@@ -102,11 +110,17 @@ async fn main() {
         size,
         trips,
         postgres,
+        distance,
+        latency,
         pool,
         sqlite,
         sizes,
         growth,
         memory,
     };
-    results.write(&docs);
+    let losses = results.write(&docs);
+    if !losses.is_empty() && !smoke {
+        eprintln!("slower than before:\n{}", losses.join("\n"));
+        std::process::exit(1);
+    }
 }

@@ -177,12 +177,12 @@ pub async fn one_after_the_other(calls: usize, call: impl AsyncFn(usize)) -> f64
     rate(calls, begun.elapsed())
 }
 
-fn rate(operations: usize, time: Duration) -> f64 {
+pub fn rate(operations: usize, time: Duration) -> f64 {
     operations as f64 / time.as_secs_f64()
 }
 
 /// So many callers, each in a task of its own; the time until the last is done.
-async fn all_at_once<F, Fut>(peer: &Arc<dyn BulkPeer>, callers: usize, work: F) -> Duration
+pub async fn all_at_once<F, Fut>(peer: &Arc<dyn BulkPeer>, callers: usize, work: F) -> Duration
 where
     F: Fn(Arc<dyn BulkPeer>, usize) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -207,10 +207,8 @@ pub async fn round_trips(
     let mut all = BTreeMap::new();
     for (name, connect) in everyone(sql) {
         let home = Home::create(server, "peer_counted").await;
-        let (scheme, rest) = home.url.split_once('@').unwrap();
-        let (address, path) = rest.split_once('/').unwrap();
-        let counter = Counter::before(address.to_owned()).await;
-        let peer = connect(format!("{scheme}@127.0.0.1:{}/{path}", counter.port), 1).await;
+        let (counter, url) = Counter::of(&home.url, Duration::ZERO).await;
+        let peer = connect(url, 1).await;
         let users = home.fresh_users(0, 2 * CALLS).await;
         let many = home.fresh_users(1, MANY + 1).await;
         for workload in WORKLOADS {

@@ -3,12 +3,12 @@
 use std::{env, fs, process::Command};
 
 use guesthouse::{Accounts, become_hosts};
-use sea_orm::{Database, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 use uuid::Uuid;
 
 use crate::{
     database::{Home, seeded_id},
-    postgres::{Pool, options},
+    postgres::{Pool, open},
 };
 
 pub const KINDS: [&str; 3] = [
@@ -52,9 +52,7 @@ pub async fn is_child() -> bool {
     };
     let words: Vec<_> = orders.split(' ').collect();
     let users: usize = words[1].parse().unwrap();
-    let db = Database::connect(options(words[2], 1, Pool::AndKept))
-        .await
-        .unwrap();
+    let db = open(words[2], 1, Pool::AndKept).await;
     match words[0] {
         "0" => list(&db, users).await,
         "1" => make_hosts(&db, users, 10_000).await,

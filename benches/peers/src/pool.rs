@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use guesthouse::become_host;
-use sea_orm::{Database, DatabaseConnection, TransactionTrait};
+use guesthouse::{Session, become_host};
+use sea_orm::{DatabaseConnection, TransactionTrait};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::{
     database::Home,
     measure::{Size, median},
     peer::Peer,
-    postgres::{Pool, Sqlx, become_host_on, options},
+    postgres::{Guesthouse, Pool, Sqlx, become_host_on, open},
     statements::Statements,
 };
 
@@ -24,32 +24,34 @@ const A_TRANSACTION: usize = 100;
 enum Way {
     Pooled(DatabaseConnection),
     InTransactions(DatabaseConnection),
+    Sessions(Arc<Guesthouse<Session>>),
     SqlxPooled(Arc<Sqlx>),
     SqlxHeld(Arc<Vec<Mutex<PgConnection>>>, Arc<str>),
 }
 
-const WAYS: [&str; 6] = [
+const WAYS: [&str; 7] = [
     "SeaORM's default pool",
     "and no ping when a connection is taken",
     "and all connections open from the beginning, for good",
     "and a hundred calls to a transaction",
+    "a `Session` for each caller",
     "sqlx's pool with the settings of the third row, same SQL",
     "sqlx without a pool, a connection for each caller, same SQL",
 ];
 
 impl Way {
     async fn open(name: &str, url: &str, connections: usize, sql: &Statements) -> Self {
-        let pool = async |pool| {
-            Database::connect(options(url, connections, pool))
-                .await
-                .unwrap()
-        };
+        let pool = |pool| open(url, connections, pool);
         match WAYS.iter().position(|way| *way == name).unwrap() {
             0 => Self::Pooled(pool(Pool::Default).await),
             1 => Self::Pooled(pool(Pool::WithoutPing).await),
             2 => Self::Pooled(pool(Pool::AndKept).await),
             3 => Self::InTransactions(pool(Pool::AndKept).await),
-            4 => Self::SqlxPooled(Arc::new(Sqlx::connect(url, connections, sql.clone()).await)),
+            4 => Self::Sessions(Arc::new(Guesthouse::hold(url, connections).await)),
+            5 => {
+                let sqlx = Sqlx::connect(url, connections, Pool::AndKept, sql.clone()).await;
+                Self::SqlxPooled(Arc::new(sqlx))
+            }
             _ => {
                 let mut held = Vec::new();
                 for _ in 0..connections {
@@ -74,6 +76,11 @@ impl Way {
                         assert!(become_host(&txn, *user_id).await.unwrap().is_new());
                     }
                     txn.commit().await.unwrap();
+                }
+            }
+            Self::Sessions(sessions) => {
+                for user_id in user_ids {
+                    assert!(sessions.become_host(caller, user_id).await);
                 }
             }
             Self::SqlxPooled(sqlx) => {

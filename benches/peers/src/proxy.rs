@@ -1,8 +1,14 @@
-//! Counts round trips: how often the server has said that it is ready for more.
+//! Counts round trips: how often the server has said that it is ready for more. It can make them longer,
+//! too, as a network does.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -11,6 +17,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
 pub struct Counter {
@@ -19,8 +26,8 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Listens on a port of its own and passes on to the server.
-    pub async fn before(server: String) -> Self {
+    /// Listens on a port of its own and passes on to the server, whose answers arrive so much later.
+    pub async fn before(server: String, latency: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let round_trips = Arc::new(AtomicUsize::new(0));
@@ -34,10 +41,22 @@ impl Counter {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 tokio::spawn(forward(from_client, to_server));
-                tokio::spawn(count(from_server, to_client, counted.clone()));
+                let (arrive, arrived) = unbounded_channel();
+                let leave = later(latency, move |message| arrive.send(message).is_ok());
+                tokio::spawn(count(from_server, leave, counted.clone()));
+                tokio::spawn(deliver(arrived, to_client));
             }
         });
         Self { port, round_trips }
+    }
+
+    /// One before the server of this URL, and the URL that leads through it.
+    pub async fn of(url: &str, latency: Duration) -> (Self, String) {
+        let (scheme, rest) = url.split_once('@').unwrap();
+        let (address, path) = rest.split_once('/').unwrap();
+        let counter = Self::before(address.to_owned(), latency).await;
+        let url = format!("{scheme}@127.0.0.1:{}/{path}", counter.port);
+        (counter, url)
     }
 
     pub fn so_far(&self) -> usize {
@@ -65,20 +84,54 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let _ = to.shutdown().await;
 }
 
-/// Passes on message by message: a type of one byte, a length that includes itself, and so much.
-async fn count(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, round_trips: Arc<AtomicUsize>) {
+/// Reads message by message: a type of one byte, a length that includes itself, and so much.
+async fn count(
+    mut from: OwnedReadHalf,
+    leave: mpsc::Sender<(Instant, Vec<u8>)>,
+    round_trips: Arc<AtomicUsize>,
+) {
     const READY_FOR_QUERY: u8 = b'Z';
     let mut head = [0; 5];
     while from.read_exact(&mut head).await.is_ok() {
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) - 4;
-        let mut body = vec![0; length.try_into().unwrap()];
-        if from.read_exact(&mut body).await.is_err() {
+        let mut message = head.to_vec();
+        message.resize(head.len() + usize::try_from(length).unwrap(), 0);
+        if from.read_exact(&mut message[head.len()..]).await.is_err() {
             return;
         }
         if head[0] == READY_FOR_QUERY {
             round_trips.fetch_add(1, Ordering::SeqCst);
         }
-        if to.write_all(&head).await.is_err() || to.write_all(&body).await.is_err() {
+        if leave.send((Instant::now(), message)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Lets each message arrive when its time has come, in a thread of its own: tokio's timers know
+/// milliseconds only.
+fn later(
+    latency: Duration,
+    arrive: impl Fn(Vec<u8>) -> bool + Send + 'static,
+) -> mpsc::Sender<(Instant, Vec<u8>)> {
+    let (leave, left) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (at, message) in left {
+            thread::sleep(latency.saturating_sub(at.elapsed()));
+            if !arrive(message) {
+                return;
+            }
+        }
+    });
+    leave
+}
+
+async fn deliver(mut arrived: UnboundedReceiver<Vec<u8>>, mut to: OwnedWriteHalf) {
+    while let Some(mut message) = arrived.recv().await {
+        while let Ok(next) = arrived.try_recv() {
+            message.extend(next);
+        }
+        if to.write_all(&message).await.is_err() {
             return;
         }
     }

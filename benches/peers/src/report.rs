@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command};
 
 use crate::{
+    distance,
     growth::{Costs, OPERATIONS},
+    latency::Latencies,
     measure::{Rates, Size, WORKLOADS, Workload, median},
-    postgres, sqlite,
+    postgres::{self, shown},
+    sqlite, verdict,
 };
 
 /// Everything that a run has measured.
@@ -14,6 +17,8 @@ pub struct Results {
     pub size: Size,
     pub trips: BTreeMap<(Workload, &'static str), f64>,
     pub postgres: Vec<(usize, Rates)>,
+    pub distance: distance::Rates,
+    pub latency: Latencies,
     pub pool: Vec<(&'static str, f64, f64)>,
     pub sqlite: Rates,
     pub sizes: Vec<usize>,
@@ -32,11 +37,15 @@ pub fn title(workload: Workload) -> &'static str {
 }
 
 impl Results {
-    pub fn write(&self, folder: &Path) {
+    /// Writes the page and its pictures. What Guesthouse has lost since the page that was there.
+    pub fn write(&self, folder: &Path) -> Vec<String> {
         fs::create_dir_all(folder).unwrap();
-        fs::write(folder.join("benchmarks.md"), self.page()).unwrap();
+        let (path, page) = (folder.join("benchmarks.md"), self.page());
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, &page).unwrap();
         fs::write(folder.join("benchmarks.svg"), self.bars()).unwrap();
         fs::write(folder.join("growth.svg"), self.lines()).unwrap();
+        verdict::losses(&before, &page, self.noise())
     }
 
     fn page(&self) -> String {
@@ -45,10 +54,15 @@ impl Results {
             .replace("{server}", &self.server)
             .replace("{versions}", &versions())
             .replace("{rounds}", &self.size.rounds.to_string())
+            .replace("{verdicts}", &verdict::lines(&self.postgres))
             .replace("{noise}", &format!("{:.0} %", 100.0 * self.noise()));
         for workload in WORKLOADS {
             self.table(&mut page, workload);
         }
+        page += include_str!("report/distance.md");
+        self.distance_table(&mut page);
+        page += include_str!("report/latency.md");
+        self.latency_table(&mut page);
         page += include_str!("report/pool.md");
         page += "\n| `become_host`, times the first | 1 connection | 8 connections |\n| --- | ---: | ---: |\n";
         for (name, one, eight) in &self.pool {
@@ -88,6 +102,46 @@ impl Results {
                 write!(page, "| {} /s | {ratio:.2} ", thousands(rate)).unwrap();
             }
             writeln!(page, "| {} |", thousands(self.trips[&(workload, name)])).unwrap();
+        }
+    }
+
+    fn distance_table(&self, page: &mut String) {
+        *page += "\n| calls per second ";
+        for workload in distance::WORKLOADS {
+            for (callers, connections) in distance::SETTINGS {
+                let title = title(workload).split(',').next().unwrap();
+                write!(page, "| {title}, {callers} on {connections} ").unwrap();
+            }
+        }
+        let columns = distance::WORKLOADS.len() * distance::SETTINGS.len();
+        writeln!(page, "|\n| --- {}|", "| ---: ".repeat(columns)).unwrap();
+        for name in postgres::PEERS {
+            write!(page, "| {} ", shown(name)).unwrap();
+            for workload in distance::WORKLOADS {
+                for setting in distance::SETTINGS {
+                    let rate = self.distance[&(workload, name, setting)];
+                    write!(page, "| {} ", thousands(rate)).unwrap();
+                }
+            }
+            *page += "|\n";
+        }
+    }
+
+    fn latency_table(&self, page: &mut String) {
+        *page += "\n| µs ";
+        for workload in distance::WORKLOADS {
+            let title = title(workload).split(',').next().unwrap();
+            write!(page, "| {title}, p50 | p99 ").unwrap();
+        }
+        let columns = 2 * distance::WORKLOADS.len();
+        writeln!(page, "|\n| --- {}|", "| ---: ".repeat(columns)).unwrap();
+        for name in postgres::PEERS {
+            write!(page, "| {} ", shown(name)).unwrap();
+            for workload in distance::WORKLOADS {
+                let (middle, slow) = self.latency[&(workload, name)];
+                write!(page, "| {} | {} ", thousands(middle), thousands(slow)).unwrap();
+            }
+            *page += "|\n";
         }
     }
 
@@ -246,19 +300,6 @@ text {{ fill: #333 }} .head {{ font-weight: bold; font-size: 13px }} .bar {{ fil
 {content}</svg>
 "#
     )
-}
-
-fn shown(name: &str) -> &str {
-    match name {
-        "floor" => "floor, no pool",
-        "sqlx" => "sqlx, same SQL",
-        "guesthouse" => "Guesthouse",
-        "guesthouse, default pool" => "Guesthouse, default pool",
-        "seaorm" => "SeaORM by its docs",
-        "diesel" => "diesel-async",
-        "toasty" => "Toasty",
-        other => other,
-    }
 }
 
 /// A whole number with its thousands apart.

@@ -54,9 +54,7 @@ impl File {
 
 /// One connection, as everyone has it.
 async fn open(url: &str) -> DatabaseConnection {
-    let db = sea_orm::Database::connect(postgres::options(url, 1, Pool::AndKept))
-        .await
-        .unwrap();
+    let db = postgres::open(url, 1, Pool::AndKept).await;
     for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"] {
         db.execute_unprepared(pragma).await.unwrap();
     }
@@ -91,7 +89,7 @@ async fn connect(name: &str, file: &File, sql: &Statements) -> Box<dyn Peer> {
     match name {
         "floor" => Box::new(floor::Floor::open(&file.path)),
         "sqlx" => Box::new(sqlx::Sqlx::open(&file.url, sql.clone()).await),
-        "guesthouse" => Box::new(postgres::Guesthouse(open(&file.url).await)),
+        "guesthouse" => Box::new(postgres::Guesthouse(vec![open(&file.url).await])),
         "seaorm" => Box::new(postgres::SeaOrm(open(&file.url).await)),
         other => panic!("{other}"),
     }

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, RunQueryDsl,
-    pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool},
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
+    },
 };
 use uuid::Uuid;
 
@@ -72,11 +74,16 @@ struct Host {
     updated_at: Time,
 }
 
+/// What its pool does with a connection before it hands it out: `Verified` pings it.
+pub type Recycling = RecyclingMethod<AsyncPgConnection>;
+
 pub struct Diesel(Pool<AsyncPgConnection>);
 
 impl Diesel {
-    pub async fn connect(url: &str, connections: usize) -> Self {
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
+    pub async fn connect(url: &str, connections: usize, recycling: Recycling) -> Self {
+        let mut config = ManagerConfig::default();
+        config.recycling_method = recycling;
+        let manager = AsyncDieselConnectionManager::new_with_config(url, config);
         Self(
             Pool::builder(manager)
                 .max_size(connections)

@@ -4,23 +4,19 @@
 use async_trait::async_trait;
 use guesthouse::{guest, host, user};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Database, DatabaseConnection, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, TransactionTrait,
 };
 use uuid::Uuid;
 
-use super::guesthouse::{Pool, options};
+use super::guesthouse::{Pool, open};
 use crate::peer::{BulkPeer, PAGE, Peer};
 
 pub struct SeaOrm(pub DatabaseConnection);
 
 impl SeaOrm {
-    pub async fn connect(url: &str, connections: usize) -> Self {
-        Self(
-            Database::connect(options(url, connections, Pool::Default))
-                .await
-                .unwrap(),
-        )
+    pub async fn connect(url: &str, connections: usize, pool: Pool) -> Self {
+        Self(open(url, connections, pool).await)
     }
 }
 

@@ -5,6 +5,7 @@ use chrono::{SubsecRound, Utc};
 use sqlx::{AssertSqlSafe, Connection, PgExecutor, PgPool, Row as _, postgres::PgPoolOptions};
 use uuid::Uuid;
 
+use super::Pool;
 use crate::{
     peer::{BulkPeer, Peer, Row, Time, counts},
     statements::Statements,
@@ -16,14 +17,18 @@ pub struct Sqlx {
 }
 
 impl Sqlx {
-    pub async fn connect(url: &str, connections: usize, sql: Statements) -> Self {
+    pub async fn connect(url: &str, connections: usize, pool: Pool, sql: Statements) -> Self {
         let connections = connections.try_into().unwrap();
-        let options = PgPoolOptions::new()
-            .max_connections(connections)
-            .min_connections(connections)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None);
+        let mut options = PgPoolOptions::new().max_connections(connections);
+        if pool >= Pool::WithoutPing {
+            options = options.test_before_acquire(false);
+        }
+        if pool >= Pool::AndKept {
+            options = options
+                .min_connections(connections)
+                .idle_timeout(None)
+                .max_lifetime(None);
+        }
         Self {
             pool: options.connect(url).await.unwrap(),
             sql,

@@ -1,0 +1,67 @@
+//! The peers half a millisecond away from their server, where round trips are what counts.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    database::Home,
+    measure::{Size, Workload, all_at_once, everyone, median, rate},
+    proxy::Counter,
+    statements::Statements,
+};
+
+pub const LATENCY: Duration = Duration::from_micros(500);
+
+pub const WORKLOADS: [Workload; 3] = [Workload::SignUp, Workload::BecomeHost, Workload::Again];
+
+/// Callers, and connections for them.
+pub const SETTINGS: [(usize, usize); 3] = [(1, 1), (8, 8), (8, 16)];
+
+/// Calls per second.
+pub type Rates = BTreeMap<(Workload, &'static str, (usize, usize)), f64>;
+
+pub async fn rounds(server: &str, sql: &Statements, size: Size) -> Rates {
+    let mut rates = Rates::new();
+    for (name, connect) in everyone(sql) {
+        for (callers, connections) in SETTINGS {
+            let home = Home::create(server, "peer_distant").await;
+            let (_proxy, url) = Counter::of(&home.url, LATENCY).await;
+            let peer = connect(url, connections).await;
+            let mut measured = BTreeMap::<_, Vec<f64>>::new();
+            // The first round connects and prepares.
+            for round in 0..=size.rounds.min(3) {
+                let calls = size.calls / 4;
+                let users = Arc::new(home.fresh_users(round, callers * calls).await);
+                for workload in WORKLOADS {
+                    let users = users.clone();
+                    let time = all_at_once(&peer, callers, move |peer, caller| {
+                        let users = users.clone();
+                        async move {
+                            for n in 0..calls {
+                                let user_id = users[caller * calls + n];
+                                match workload {
+                                    Workload::SignUp => {
+                                        let email = format!("{round}-{caller}-{n}@example.org");
+                                        peer.sign_up(caller, email).await;
+                                    }
+                                    workload => {
+                                        let new = peer.become_host(caller, user_id).await;
+                                        assert_eq!(new, workload == Workload::BecomeHost);
+                                    }
+                                }
+                            }
+                        }
+                    });
+                    let rate = rate(callers * calls, time.await);
+                    if round > 0 {
+                        measured.entry(workload).or_default().push(rate);
+                    }
+                }
+            }
+            for (workload, figures) in measured {
+                let key = (workload, name, (callers, connections));
+                rates.insert(key, median(&figures));
+            }
+        }
+    }
+    rates
+}
