@@ -1,4 +1,4 @@
-//! An app's own condition and `become_host` in one transaction: only who has accepted the present
+//! An app's own condition and `become_host` in one transaction: only a user who has accepted the present
 //! terms becomes a host, however many ask at once and whatever is withdrawn meanwhile.
 //!
 //!     cargo run --example terms
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
     println!(
         "before the terms: {}",
-        told(&ask_to_host(&db, ada.id).await?)
+        shown(&ask_to_host(&db, ada.id).await?)
     );
 
     for version in 1..=PRESENT_TERMS {
@@ -90,14 +90,14 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         };
         println!(
             "with version {version}: {}",
-            told(&ask_to_host(&db, ada.id).await?)
+            shown(&ask_to_host(&db, ada.id).await?)
         );
     }
-    println!("once more: {}", told(&ask_to_host(&db, ada.id).await?));
+    println!("once more: {}", shown(&ask_to_host(&db, ada.id).await?));
     Ok(())
 }
 
-fn told(answer: &Answer) -> &'static str {
+fn shown(answer: &Answer) -> &'static str {
     match answer {
         Answer::TermsNotAccepted => "the present terms are not accepted",
         Answer::Hosting(Onboarding::New(_)) => "a new host",

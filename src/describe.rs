@@ -17,11 +17,11 @@ use serde::{
 };
 
 use crate::{
+    accounts::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView},
     guest, host,
     model::Model,
     schema::model_name,
     user,
-    view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView},
 };
 
 /// The whole model: what [`describe()`] returns.

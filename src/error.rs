@@ -127,7 +127,7 @@ impl Error {
     ///
     /// Inside the caller's transaction nothing is final: losing the connection rolls it back. Any
     /// other connection counts as one that commits by itself: a wrong "unknown" costs a second look,
-    /// a wrong "not done" costs the row.
+    /// a wrong "not done" costs the row (D6).
     pub(crate) fn of_write<C: ConnectionTrait>(source: DbErr) -> Self {
         match Class::of(&source) {
             Class::Lost if Scope::of::<C>() != Scope::Transaction => {
@@ -278,7 +278,7 @@ impl fmt::Display for Error {
                 f.write_str("nothing was written; run the whole transaction again")
             }
             Self::OutcomeUnknown { .. } => {
-                f.write_str("the connection was lost before the outcome was known")
+                f.write_str("the outcome is not known: the write may have been done or not")
             }
             Self::Aborted { .. } => f.write_str("the transaction was over before; roll it back"),
             Self::Database {

@@ -5,9 +5,10 @@ use std::fmt;
 use sea_orm::{DatabaseConnection, Related};
 
 use crate::{
+    accounts::SignUp,
     describe::Schema,
     guest, host,
-    role::{Role, SignUp},
+    role::Role,
     schema::{self, SchemaError, Table, model_name, with_article},
 };
 

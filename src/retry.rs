@@ -328,7 +328,7 @@ fn has_failed(error: &(impl StdError + 'static)) -> bool {
     originally(error).is_some_and(|error| !error.is_refusal())
 }
 
-/// The error of this library or of SeaORM that an error is, or comes from.
+/// The error of this library or of SeaORM that an error is, or comes from (D26).
 fn originally(error: &(impl StdError + 'static)) -> Option<Error> {
     let mut source: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = source {

@@ -1,16 +1,34 @@
-//! What makes an entity a role: something its owner has at most once.
+//! The engine: what makes an entity a role, something its owner has at most once, and every verb for it.
+//!
+//! Nothing in it knows of users, guests and hosts.
 
 use std::str::FromStr;
 
-use sea_orm::{EntityTrait, Identity, PrimaryKeyTrait, Related};
+use sea_orm::{
+    ActiveModelTrait, DbErr, EntityTrait, IdenStatic, Identity, PrimaryKeyTrait, Related, Value,
+};
+use tracing::{Span, field::display};
 
-use crate::{guest, host, user};
+use crate::error::Error;
+
+mod backfill;
+mod offboard;
+mod onboard;
+mod onboard_all;
+
+pub use backfill::backfill;
+pub use offboard::offboard;
+pub use onboard::{Onboarding, onboard};
+pub use onboard_all::{Onboardings, onboard_all};
+
+/// How often a call tries when what stood in its way is gone again.
+pub(crate) const ATTEMPTS: usize = 3;
 
 /// An entity of which every owner has at most one row.
 ///
 /// The relation that the entity declares is the definition: its foreign key is not null, refers to
 /// the primary key of the owner's table and has a unique index of its own. That index is what makes
-/// the promise true. [`host::Entity`] is a role; an app adds its own with one line and calls
+/// the promise true. [`host::Entity`](crate::host::Entity) is a role; an app adds its own with one line and calls
 /// [`onboard`](crate::onboard).
 ///
 /// # Examples
@@ -74,39 +92,22 @@ where
 pub type OwnerId<R> =
     <<<R as Role>::Owner as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
 
-impl Role for guest::Entity {
-    type Owner = user::Entity;
-
-    fn owner_id() -> Self::Column {
-        guest::Column::UserId
-    }
-}
-
-impl Role for host::Entity {
-    type Owner = user::Entity;
-
-    fn owner_id() -> Self::Column {
-        host::Column::UserId
-    }
-}
-
-/// An entity to which people sign up with an e-mail address, and each row of which has a guest that
-/// is made and deleted with it.
-pub trait SignUp: EntityTrait<ActiveModel: Send + Sync>
+/// The owner that a row names.
+fn owner_of<R>(role: &R::ActiveModel) -> Result<Value, Error>
 where
-    Self::Guest: Related<Self>,
+    R: Role + Related<R::Owner>,
 {
-    /// The role that every row has from the beginning.
-    type Guest: Role<Owner = Self>;
-
-    /// The column of the e-mail address, which has a unique index.
-    fn email() -> Self::Column;
+    let owner = role.get(R::owner_id()).into_value();
+    owner
+        .filter(|owner| *owner != owner.as_null())
+        .ok_or_else(|| Error::Database {
+            source: DbErr::AttrNotSet(R::owner_id().as_str().to_owned()),
+        })
 }
 
-impl SignUp for user::Entity {
-    type Guest = guest::Entity;
-
-    fn email() -> Self::Column {
-        user::Column::Email
+/// Names the owner in the span of the call. Ids of other types than UUIDs may be personal.
+fn record_owner(owner: &Value) {
+    if let Value::Uuid(Some(owner_id)) = owner {
+        Span::current().record("owner_id", display(owner_id));
     }
 }

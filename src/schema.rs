@@ -1,4 +1,4 @@
-//! What must hold in the live database, and the question whether it does.
+//! What must hold in the live database, and the question whether it does (D27).
 
 mod catalogue;
 mod comparison;
@@ -13,12 +13,7 @@ use serde::Serialize;
 use tracing::{instrument, warn};
 
 use self::comparison::{About, Warning};
-use crate::{
-    error,
-    model::Model,
-    role::{Role, SignUp},
-    user,
-};
+use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 
 /// Checks that the live schema upholds the guarantees of this library.
 ///

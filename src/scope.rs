@@ -33,29 +33,4 @@ impl Scope {
             Self::Unknown
         }
     }
-
-    /// What the type says, or PostgreSQL itself where the type says nothing.
-    ///
-    /// A savepoint outside a transaction is refused without consequence. One that is left behind
-    /// by a dropped call changes nothing either.
-    #[cfg(feature = "postgres")]
-    pub(crate) async fn on_postgres<C: ConnectionTrait>(db: &C) -> Result<Self, sea_orm::DbErr> {
-        let scope = Self::of::<C>();
-        if scope != Self::Unknown {
-            return Ok(scope);
-        }
-        match db.execute_unprepared("SAVEPOINT guesthouse_scope").await {
-            Ok(_) => {
-                db.execute_unprepared("RELEASE SAVEPOINT guesthouse_scope")
-                    .await?;
-                Ok(Self::Transaction)
-            }
-            // https://www.postgresql.org/docs/current/errcodes-appendix.html: no active SQL
-            // transaction.
-            Err(error) if crate::error::code(&error).as_deref() == Some("25P01") => {
-                Ok(Self::Autocommit)
-            }
-            Err(error) => Err(error),
-        }
-    }
 }

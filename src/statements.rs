@@ -4,8 +4,6 @@
 pub(crate) mod accounts;
 pub(crate) mod alive;
 mod block;
-pub(crate) mod change_email;
-pub(crate) mod delete_user;
 pub(crate) mod evidence;
 pub(crate) mod hidden;
 pub(crate) mod input;
@@ -14,12 +12,9 @@ pub(crate) mod offboard;
 pub(crate) mod onboard;
 pub(crate) mod onboard_all;
 mod parts;
-mod position;
 mod queue;
 mod raised;
 mod send;
-pub(crate) mod sign_up;
-pub(crate) mod sign_up_all;
 mod text;
 pub(crate) mod without;
 

@@ -1,4 +1,4 @@
-//! The one place where ids and timestamps are set.
+//! The one place where ids and timestamps are set (D7).
 
 use chrono::{DateTime, FixedOffset, SubsecRound, Utc};
 use sea_orm::{

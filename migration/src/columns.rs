@@ -51,7 +51,7 @@ pub(crate) fn timestamp(backend: DbBackend, name: &'static str) -> ColumnDef {
                 "{name} >= '0001-01-01 00:00:00+00' AND {name} < '10000-01-01 00:00:00+00'"
             ))),
         // `timestamp` ends in 2038, drops the microseconds and is converted to the session's time
-        // zone.
+        // zone (D8).
         DbBackend::MySql => timestamp
             .custom("datetime(6)")
             .default(Expr::cust("utc_timestamp(6)")),

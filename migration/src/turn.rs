@@ -1,5 +1,5 @@
 //! One program at a time migrates a database: the second waits for its turn and then finds the work
-//! done.
+//! done (D30).
 
 use std::{
     fs::{File, TryLockError},

@@ -41,7 +41,7 @@ impl Class {
             _ => Self::Other,
         };
         match (error, class) {
-            // There was no connection to send anything on.
+            // There was no connection to send anything on (D16).
             (DbErr::Conn(_), Self::Lost) => Self::Other,
             _ => class,
         }

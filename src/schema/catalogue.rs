@@ -413,7 +413,7 @@ impl Rows {
                     .columns
                     .iter()
                     .find(|column| part.column_name.as_ref() == Some(&column.name));
-                // That of the column is told of the column.
+                // That of the column is reported with the column.
                 part.folding = part
                     .folding
                     .filter(|own| column.and_then(|column| column.folding.as_ref()) != Some(own));

@@ -1,4 +1,4 @@
-//! One connection of a pool, taken out of it.
+//! One connection of a pool, taken out of it (D33).
 
 use std::time::Duration;
 

@@ -9,9 +9,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+pub(crate) mod change_email;
+pub(crate) mod delete_user;
+mod names;
+mod position;
+pub(crate) mod sign_up;
+pub(crate) mod sign_up_all;
+
+use position::model;
+
 use super::{
     parts::{check_range, see_what_was_clashed_with, select_columns},
-    position::model,
     send::look,
     text::Text,
 };

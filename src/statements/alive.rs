@@ -16,7 +16,7 @@ use crate::{
 
 /// The turn of a call that writes. It ends when this is dropped.
 ///
-/// Hooks run outside it: what they call on the same transaction waits for a turn, too.
+/// Hooks run outside it: what they call on the same transaction waits for a turn, too (D25).
 pub(crate) type Turn = Option<OwnedMutexGuard<()>>;
 
 /// Begins a call that writes, unless the database has ended the transaction of the caller.
@@ -41,13 +41,24 @@ pub(crate) async fn turn<C: ConnectionTrait>(db: &C) -> Result<Turn, Error> {
 }
 
 /// Whether a look comes before a write: on MariaDB/MySQL in a transaction, where a refused write would
-/// lock more than the row that refuses it until that transaction ends.
+/// lock more than the row that refuses it until that transaction ends (D4).
 pub(crate) fn looks_first<C: ConnectionTrait>(db: &C) -> bool {
     db.get_database_backend() == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
 }
 
+/// Whether an insert of many rows cannot leave out those that are there: on MariaDB/MySQL it could not
+/// without passing over other errors, nor without locking others out.
+pub(crate) fn leaves_out_no_row<C: ConnectionTrait>(db: &C) -> bool {
+    db.get_database_backend() == DbBackend::MySql
+}
+
+/// Whether the database ends the caller's transaction with a statement that it refuses.
+pub(crate) fn ends_with_a_refusal<C: ConnectionTrait>(db: &C) -> bool {
+    db.get_database_backend() == DbBackend::Postgres && Scope::of::<C>() != Scope::Autocommit
+}
+
 /// Whether there is nothing left to commit. PostgreSQL answers the COMMIT of a transaction that an
-/// overlooked error has ended with success, and keeps nothing; here it reports the error.
+/// overlooked error has ended with success, and keeps nothing; here it reports the error (D10).
 pub(crate) async fn is_over_at_commit<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     match db.get_database_backend() {
         DbBackend::Postgres => db.execute_unprepared("SELECT 1").await.map(|_| false),
@@ -73,6 +84,28 @@ async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
         DbBackend::MySql => has_no_savepoints(db).await,
         DbBackend::Sqlite => can_begin(db).await,
         _ => Ok(false),
+    }
+}
+
+/// What the type of a connection says of it, or PostgreSQL itself where the type says nothing.
+///
+/// A savepoint outside a transaction is refused without consequence. One that is left behind by a dropped
+/// call changes nothing either.
+#[cfg(feature = "postgres")]
+pub(super) async fn scope_on_postgres<C: ConnectionTrait>(db: &C) -> Result<Scope, DbErr> {
+    let scope = Scope::of::<C>();
+    if scope != Scope::Unknown {
+        return Ok(scope);
+    }
+    match db.execute_unprepared("SAVEPOINT guesthouse_scope").await {
+        Ok(_) => {
+            db.execute_unprepared("RELEASE SAVEPOINT guesthouse_scope")
+                .await?;
+            Ok(Scope::Transaction)
+        }
+        // https://www.postgresql.org/docs/current/errcodes-appendix.html: no active SQL transaction.
+        Err(error) if code(&error).as_deref() == Some("25P01") => Ok(Scope::Autocommit),
+        Err(error) => Err(error),
     }
 }
 

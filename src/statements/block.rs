@@ -1,7 +1,7 @@
 //! Several statements, or one that a key may refuse, as one: the server runs them as a whole or not
 //! at all, whatever becomes of the caller. So nothing is left to be undone by a later statement,
 //! which a dropped call would never send, and which would undo the work of another task on the same
-//! transaction.
+//! transaction (D5).
 
 #[cfg(feature = "mysql")]
 pub(super) mod call;

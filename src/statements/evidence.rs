@@ -1,4 +1,4 @@
-//! What a row that was neither inserted nor found can be explained by.
+//! What a row that was neither inserted nor found can be explained by (D23).
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Statement, Value,

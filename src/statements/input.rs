@@ -1,5 +1,5 @@
 //! Many rows as few values: an array for each column on PostgreSQL, a JSON text on SQLite and
-//! MariaDB/MySQL. So a statement takes any number of rows and its binds do not grow in number.
+//! MariaDB/MySQL. So a statement takes any number of rows and its binds do not grow in number (D9).
 //!
 //! PostgreSQL takes JSON too where a column has nulls, arrays or JSON of its own, which an array of
 //! its values cannot hold.

@@ -61,7 +61,7 @@ where
 }
 
 /// Outside a transaction the foreign key decides whether the owner exists, as it looks anyway. In
-/// one its refusal would end the transaction, so the statement looks for the owner itself.
+/// one its refusal would end the transaction, so the statement looks for the owner itself (D15, D21).
 async fn on_postgres<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -119,7 +119,7 @@ where
 /// FROM new_role UNION ALL SELECT …, FALSE FROM existing`
 ///
 /// NOT EXISTS decides nothing; it spares an owner who has the role already an attempt that the
-/// unique index refuses.
+/// unique index refuses (D1).
 fn new_or_existing<R>(
     role: &R::ActiveModel,
     owner: &Value,

@@ -70,7 +70,7 @@ where
 
 /// Outside a transaction all rows are tried first, and the unique index and the foreign key decide,
 /// which look anyway. If they refuse one, none is inserted and the statement looks for the owners
-/// itself.
+/// itself (D18).
 async fn on_postgres<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,

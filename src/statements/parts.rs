@@ -12,10 +12,7 @@ use sea_orm::{
 };
 
 use super::block::mariadb::columns;
-use crate::{
-    role::{Role, SignUp},
-    scope::Scope,
-};
+use crate::{role::Role, scope::Scope};
 
 /// The primary key of the role's owner.
 pub(super) fn owner_key<R>() -> DynIden
@@ -46,30 +43,6 @@ pub(super) fn quoted(backend: DbBackend, name: &str) -> String {
         _ => '"',
     };
     format!("{quote}{name}{quote}")
-}
-
-/// The quoted names of the tables of users and guests, and of the columns that join and find them.
-pub(super) struct AccountNames {
-    pub(super) users: String,
-    pub(super) id: String,
-    pub(super) email: String,
-    pub(super) guests: String,
-    pub(super) user_id: String,
-}
-
-impl AccountNames {
-    pub(super) fn of<U: SignUp>(backend: DbBackend) -> Self
-    where
-        U::Guest: Related<U>,
-    {
-        Self {
-            users: table_name::<U>(backend),
-            id: quoted(backend, &owner_key::<U::Guest>().to_string()),
-            email: quoted(backend, U::email().as_str()),
-            guests: table_name::<U::Guest>(backend),
-            user_id: quoted(backend, U::Guest::owner_id().as_str()),
-        }
-    }
 }
 
 /// `INSERT INTO table (columns) VALUES (values)`, of the columns that are set.
@@ -136,7 +109,7 @@ pub(super) fn returning<E: EntityTrait>() -> ReturningClause {
 }
 
 /// ` /*M!100500 RETURNING … */`, which MySQL takes for a comment and answers with no row
-/// ([executable comments](https://mariadb.com/kb/en/comment-syntax/)).
+/// ([executable comments](https://mariadb.com/kb/en/comment-syntax/)) (D3).
 pub(super) fn returning_on_mariadb<E: EntityTrait>() -> String {
     format!(" /*M!100500 RETURNING {} */", columns::<E>())
 }

@@ -2,7 +2,7 @@
 //!
 //! A write that returns rows is never read with `query_one`: on SQLite that one stops at the first
 //! row, and an error that comes after it, such as the failed commit of that very statement, would
-//! be lost.
+//! be lost (D2).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

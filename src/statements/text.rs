@@ -2,7 +2,7 @@
 //!
 //! SeaORM builds the text of a statement anew for every call, which takes longer than all else that
 //! happens in the process. The text depends only on the entities and the names of their tables, the
-//! backend and which columns of the rows are set, so it is kept, and a call binds its values to it.
+//! backend and which columns of the rows are set, so it is kept, and a call binds its values to it (D13).
 
 use std::{
     any::TypeId,

@@ -55,7 +55,7 @@ pub async fn on_mariadb() {
     let servers = Servers::run("mariadb");
     let server = servers.url("MARIADB");
     let url = database::create(server).await;
-    // Locks that a dropped call leaves behind are told as contention, before anybody gives up on the
+    // Locks that a dropped call leaves behind are reported as contention, before anybody gives up on the
     // whole group.
     let admin = database::pool(server, 1).await;
     let short = "SET GLOBAL innodb_lock_wait_timeout = 2";
@@ -119,7 +119,7 @@ async fn load(group: &str, url: &str, hands: Hands, calls: usize) -> Arc<Claims>
     if timeout(A_SECOND, pool.close()).await.is_err() {
         claims.violated("the pool is not closed within a second".to_owned());
     }
-    claims.judge(&other, taken.user_id).await;
+    claims.check(&other, taken.user_id).await;
     other.close().await.unwrap();
     claims
 }

@@ -72,11 +72,11 @@ async fn run(group: &str, db: &DatabaseConnection, code: &str, make_room: &str) 
     assert_eq!(answer, Answer::Refused);
     assert_eq!(ledger.seen(&format!("Database {code}")), 1);
     assert_eq!(ledger.figures().unknown, 0);
-    assert_eq!(ledger.judge(db).await, Ok(()));
+    assert_eq!(ledger.check(db).await, Ok(()));
 
     db.execute_unprepared(make_room).await.unwrap();
     ledger.settle(db).await;
-    assert_eq!(ledger.judge(db).await, Ok(()));
+    assert_eq!(ledger.check(db).await, Ok(()));
     ledger.report(group);
     twin::is_caught(&[db.clone(), db.clone()]).await;
 }

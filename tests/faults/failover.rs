@@ -88,14 +88,14 @@ pub async fn the_standby_takes_over() {
     load.ledger.until_acknowledged(BETWEEN).await;
     let ledger = load.stop().await;
     assert_eq!(ledger.figures().out_of_time, 0);
-    assert_eq!(ledger.judge(&pools[0]).await, Ok(()));
+    assert_eq!(ledger.check(&pools[0]).await, Ok(()));
     ledger.settle(&pools[1]).await;
-    assert_eq!(ledger.judge(&pools[0]).await, Ok(()));
+    assert_eq!(ledger.check(&pools[0]).await, Ok(()));
     ledger.report("failover");
     twin::is_caught(&pools).await;
 }
 
-/// The session ends while its commit waits for the standby: the row is there, and nobody was told.
+/// The session ends while its commit waits for the standby: the row is there, and nobody heard of it.
 pub async fn a_commit_waits_for_the_standby() {
     let pair = Pair::start().await;
     let admin = database::pool(&pair.primary, 1).await;
@@ -125,11 +125,11 @@ pub async fn a_commit_waits_for_the_standby() {
     pair.servers.signal_child("pair-primary", "CONT", sender);
     let again = ledger.become_host(&db, user_id).await;
     assert_eq!(again, Answer::Acknowledged(host.id));
-    assert_eq!(ledger.judge(&admin).await, Ok(()));
+    assert_eq!(ledger.check(&admin).await, Ok(()));
     ledger.report("failover, a commit that waits");
 }
 
-/// What was acknowledged before the standby had it is lost in a failover, and the judge sees it. The
+/// What was acknowledged before the standby had it is lost in a failover, and the check finds it. The
 /// same with a synchronous standby acknowledges nothing and loses nothing.
 pub async fn an_asynchronous_standby_loses() {
     const CALLS: usize = 10;
@@ -167,17 +167,17 @@ pub async fn an_asynchronous_standby_loses() {
         pair.fail_over().await;
 
         let promoted = database::pool(&pair.standby, 2).await;
-        let judgement = ledger.judge(&promoted).await;
+        let verdict = ledger.check(&promoted).await;
         let figures = ledger.figures();
         if synchronous {
             assert_eq!((figures.acknowledged, figures.unknown), (CALLS, CALLS));
-            assert_eq!(judgement, Ok(()));
+            assert_eq!(verdict, Ok(()));
             ledger.settle(&promoted).await;
-            assert_eq!(ledger.judge(&promoted).await, Ok(()));
+            assert_eq!(ledger.check(&promoted).await, Ok(()));
             ledger.report("failover, synchronous, replication frozen");
         } else {
             assert_eq!((figures.acknowledged, figures.unknown), (2 * CALLS, 0));
-            let lost = judgement.unwrap_err();
+            let lost = verdict.unwrap_err();
             assert_eq!(lost.len(), CALLS, "{lost:?}");
             assert!(
                 lost.iter().all(|violation| violation.ends_with("is lost")),

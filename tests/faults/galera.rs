@@ -30,7 +30,7 @@ pub async fn nodes_die_and_part() {
 
     let load = Load::start(&pools, 2);
     load.ledger.until_acknowledged(BETWEEN).await;
-    // Who loses a race against another node is told 1213, where one server says 1062.
+    // A caller who loses a race against another node gets 1213, where one server says 1062.
     let mut rounds = 0;
     while load.ledger.seen("Contention 1213") == 0 {
         rounds += 1;
@@ -60,13 +60,13 @@ pub async fn nodes_die_and_part() {
         readers.push(database::pool_with(&database::on(node), 1, WAIT_FOR_THE_OTHERS).await);
     }
     for reader in &readers {
-        assert_eq!(ledger.judge(reader).await, Ok(()));
+        assert_eq!(ledger.check(reader).await, Ok(()));
     }
     for pool in &pools {
         ledger.settle(pool).await;
     }
     for reader in &readers {
-        assert_eq!(ledger.judge(reader).await, Ok(()));
+        assert_eq!(ledger.check(reader).await, Ok(()));
     }
     ledger.report("galera");
 
@@ -83,7 +83,7 @@ async fn isolate(admin: &DatabaseConnection, yes: bool) {
 }
 
 /// A user who signs up on one node and becomes a host on another at once: the other may not know the
-/// user yet, and says so, unless its session is told to wait.
+/// user yet, and says so, unless its session is set to wait.
 async fn a_node_that_waits_for_the_others_is_never_behind(
     pools: &[DatabaseConnection],
     waiting: &[DatabaseConnection],

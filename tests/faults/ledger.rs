@@ -1,4 +1,4 @@
-//! What every caller was told, and whether the database agrees with it.
+//! What every caller heard, and whether the database agrees with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,7 +66,7 @@ pub struct Figures {
     pub refused: usize,
     pub unknown: usize,
     pub out_of_time: usize,
-    /// Acknowledged, and not there when the judge looked.
+    /// Acknowledged, and not there when the check looked.
     pub lost: usize,
 }
 
@@ -79,7 +79,7 @@ impl Ledger {
         }
     }
 
-    /// Makes a call, again after contention, and notes what the caller was told.
+    /// Makes a call, again after contention, and notes what the caller heard.
     pub async fn call<F>(
         &self,
         operation: Operation,
@@ -217,7 +217,7 @@ impl Ledger {
     }
 
     /// Everything in which the database disagrees with what callers were told.
-    pub async fn judge(&self, db: &DatabaseConnection) -> Result<(), Vec<String>> {
+    pub async fn check(&self, db: &DatabaseConnection) -> Result<(), Vec<String>> {
         let stored = Stored::read(db).await;
         let mut violations = stored.doubles();
         let mut lost = 0;

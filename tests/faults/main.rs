@@ -2,9 +2,9 @@
 //! disks fill up.
 //!
 //! Each group starts the servers that it breaks (`scripts/servers`), puts callers to work, injects
-//! its faults, and lets the [`ledger`] judge: every acknowledged row is there, every definite
+//! its faults, and checks the [`ledger`]: every acknowledged row is there, every definite
 //! refusal left nothing, nobody has two guests or two hosts, and after an unknown outcome the same
-//! call gives the one row. Each group also shows that its judge can fail.
+//! call gives the one row. Each group also shows that its check can fail.
 //!
 //! `scripts/test --faults` runs all groups, one after the other, and prints what happened in each;
 //! `scripts/test --faults galera` runs one. A group whose servers cannot be started fails.

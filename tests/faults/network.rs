@@ -105,7 +105,7 @@ async fn run(group: &str, server: &str) {
         }
     }
     assert_eq!(tried, faults.len() * places.len());
-    assert_eq!(ledger.judge(&direct).await, Ok(()));
+    assert_eq!(ledger.check(&direct).await, Ok(()));
     ledger.report(group);
 
     without_a_connection_nothing_is_unknown(&proxy, &url).await;
@@ -227,7 +227,7 @@ async fn one_who_takes_a_lost_reply_for_a_no_is_caught(
     proxy.arm(Fault::EatReply, user_id.as_bytes());
     become_host(&pool, user_id).await.unwrap_err();
     ledger.note(Operation::BecomeHost, user_id, Answer::Refused);
-    let violations = ledger.judge(direct).await;
+    let violations = ledger.check(direct).await;
     assert_eq!(
         violations,
         Err(vec![format!("BecomeHost of {user_id}: refused, yet done")])

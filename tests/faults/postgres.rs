@@ -53,9 +53,9 @@ pub async fn backends_and_servers_die() {
 
     let ledger = load.stop().await;
     assert_eq!(ledger.figures().out_of_time, 0);
-    assert_eq!(ledger.judge(&pools[0]).await, Ok(()));
+    assert_eq!(ledger.check(&pools[0]).await, Ok(()));
     ledger.settle(&pools[1]).await;
-    assert_eq!(ledger.judge(&pools[0]).await, Ok(()));
+    assert_eq!(ledger.check(&pools[0]).await, Ok(()));
     ledger.report("postgres");
 
     twin::is_caught(&pools).await;

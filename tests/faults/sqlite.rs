@@ -52,9 +52,9 @@ pub async fn writers_are_killed() {
         let db = database::pool(&url, 2).await;
         let healthy: String = database::ask(&db, "PRAGMA integrity_check").await.unwrap();
         assert_eq!(healthy, "ok");
-        assert_eq!(ledger.judge(&db).await, Ok(()));
+        assert_eq!(ledger.check(&db).await, Ok(()));
         ledger.settle(&db).await;
-        assert_eq!(ledger.judge(&db).await, Ok(()));
+        assert_eq!(ledger.check(&db).await, Ok(()));
         ledger.report(&format!("sqlite, journal {journal}"));
 
         twin_processes_are_caught(&url, &db).await;
@@ -90,7 +90,7 @@ async fn twin_processes_are_caught(url: &str, db: &DatabaseConnection) {
     for twin in twins {
         twin.end();
     }
-    let violations = ledger.judge(db).await;
+    let violations = ledger.check(db).await;
     assert_eq!(violations, Err(vec![format!("user {user_id} has 2 hosts")]));
 }
 

@@ -1,4 +1,4 @@
-//! What an app writes by hand, to show that the judge can fail: it reads first, and inserts on the
+//! What an app writes by hand, to show that the check can fail: it reads first, and inserts on the
 //! strength of what it read, into a table without the unique index.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::ledger::{Answer, Ledger, Operation};
 
 pub const DROP_INDEX: &str = "DROP INDEX hosts_user_id";
 
-/// Two callers, on the first and on the last pool, make one user a host; the judge must object.
+/// Two callers, on the first and on the last pool, make one user a host; the check must object.
 pub async fn is_caught(pools: &[DatabaseConnection]) {
     let [first, .., last] = pools else {
         panic!("a race takes two pools")
@@ -48,7 +48,7 @@ pub async fn is_caught(pools: &[DatabaseConnection]) {
         user_id,
         Answer::Acknowledged(answers.1),
     );
-    let violations = ledger.judge(first).await;
+    let violations = ledger.check(first).await;
     assert_eq!(violations, Err(vec![format!("user {user_id} has 2 hosts")]));
 }
 

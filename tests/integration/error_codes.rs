@@ -339,7 +339,7 @@ fn sqlite_full() {
     });
 }
 
-/// The keys judge by their codes: unique index, primary key, foreign key.
+/// The keys refuse by their codes: unique index, primary key, foreign key.
 #[test]
 fn keys_are_told_by_their_codes() {
     for backend in [On::Sqlite, On::Postgres, On::MariaDb] {

@@ -32,6 +32,7 @@ mod error_codes;
 mod errors;
 mod evidence;
 mod find;
+mod floors;
 mod hooks;
 mod hosting;
 mod import;

@@ -1,7 +1,7 @@
 //! Fifty callers at once.
 //!
-//! Each race is judged twice: on the library, which must pass, and on a twin that reads first and
-//! inserts on the strength of what it read, which must fail. A judge that lets the twin pass could
+//! Each race is checked twice: on the library, which must pass, and on a twin that reads first and
+//! inserts on the strength of what it read, which must fail. A check that lets the twin pass could
 //! not fail at all.
 
 use std::{collections::BTreeSet, future::Future, sync::Arc};
@@ -30,7 +30,7 @@ where
 }
 
 /// One `New`, all others `Existing`, all the same host, and that one stored.
-fn judge_hosts<E: std::fmt::Debug>(
+fn check_hosts<E: std::fmt::Debug>(
     answers: &[Result<Onboarding<host::Model>, E>],
     rows: &Rows,
 ) -> Result<(), String> {
@@ -62,7 +62,7 @@ fn judge_hosts<E: std::fmt::Debug>(
 }
 
 /// One account, everyone else told that the address is taken, one user and one guest stored.
-fn judge_accounts<T>(answers: &[Result<T, Error>], rows: &Rows) -> Result<(), String> {
+fn check_accounts<T>(answers: &[Result<T, Error>], rows: &Rows) -> Result<(), String> {
     let made = answers.iter().filter(|answer| answer.is_ok()).count();
     let taken = answers
         .iter()
@@ -141,13 +141,13 @@ async fn fifty_callers_make_one_host(db: TestDb) {
         async move { become_host(&db, ada.id).await }
     })
     .await;
-    assert_eq!(judge_hosts(&answers, &db.rows().await), Ok(()));
+    assert_eq!(check_hosts(&answers, &db.rows().await), Ok(()));
 }
 
 async fn the_twin_of_become_host_is_caught(db: TestDb) {
     let ada = db.user("ada").await;
     let answers = race(|read| find_or_insert_host(db.pool.clone(), ada.id, read)).await;
-    let verdict = judge_hosts(&answers, &db.rows().await);
+    let verdict = check_hosts(&answers, &db.rows().await);
     assert!(verdict.is_err(), "reading first passed for safe");
 }
 
@@ -163,7 +163,7 @@ async fn without_the_index_the_twin_makes_fifty_hosts(db: TestDb) {
     }
     let answers = race(|read| find_or_insert_host(db.pool.clone(), ada.id, read)).await;
     assert_eq!(db.rows().await.hosts.len(), CALLERS);
-    assert!(judge_hosts(&answers, &db.rows().await).is_err());
+    assert!(check_hosts(&answers, &db.rows().await).is_err());
 }
 
 async fn fifty_callers_make_one_account(db: TestDb) {
@@ -172,12 +172,12 @@ async fn fifty_callers_make_one_account(db: TestDb) {
         async move { sign_up(&db, email("ada")).await }
     })
     .await;
-    assert_eq!(judge_accounts(&answers, &db.rows().await), Ok(()));
+    assert_eq!(check_accounts(&answers, &db.rows().await), Ok(()));
 }
 
 async fn the_twin_of_sign_up_is_caught(db: TestDb) {
     let answers = race(|read| find_or_insert_user(db.pool.clone(), read)).await;
-    let verdict = judge_accounts(&answers, &db.rows().await);
+    let verdict = check_accounts(&answers, &db.rows().await);
     assert!(verdict.is_err(), "reading first passed for safe");
 }
 

@@ -235,7 +235,7 @@ async fn a_profile_by_hand_is_two(db: Db) {
     let (one, other) = tokio::join!(call(1), call(2));
     let stored = rows::<profile::Entity>(&db).await;
     assert_eq!(
-        judge(&[one, other], &stored),
+        check(&[one, other], &stored),
         Err("2 new, 2 rows".to_owned())
     );
 }
@@ -618,7 +618,7 @@ where
 }
 
 /// One row, which one caller made and all were given.
-fn judge<M: PartialEq>(answers: &[Onboarding<M>], stored: &[M]) -> Result<(), String> {
+fn check<M: PartialEq>(answers: &[Onboarding<M>], stored: &[M]) -> Result<(), String> {
     let new = answers.iter().filter(|answer| answer.is_new()).count();
     match stored {
         [row] if new == 1 && answers.iter().all(|answer| answer.model() == row) => Ok(()),
@@ -645,7 +645,7 @@ where
     })
     .await;
     let stored = rows::<R>(&db).await;
-    assert_eq!(judge(&answers, &stored), Ok(()));
+    assert_eq!(check(&answers, &stored), Ok(()));
 
     let pool = db.pool.clone();
     let ended = at_once(move |_| {

@@ -62,7 +62,14 @@ fn a_statement_timeout_is_not_contention() {
         is_told_as_broken_off(&within.unwrap_err());
 
         assert_eq!(calls.into_inner(), 3);
-        assert_eq!(db.rows().await.hosts, [host]);
+        assert_eq!(db.rows().await.hosts, std::slice::from_ref(&host));
+
+        // The one connection of the pool goes on as it was.
+        let setting = "SET statement_timeout = 0";
+        pool.execute_unprepared(setting).await.unwrap();
+        db.execute("DROP TRIGGER dawdle ON hosts").await;
+        assert!(become_host(&pool, ada).await.unwrap().is_new());
+        assert!(stop_hosting(&pool, host.user_id).await.unwrap().is_some());
     });
 }
 

@@ -55,7 +55,7 @@ impl Field {
         }
     }
 
-    /// A user who is no host, another one each time, scattered over the table.
+    /// A user who is not a host, another one each time, scattered over the table.
     fn fresh(&mut self) -> Uuid {
         loop {
             // The step has no divisor in common with the size, so nobody comes twice.

@@ -96,7 +96,7 @@ async fn connect(name: &str, file: &File, sql: &Statements) -> Box<dyn Peer> {
 }
 
 async fn one_round(peer: &dyn Peer, file: &File, round: usize, size: Size) -> Vec<(Workload, f64)> {
-    // Users who are no hosts yet: those between the seeded hosts, other ones each round.
+    // Users who are not hosts yet: those between the seeded hosts, other ones each round.
     let others: Vec<_> = (0..SEEDED)
         .filter(|n| n % 5 != 0)
         .map(|n| file.ids[n])

@@ -52,8 +52,8 @@ fn cells(page: &str) -> Cells {
     let mut cells = Cells::new();
     let mut heading = "";
     for line in page.lines() {
-        if let Some(title) = line.strip_prefix("### ") {
-            heading = title;
+        if line.starts_with('#') {
+            heading = line.trim_start_matches(['#', ' ']);
         }
         let columns: Vec<_> = line.split('|').map(str::trim).collect();
         let rates: Vec<f64> = columns

@@ -22,15 +22,16 @@ use tokio::{
     sync::oneshot,
     time::{error::Elapsed, timeout},
 };
-use tower_http::trace::TraceLayer;
+use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
+use tracing::Level;
 
 use problem::{Problem, ProblemKind};
 
 /// How long a request may take, reading its body included.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long requests may go on after the program was told to stop. Longer than
-/// [`REQUEST_TIMEOUT`], so that it cuts off only who is slow to send.
+/// How long requests may go on after the program was asked to stop. Longer than
+/// [`REQUEST_TIMEOUT`], so that it cuts off only clients that are slow to send.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The largest body that is read, in bytes. An address has at most 254.
@@ -50,7 +51,11 @@ pub fn router_with_timeout(db: DatabaseConnection, limit: Duration) -> Router {
         .method_not_allowed_fallback(|| async { Problem::new(ProblemKind::MethodNotAllowed) })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(limit, in_time))
-        .layer(TraceLayer::new_for_http())
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
+                .on_response(DefaultOnResponse::new().level(Level::INFO)),
+        )
         .with_state(db)
 }
 

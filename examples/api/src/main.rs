@@ -39,8 +39,13 @@ impl Settings {
             migrate = true;
         }
         let variable = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+        // Without `--migrate` nothing is changed, and so no file is made either.
+        let file = match migrate {
+            true => "sqlite://api.db?mode=rwc",
+            false => "sqlite://api.db",
+        };
         Some(Self {
-            database_url: variable("DATABASE_URL", "sqlite://api.db?mode=rwc"),
+            database_url: variable("DATABASE_URL", file),
             listen: variable("LISTEN", "127.0.0.1:3000"),
             migrate,
         })
@@ -97,7 +102,7 @@ async fn connect(url: String) -> Result<DatabaseConnection, String> {
         })
 }
 
-/// Ready when the program is told to stop: Ctrl-C, or SIGTERM from whatever runs it.
+/// Ready when the program is asked to stop: Ctrl-C, or SIGTERM from whatever runs it.
 #[cfg(unix)]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -112,11 +117,11 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ready when the program is told to stop.
+/// Ready when the program is asked to stop.
 #[cfg(not(unix))]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Without a handler the program cannot be told to stop, and serves on.
+        // Without a handler the program cannot be asked to stop, and serves on.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -24,6 +24,7 @@ const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; \
     ),
     paths(
         routes::sign_up,
+        routes::put_account,
         routes::list_accounts,
         routes::read_account,
         routes::delete_user,

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use guesthouse::Error;
+use guesthouse::{Error, InvalidEmail};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +23,8 @@ pub enum ProblemKind {
     BadRequest,
     /// The body is JSON, but not what is asked for.
     InvalidBody,
+    /// The e-mail address is not one.
+    InvalidEmail,
     /// The body is too long.
     BodyTooLarge,
     /// The body does not say that it is JSON.
@@ -33,10 +35,12 @@ pub enum ProblemKind {
     MethodNotAllowed,
     /// No user has the id.
     UserNotFound,
-    /// The user, if there is one, has no host.
+    /// The user does not exist or is not a host.
     NotHost,
     /// Another user has the e-mail address.
     EmailTaken,
+    /// The id belongs to a user with another e-mail address.
+    IdTaken,
     /// The user is a host and cannot be deleted.
     StillHost,
     /// Rows of other tables refer to what was to be deleted.
@@ -56,14 +60,16 @@ impl ProblemKind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::InvalidBody => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidBody | Self::InvalidEmail => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoSuchPath | Self::UserNotFound | Self::NotHost => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::EmailTaken | Self::StillHost | Self::StillReferenced | Self::Contention => {
-                StatusCode::CONFLICT
-            }
+            Self::EmailTaken
+            | Self::IdTaken
+            | Self::StillHost
+            | Self::StillReferenced
+            | Self::Contention => StatusCode::CONFLICT,
             Self::OutcomeUnknown | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -74,7 +80,9 @@ impl ProblemKind {
         match self {
             Self::UserNotFound => "tag:guesthouse.example,2026:user-not-found",
             Self::NotHost => "tag:guesthouse.example,2026:not-host",
+            Self::InvalidEmail => "tag:guesthouse.example,2026:invalid-email",
             Self::EmailTaken => "tag:guesthouse.example,2026:email-taken",
+            Self::IdTaken => "tag:guesthouse.example,2026:id-taken",
             Self::StillHost => "tag:guesthouse.example,2026:still-host",
             Self::StillReferenced => "tag:guesthouse.example,2026:still-referenced",
             Self::Contention => "tag:guesthouse.example,2026:contention",
@@ -94,8 +102,10 @@ impl ProblemKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::UserNotFound => "There is no such user",
-            Self::NotHost => "The user is no host",
+            Self::NotHost => "The user is not a host",
+            Self::InvalidEmail => "The e-mail address is not valid",
             Self::EmailTaken => "The e-mail address is taken",
+            Self::IdTaken => "The id belongs to another user",
             Self::StillHost => "The user is still a host",
             Self::StillReferenced => "Something else still refers to it",
             Self::Contention => "Others were first",
@@ -119,8 +129,8 @@ impl ProblemKind {
             Self::Contention => Some("Nothing was done. Try again."),
             Self::OutcomeUnknown | Self::TimedOut => Some(
                 "A read did nothing; a write may have been done or not. PUT can be repeated and \
-                 gives the one host. A repeated DELETE answers 404, and a repeated sign-up 409, \
-                 if the first one was done.",
+                 gives the one account or host. A repeated DELETE answers 404, and a repeated POST \
+                 409, if the first one was done.",
             ),
             _ => None,
         }
@@ -170,10 +180,17 @@ impl Problem {
     }
 }
 
+impl From<InvalidEmail> for Problem {
+    fn from(error: InvalidEmail) -> Self {
+        Self::new(ProblemKind::InvalidEmail).because(error.to_string())
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let kind = match error {
             Error::EmailTaken => ProblemKind::EmailTaken,
+            Error::UserIdTaken { .. } => ProblemKind::IdTaken,
             Error::UserNotFound { .. } => ProblemKind::UserNotFound,
             Error::StillHost { .. } => ProblemKind::StillHost,
             Error::StillReferenced { .. } => ProblemKind::StillReferenced,

@@ -14,7 +14,8 @@ use axum::{
 };
 use guesthouse::{
     Account, AccountSummary, AccountView, Accounts, Email, HostView, Onboarding, become_host,
-    delete_user as delete_user_of, retry, sign_up as sign_up_with, stop_hosting,
+    delete_user as delete_user_of, retry, sign_up as sign_up_with, sign_up_with_id,
+    stop_hosting,
 };
 use sea_orm::DatabaseConnection;
 use serde::{Deserialize, Serialize};
@@ -27,21 +28,27 @@ use crate::{
     problem::{Problem, ProblemKind},
 };
 
+/// The most accounts of one page.
+const MOST_ACCOUNTS: u32 = 1_000;
+
 /// The routes about users and hosts.
 pub fn routes() -> Router<DatabaseConnection> {
     Router::new()
         .route("/users", post(sign_up).get(list_accounts))
-        .route("/users/{id}", get(read_account).delete(delete_user))
+        .route(
+            "/users/{id}",
+            put(put_account).get(read_account).delete(delete_user),
+        )
         .route("/users/{id}/host", put(put_host).delete(delete_host))
 }
 
-/// Who signs up.
+/// A person who signs up.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignUp {
     /// The address; stored in lower case.
-    #[schema(value_type = String, format = "email", example = "ada@example.com")]
-    email: Email,
+    #[schema(format = "email", example = "ada@example.com")]
+    email: String,
 }
 
 /// Which accounts.
@@ -53,7 +60,7 @@ pub enum Filter {
     All,
     /// Users who are hosts.
     Hosts,
-    /// Users who are no hosts.
+    /// Users who are not hosts.
     WithoutHost,
     /// Users whom this service did not sign up.
     WithoutGuest,
@@ -71,8 +78,8 @@ pub struct Paging {
     filter: Filter,
     /// Where the page begins: `next` of the page before.
     after: Option<Uuid>,
-    /// At most so many: 50 unless said, never more than 1,000.
-    #[param(value_type = Option<u32>, minimum = 1)]
+    /// At most so many: 50 unless said.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
     limit: Option<NonZeroU32>,
 }
 
@@ -88,7 +95,7 @@ pub struct AccountPage {
 
 /// Sign up
 ///
-/// Makes a user and its guest.
+/// Makes a user and its guest. A client that may have to repeat it sends `PUT /users/{id}`.
 #[utoipa::path(
     post,
     path = "/users",
@@ -102,7 +109,7 @@ pub struct AccountPage {
             content_type = "application/problem+json"),
         (status = 415, description = "The body does not say that it is JSON", body = Problem,
             content_type = "application/problem+json"),
-        (status = 422, description = "No valid e-mail address in it", body = Problem,
+        (status = 422, description = "`invalid-email`, or not what is asked for", body = Problem,
             content_type = "application/problem+json"),
         Unreadable,
         Failures,
@@ -112,6 +119,7 @@ async fn sign_up(
     State(db): State<DatabaseConnection>,
     extract::Json(SignUp { email }): extract::Json<SignUp>,
 ) -> Result<impl IntoResponse, Problem> {
+    let email: Email = email.parse()?;
     let account = retry(|| sign_up_with(&db, email.clone())).await?;
     let location = format!("/users/{}", account.user.id);
     Ok((
@@ -119,6 +127,39 @@ async fn sign_up(
         [(header::LOCATION, location)],
         Json(AccountView::from(&account)),
     ))
+}
+
+/// Sign up, repeatably
+///
+/// As `POST /users`, under an id that the client has made. After a lost answer the same request gives
+/// the account that the first one made.
+#[utoipa::path(
+    put,
+    path = "/users/{id}",
+    params(("id" = Uuid, Path, description = "The id of the user, a UUID of version 7 at best")),
+    request_body = SignUp,
+    responses(
+        (status = 200, description = "Signed up, now or before", body = AccountView),
+        (status = 409, description = "`email-taken`, `id-taken`, `contention`", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 413, description = "The body is longer than 4 KiB", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 415, description = "The body does not say that it is JSON", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "`invalid-email`, or not what is asked for", body = Problem,
+            content_type = "application/problem+json"),
+        Unreadable,
+        Failures,
+    ),
+)]
+async fn put_account(
+    State(db): State<DatabaseConnection>,
+    extract::Path(user_id): extract::Path<Uuid>,
+    extract::Json(SignUp { email }): extract::Json<SignUp>,
+) -> Result<Json<AccountView>, Problem> {
+    let email: Email = email.parse()?;
+    let account = retry(|| sign_up_with_id(&db, user_id, email.clone())).await?;
+    Ok(Json(AccountView::from(&account)))
 }
 
 /// List accounts
@@ -129,7 +170,7 @@ async fn sign_up(
     path = "/users",
     params(Paging),
     responses(
-        (status = 200, description = "A page, empty if there is nobody", body = AccountPage),
+        (status = 200, description = "A page, empty if there are no accounts", body = AccountPage),
         Unreadable,
         Contended,
         Failures,
@@ -149,6 +190,10 @@ async fn list_accounts(
         accounts = accounts.after(user_id);
     }
     if let Some(limit) = paging.limit {
+        if limit.get() > MOST_ACCOUNTS {
+            let detail = format!("limit is at most {MOST_ACCOUNTS}");
+            return Err(Problem::new(ProblemKind::BadRequest).because(detail));
+        }
         accounts = accounts.limit(limit.get());
     }
     let page = accounts.fetch(&db).await?;
@@ -246,7 +291,7 @@ async fn put_host(
     params(("id" = Uuid, Path, description = "The id of the user")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 404, description = "`not-host`: there is no host, or no such user",
+        (status = 404, description = "`not-host`: the user is not a host, or does not exist",
             body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`still-referenced`, `contention`", body = Problem,
             content_type = "application/problem+json"),

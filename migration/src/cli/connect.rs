@@ -151,7 +151,7 @@ fn sqlite_file(url: &str) -> Option<PathBuf> {
     None
 }
 
-/// What is said of a failure to open, which of a server has been told before.
+/// The message about a failure to open; that of a server has been printed before.
 fn unopened(url: &str, error: &SqlxError, creates: bool) -> Failure {
     const CANTOPEN: &str = "14";
     let code = error.as_database_error().and_then(|error| error.code());

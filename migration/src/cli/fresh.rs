@@ -2,7 +2,7 @@
 //!
 //! SeaORM drops what it finds, one by one, until it comes upon something that cannot be dropped.
 //! Here that is found first: either everything goes, or nothing. What belongs to an extension stays,
-//! and so do functions.
+//! and so do functions (D31).
 
 use sea_orm_migration::sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,

@@ -93,7 +93,7 @@ pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> 
 pub(super) async fn backfill(db: &DatabaseConnection) -> Result<(), Failure> {
     let bar = ProgressBar::new(0);
     if !bar.is_hidden() {
-        // Counting reads every user; nobody is to wait for it who sees no bar.
+        // Counting reads every user, so it is done only for a bar that somebody sees.
         bar.set_length(audit(db).await?.users_without_guest);
     }
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} guests, {eta} to go") {
@@ -109,7 +109,7 @@ pub(super) async fn backfill(db: &DatabaseConnection) -> Result<(), Failure> {
 
 impl From<guesthouse::Error> for Failure {
     fn from(error: guesthouse::Error) -> Self {
-        // What the driver said is worth a line here, told as discreetly as for a migration.
+        // What the driver said is worth a line here, worded as discreetly as for a migration.
         let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
         match source {
             Some(source) => DbErr::into(DbErr::clone(source)),

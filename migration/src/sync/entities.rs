@@ -1,4 +1,4 @@
-//! Writes the entities, in the dense format of SeaORM and in rustfmt's layout.
+//! Writes the entities, in the dense format of SeaORM and in rustfmt's layout (D28).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

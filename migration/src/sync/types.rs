@@ -1,4 +1,4 @@
-//! What a column holds: in Rust, in the entity and in the diagram.
+//! What a column holds: in Rust, in the entity and in the diagram (D29).
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! What is to be had only from a definition in SQL, which `sqlparser` reads: all of a check or of a
 //! foreign key, but of a table no more than its tokens. A table has clauses that it does not parse,
-//! such as `UNIQUE (email) ON CONFLICT REPLACE` of SQLite and `IGNORED` of MariaDB.
+//! such as `UNIQUE (email) ON CONFLICT REPLACE` of SQLite and `IGNORED` of MariaDB (D32).
 
 use sqlparser::{
     ast::{

@@ -191,7 +191,7 @@ fn name(kind: Kind) -> &'static str {
 
 /// By [affinity](https://www.sqlite.org/datatype3.html#determination_of_column_affinity), as the
 /// name of a type means little here. A UUID is a blob, which every affinity leaves alone; what is
-/// declared tells what others who write to the table put there.
+/// declared shows what others who write to the table put there.
 fn holds(kind: Kind, declared: &str) -> bool {
     let has = |word| declared.contains(word);
     let is_text = !has("int") && (has("char") || has("clob") || has("text"));

@@ -7,10 +7,10 @@
 //! prepared, with its values in the text, and [`CALL`] executes it, which is prepared once for each
 //! connection and has neither binds nor columns. What is left of that one answer is skipped, unless
 //! the number that the server gave the statement makes it look like the beginning of another one. So
-//! the server is also told to close the connection if the call does not follow soon: then the
+//! the server is also asked to close the connection if the call does not follow soon: then the
 //! transaction ends with an error.
 //!
-//! MySQL, where a block is a comment, has to live with it.
+//! MySQL, where a block is a comment, has to live with it (D22).
 
 use aes::{
     Aes128,

@@ -1,7 +1,7 @@
 //! One caller and the people it works for, nobody else's.
 //!
 //! Nobody knows when a dropped call that was on its way ends. So its caller leaves the people of
-//! that call alone from then on, and the judge takes both outcomes.
+//! that call alone from then on, and the check accepts both outcomes.
 
 use std::{
     collections::BTreeMap,

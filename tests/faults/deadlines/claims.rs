@@ -1,4 +1,4 @@
-//! What callers were told, person by person, and whether the database agrees.
+//! What callers heard, person by person, and whether the database agrees.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub enum Row {
     Absent,
     This(Uuid),
-    /// There, and nobody was told its id.
+    /// There, and nobody heard its id.
     Some,
     /// There or not.
     Perhaps,
@@ -31,10 +31,10 @@ impl Row {
     }
 }
 
-/// A user as somebody was told of it.
+/// A user as a caller heard of it.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Unless nobody was told.
+    /// Unless nobody heard it.
     pub user_id: Option<Uuid>,
     pub email: String,
     pub guest: Row,
@@ -56,7 +56,7 @@ pub struct Figures {
     pub failed: usize,
     pub dropped: usize,
     pub hung: usize,
-    /// Acknowledged, and not as they were acknowledged when the judge looked.
+    /// Acknowledged, and not as they were acknowledged when the check looked.
     pub lost: usize,
 }
 
@@ -113,7 +113,7 @@ impl Claims {
     }
 
     /// Compares everything that is stored with everything that was claimed, but for one user.
-    pub async fn judge(&self, db: &DatabaseConnection, apart_from: Uuid) {
+    pub async fn check(&self, db: &DatabaseConnection, apart_from: Uuid) {
         let mut stored = read(db).await;
         stored.retain(|_, row| row.user_id != apart_from);
         let mut book = self.book();

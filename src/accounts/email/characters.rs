@@ -3,7 +3,7 @@
 //! The table is the library's own and of one version of Unicode, so that two builds of one app agree
 //! on who can sign up. A later version assigns further characters, and those are refused; it does
 //! not change what lower-casing, composition and UTS 46 make of the others
-//! ([stability policies](https://www.unicode.org/policies/stability_policy.html)).
+//! ([stability policies](https://www.unicode.org/policies/stability_policy.html)) (D24).
 
 /// Whether a reader can see the character and it has a meaning of its own: letters, marks, digits,
 /// punctuation and symbols of Unicode 14.0, without those that are blank or

@@ -6,18 +6,22 @@ use sea_orm::{
 };
 use tracing::instrument;
 
-use crate::{
-    account::{Seen, change_email_or, delete_or, refusal_of_address},
+use super::{
+    change_email::{change_email_or, refusal_of_address},
+    delete_user::{Seen, delete_or},
     email::Email,
+    sign_up::{Outcome, SignUp, complete, insert_or, key_column, key_of_row, saved},
+};
+use crate::{
     error::Error,
-    onboarding::onboard,
-    role::{OwnerId, Role, SignUp},
-    sign_up::{Outcome, complete, insert_or, key_column, key_of_row, saved},
+    role::{OwnerId, Role, onboard},
     statements::{
-        accounts::Look,
+        accounts::{
+            Look,
+            sign_up::{Found, MayClash, users_in_the_way},
+            sign_up_all::GuestOf,
+        },
         key::{Key, single},
-        sign_up::{Found, MayClash, users_in_the_way},
-        sign_up_all::GuestOf,
     },
 };
 

@@ -2,13 +2,13 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Related, Statement, TransactionTrait, Value};
 
-use super::{
+use super::names::AccountNames as Names;
+use crate::statements::{
     block::{mariadb::still_in_transaction, sqlite},
-    parts::AccountNames as Names,
     raised,
     send::{execute, query},
 };
-use crate::{role::SignUp, scope::Scope};
+use crate::{accounts::SignUp, scope::Scope};
 
 const NOT_DELETED: &str = "the user was not deleted";
 
@@ -26,7 +26,9 @@ where
     let names = Names::of::<U>(backend);
     match backend {
         #[cfg(feature = "postgres")]
-        DbBackend::Postgres if Scope::on_postgres(db).await? == Scope::Transaction => {
+        DbBackend::Postgres
+            if crate::statements::alive::scope_on_postgres(db).await? == Scope::Transaction =>
+        {
             in_a_block_on_postgres(db, &names, key).await
         }
         DbBackend::Postgres => on_postgres(db, &names, key).await,
@@ -71,7 +73,7 @@ async fn in_a_block_on_postgres(
     names: &Names,
     key: &Value,
 ) -> Result<bool, DbErr> {
-    use super::block::postgres;
+    use crate::statements::block::postgres;
 
     let Names {
         users,

@@ -8,15 +8,18 @@ use sea_orm::{
 };
 
 use super::{
-    block::{mariadb, sqlite},
-    evidence::has_skipping_trigger,
-    input::{Given, Rows, fit_a_packet},
-    parts::{AccountNames as Names, every_column_of, select_columns, text_of},
-    raised,
-    send::{query, query_large},
+    names::AccountNames as Names,
     sign_up::{Both, FIRST, SECOND, both},
 };
-use crate::{role::SignUp, scope::Scope};
+use crate::statements::{
+    block::{mariadb, sqlite},
+    evidence::{has_skipping_trigger, leaves_rows_out},
+    input::{Given, Rows, fit_a_packet},
+    parts::{every_column_of, select_columns, text_of},
+    raised,
+    send::{query, query_large},
+};
+use crate::{accounts::SignUp, scope::Scope};
 
 const NO_GUEST: &str = "a guest was not inserted";
 const UNEXPLAINED: &str = "users were neither inserted nor found";
@@ -81,14 +84,23 @@ pub(crate) fn is_unexplained(error: &DbErr) -> bool {
     raised::is(error, UNEXPLAINED)
 }
 
-/// On PostgreSQL, whether there is something that can have left the row out. The statement looks for
-/// it itself, as it has ended the transaction.
-pub(crate) fn skips_users(unexplained: &DbErr) -> bool {
-    raised::is(unexplained, &format!("{UNEXPLAINED}true"))
+/// Whether there is something that can have left the row out. On PostgreSQL the statement looks for it
+/// itself, as it has ended the transaction.
+pub(crate) async fn skips_users<U: SignUp>(
+    db: &impl ConnectionTrait,
+    unexplained: &DbErr,
+) -> Result<bool, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    match db.get_database_backend() {
+        DbBackend::Postgres => Ok(raised::is(unexplained, &format!("{UNEXPLAINED}true"))),
+        _ => leaves_rows_out::<U>(db, &[]).await,
+    }
 }
 
 /// Those of the addresses that users have. `locking` is as for
-/// [`rows_of_owners`](super::onboard_all::rows_of_owners).
+/// [`rows_of_owners`](crate::statements::onboard_all::rows_of_owners).
 pub(crate) async fn taken<U: SignUp>(
     db: &impl ConnectionTrait,
     pairs: &Pairs<U>,

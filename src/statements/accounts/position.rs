@@ -1,5 +1,5 @@
 //! Reading the models of accounts by position: by name each cell costs a text that is put together and
-//! looked up, which for a page takes as long as a quarter of the database's work.
+//! looked up, which for a page takes as long as a quarter of the database's work (D14).
 //!
 //! A column that a migration adds is not among those that are read so. Then the whole model is read by
 //! name.
@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveValue::Unchanged, DbErr, EntityTrait, IdenStatic, Iterable, QueryResult, TryIntoModel,
 };
 
-use super::parts::read;
+use crate::statements::parts::read;
 use crate::{guest, host, user};
 
 /// An entity whose columns have a known order.

@@ -10,8 +10,8 @@ use sea_orm::{
     },
 };
 
-use super::{
-    accounts::Look,
+use super::Look;
+use crate::statements::{
     block::{mariadb, sqlite},
     key::single,
     parts::{
@@ -23,7 +23,8 @@ use super::{
     text::Text,
 };
 use crate::{
-    role::{OwnerId, Role, SignUp},
+    accounts::SignUp,
+    role::{OwnerId, Role},
     scope::Scope,
 };
 

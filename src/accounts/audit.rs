@@ -6,8 +6,8 @@ use sea_orm::ConnectionTrait;
 use tracing::instrument;
 use uuid::Uuid;
 
+use super::email::Email;
 use crate::{
-    email::Email,
     error::Error,
     guest, host,
     statements::{

@@ -1,16 +1,14 @@
 //! Giving every owner who lacks a role its row.
 
-use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, EntityName, Related, TransactionTrait,
-    sea_query::FromValueTuple,
-};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityName, Related, sea_query::FromValueTuple};
 use tracing::instrument;
 
+use super::{
+    OwnerId, Role,
+    onboard_all::{Offer, give},
+};
 use crate::{
-    bulk::{Offer, give},
     error::Error,
-    guest,
-    role::{OwnerId, Role},
     statements::{
         alive::turn,
         hidden::refuse_hidden,
@@ -107,44 +105,4 @@ where
             .count() as u64;
         progress(total);
     }
-}
-
-/// Gives every user without a guest exactly one: [`backfill`] for guests.
-///
-/// # Errors
-///
-/// Those of [`backfill`].
-///
-/// # Transactions
-///
-/// Those of [`backfill`].
-///
-/// # Concurrency
-///
-/// As [`backfill`], so it is safe beside sign-ups, too.
-///
-/// # Examples
-///
-/// ```
-/// use guesthouse::{audit, backfill_guests, user};
-/// use sea_orm::{ActiveModelTrait, ActiveValue::Set};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
-/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
-/// let raw = user::ActiveModel { email: Set("ada@example.com".into()), ..Default::default() };
-/// raw.insert(&db).await?;
-///
-/// let given = backfill_guests(&db, |total| assert_eq!(total, 1)).await?;
-/// assert_eq!(given, 1);
-/// assert_eq!(audit(&db).await?.users_without_guest, 0);
-/// # Ok(())
-/// # }
-/// ```
-pub async fn backfill_guests<C: ConnectionTrait + TransactionTrait>(
-    db: &C,
-    progress: impl FnMut(u64),
-) -> Result<u64, Error> {
-    backfill::<guest::Entity>(db, |_| Default::default(), progress).await
 }

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Query, SelectStatement, UpdateStatement},
 };
 
-use super::{
+use crate::statements::{
     block::mariadb::{self, still_in_transaction},
     evidence::leaves_rows_out,
     parts::{
@@ -14,7 +14,7 @@ use super::{
     send::{execute, query},
     text::Text,
 };
-use crate::{role::SignUp, scope::Scope};
+use crate::{accounts::SignUp, scope::Scope};
 
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
@@ -31,7 +31,9 @@ where
 {
     match db.get_database_backend() {
         #[cfg(feature = "postgres")]
-        DbBackend::Postgres if Scope::on_postgres(db).await? == Scope::Transaction => {
+        DbBackend::Postgres
+            if crate::statements::alive::scope_on_postgres(db).await? == Scope::Transaction =>
+        {
             in_a_block_on_postgres::<U, C>(db, key, change).await
         }
         DbBackend::MySql => on_mysql::<U, C>(db, key, change).await,
@@ -82,7 +84,7 @@ where
 {
     use sea_orm::IdenStatic;
 
-    use super::{
+    use crate::statements::{
         alive::turn_on_unknown,
         block::postgres,
         parts::{quoted, table_name},

@@ -1,11 +1,12 @@
 //! What of an account may leave the server.
 //!
-//! The models have no serde, so nothing that is added to a table is shown before it stands here.
+//! The models have no serde, so nothing that is added to a table is shown before it stands here (D11).
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{account::Account, guest, host};
+use super::account::Account;
+use crate::{guest, host};
 
 /// A guest in a list. JSON: `{"id": "…"}`.
 ///

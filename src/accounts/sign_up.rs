@@ -9,24 +9,43 @@ use sea_orm::{
 use tracing::{Span, field::display, instrument};
 use uuid::Uuid;
 
+use super::{account::Account, email::Email};
 use crate::{
-    account::Account,
-    email::Email,
     error::{Error, Violation},
     guest,
-    role::{Role, SignUp},
+    role::{ATTEMPTS, Role},
     statements::{
-        accounts::{Look, in_the_way},
+        accounts::{
+            Look, in_the_way,
+            sign_up::{Both, MayClash, insert_both},
+            sign_up_all::GuestOf,
+        },
         alive::{looks_first, turn},
         evidence::{is_key_of, leaves_rows_out},
-        sign_up::{Both, MayClash, insert_both},
-        sign_up_all::GuestOf,
     },
     user,
 };
 
-/// How often an insert is tried when what stood in its way is gone.
-const ATTEMPTS: usize = 3;
+/// An entity to which people sign up with an e-mail address, and each row of which has a guest that
+/// is made and deleted with it.
+pub trait SignUp: EntityTrait<ActiveModel: Send + Sync>
+where
+    Self::Guest: Related<Self>,
+{
+    /// The role that every row has from the beginning.
+    type Guest: Role<Owner = Self>;
+
+    /// The column of the e-mail address, which has a unique index.
+    fn email() -> Self::Column;
+}
+
+impl SignUp for user::Entity {
+    type Guest = guest::Entity;
+
+    fn email() -> Self::Column {
+        user::Column::Email
+    }
+}
 
 /// Makes a user and its guest, together or not at all. It never makes a host.
 ///
@@ -97,8 +116,8 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
 
 /// Signs up under an id that the caller brings, and can be repeated: an idempotency key.
 ///
-/// Where the answer to [`sign_up`] was lost nobody can tell one's own account from that of somebody
-/// who had the address before. Here the caller makes the id, once for each person who signs up
+/// Where the answer to [`sign_up`] was lost, one's own account looks like that of somebody who had the
+/// address before. Here the caller makes the id, once for each person who signs up
 /// (`Uuid::now_v7()`, or the browser does and sends it along), and calls with the same id until
 /// there is an answer: the first call that arrives makes the account, every later one gives that
 /// account back as it is stored.
@@ -189,9 +208,9 @@ pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
 }
 
 /// A user of this library and its guest, not stored yet.
-pub(crate) type NewAccount = (user::ActiveModel, guest::ActiveModel);
+pub(super) type NewAccount = (user::ActiveModel, guest::ActiveModel);
 
-pub(crate) async fn new_account(
+pub(super) async fn new_account(
     db: &impl ConnectionTrait,
     id: ActiveValue<Uuid>,
     email: &str,
@@ -204,7 +223,7 @@ pub(crate) async fn new_account(
 }
 
 /// Both rows as they will be inserted. The guest is that of the user.
-pub(crate) async fn complete<U>(
+pub(super) async fn complete<U>(
     db: &impl ConnectionTrait,
     email: &str,
     mut user: U::ActiveModel,
@@ -226,7 +245,7 @@ where
 }
 
 /// The key of a row that is to be inserted, if it has one already.
-pub(crate) fn key_of_row<U>(user: &U::ActiveModel) -> Result<Option<Value>, Error>
+pub(super) fn key_of_row<U>(user: &U::ActiveModel) -> Result<Option<Value>, Error>
 where
     U: SignUp<Guest: Related<U>>,
 {
@@ -235,7 +254,7 @@ where
 }
 
 /// The one column of the primary key.
-pub(crate) fn key_column<U>() -> Result<U::Column, Error>
+pub(super) fn key_column<U>() -> Result<U::Column, Error>
 where
     U: SignUp<Guest: Related<U>>,
 {
@@ -250,7 +269,7 @@ where
 }
 
 /// What a sign-up came to.
-pub(crate) enum Outcome<U: SignUp, A>
+pub(super) enum Outcome<U: SignUp, A>
 where
     U::Guest: Related<U>,
 {
@@ -263,7 +282,7 @@ where
 ///
 /// On MariaDB/MySQL in a transaction it looks first, since a refused insert would lock more than the
 /// row that refuses it until that transaction ends.
-pub(crate) async fn insert_or<U, C, A, F>(
+pub(super) async fn insert_or<U, C, A, F>(
     db: &C,
     user: &U::ActiveModel,
     guest: &GuestOf<U>,
@@ -341,7 +360,7 @@ where
 }
 
 /// The account after the hooks have seen that both rows are stored.
-pub(crate) async fn made<C: ConnectionTrait>(
+pub(super) async fn made<C: ConnectionTrait>(
     db: &C,
     user: user::Model,
     guest: guest::Model,
@@ -355,7 +374,7 @@ pub(crate) async fn made<C: ConnectionTrait>(
 }
 
 /// Both rows after the app's hooks have seen that they are stored.
-pub(crate) async fn saved<U, C: ConnectionTrait>(
+pub(super) async fn saved<U, C: ConnectionTrait>(
     db: &C,
     user: U::Model,
     guest: <U::Guest as EntityTrait>::Model,

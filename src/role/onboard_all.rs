@@ -1,52 +1,28 @@
-//! Many sign-ups or onboardings at once.
+//! Giving any number of owners a role at once.
 
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{
-    ActiveModelBehavior,
-    ActiveValue::{NotSet, Set},
-    ConnectionTrait, DbBackend, DbErr, ModelTrait, Related, TransactionTrait, Value,
-    sea_query::ValueType,
+    ActiveModelBehavior, ConnectionTrait, DbErr, ModelTrait, Related, Value, sea_query::ValueType,
 };
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
+use super::{ATTEMPTS, OwnerId, Role, owner_of};
 use crate::{
-    account::Account,
-    email::Email,
     error::Error,
-    host,
-    onboarding::owner_of,
-    role::{OwnerId, Role},
-    scope::Scope,
-    sign_up::{NewAccount, made, new_account},
     statements::{
-        alive::turn,
+        alive::{ends_with_a_refusal, leaves_out_no_row, looks_first, turn},
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
         key::Key,
         onboard_all,
-        sign_up_all::{self, Pairs},
     },
-    user,
 };
 
-/// How often a call is tried when what stood in its way is gone.
-const ATTEMPTS: usize = 3;
-
-/// What [`sign_up_all`] did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SignUps {
-    /// The accounts made, in the order of the input.
-    pub created: Vec<Account>,
-    /// The addresses that another user has, or that came earlier in the input: once for each time
-    /// they were refused, in the order of the input.
-    pub taken: Vec<Email>,
-}
-
-/// What [`onboard_all`] or [`become_hosts`] did. Each owner of the input is in one list, once, in the
+/// What [`onboard_all`] or [`become_hosts`](crate::become_hosts) did. Each owner of the input is in one list, once, in the
 /// order of the input.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Onboardings<M = host::Model, K = Uuid> {
+pub struct Onboardings<M = guesthouse_entity::host::Model, K = Uuid> {
     /// The rows made.
     pub new: Vec<M>,
     /// The rows that were there already.
@@ -63,143 +39,6 @@ impl<M, K> Default for Onboardings<M, K> {
             unknown: Vec::new(),
         }
     }
-}
-
-/// Signs up any number of people: a user and a guest for every address that is free.
-///
-/// A taken address is reported, not an error. If anything fails, nothing is made.
-///
-/// # Errors
-///
-/// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
-/// for [`sign_up`](crate::sign_up).
-///
-/// # Transactions
-///
-/// One statement for any number of addresses, SQLite in a transaction of its own; MariaDB two, and two
-/// more above a megabyte to learn `max_allowed_packet`, beyond which it refuses (MySQL: four). None
-/// for no address.
-/// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
-/// and MariaDB two or three more for each statement.
-///
-/// # Concurrency
-///
-/// The unique index on the address decides. The addresses are taken in sorted order, so that two
-/// callers do not wait for each other crosswise.
-///
-/// # Examples
-///
-/// ```
-/// use guesthouse::{Email, sign_up, sign_up_all};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
-/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
-/// let ada: Email = "ada@example.com".parse()?;
-/// let grace: Email = "grace@example.com".parse()?;
-/// sign_up(&db, ada.clone()).await?;
-///
-/// let sign_ups = sign_up_all(&db, vec![ada.clone(), grace.clone(), grace.clone()]).await?;
-/// assert_eq!(sign_ups.created[0].user.email, grace.as_ref());
-/// assert_eq!(sign_ups.taken, [ada, grace]);
-/// # Ok(())
-/// # }
-/// ```
-#[instrument(
-    level = "debug",
-    skip_all,
-    fields(given = emails.len(), created, taken),
-    err(level = "debug")
-)]
-pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
-    db: &C,
-    emails: Vec<Email>,
-) -> Result<SignUps, Error> {
-    let mut positions = HashMap::with_capacity(emails.len());
-    for (position, email) in emails.iter().enumerate() {
-        positions.entry(email.as_ref()).or_insert(position);
-    }
-    if positions.is_empty() {
-        return Ok(SignUps::default());
-    }
-    let mut sorted: Vec<&str> = positions.keys().copied().collect();
-    sorted.sort_unstable();
-
-    let mut pairs = Vec::with_capacity(sorted.len());
-    for email in sorted {
-        pairs.push(new_account(db, NotSet, email).await?);
-    }
-    let mut created = sign_up_rows(db, &pairs).await?;
-
-    let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
-    created.sort_by_cached_key(position);
-    let made: HashSet<usize> = created.iter().filter_map(position).collect();
-    let taken: Vec<Email> = emails
-        .into_iter()
-        .enumerate()
-        .filter_map(|(position, email)| (!made.contains(&position)).then_some(email))
-        .collect();
-    let span = Span::current();
-    span.record("created", created.len());
-    span.record("taken", taken.len());
-    Ok(SignUps { created, taken })
-}
-
-/// The accounts made. An address that is neither free nor another user's is tried again.
-async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
-    db: &C,
-    pairs: &[NewAccount],
-) -> Result<Vec<Account>, Error> {
-    let turn = turn(db).await?;
-    let backend = db.get_database_backend();
-    let scope = Scope::of::<C>();
-    let mut last = None;
-    for attempt in 0..ATTEMPTS {
-        let mut taken = HashSet::new();
-        // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
-        if backend == DbBackend::MySql {
-            let all = Pairs::<user::Entity>::new(pairs.iter()).map_err(Error::of_read)?;
-            let locking = attempt > 0 && scope != Scope::Autocommit;
-            let found = sign_up_all::taken(db, &all, locking).await;
-            taken = found.map_err(Error::of_read)?;
-            if taken.len() == pairs.len() {
-                return Ok(Vec::new());
-            }
-        }
-        let is_free = |(user, _): &&NewAccount| !taken.contains(user.email.as_ref());
-        let free = Pairs::<user::Entity>::new(pairs.iter().filter(is_free));
-        let inserted = sign_up_all::insert(db, &free.map_err(Error::of_read)?).await;
-        let refusal = match inserted {
-            Ok(stored) => {
-                drop(turn);
-                let mut accounts = Vec::with_capacity(stored.len());
-                for (user, guest) in stored {
-                    accounts.push(made(db, user, guest).await?);
-                }
-                return Ok(accounts);
-            }
-            Err(refusal) => refusal,
-        };
-        let contended = sign_up_all::is_unexplained(&refusal)
-            || is_key_of::<user::Entity>(db, &refusal, user::Column::Email)
-                .await
-                .map_err(Error::of_read)?;
-        if !contended {
-            return Err(Error::of_write::<C>(refusal));
-        }
-        last = Some(refusal);
-        // PostgreSQL has ended the transaction with the statement.
-        if backend == DbBackend::Postgres && scope != Scope::Autocommit {
-            break;
-        }
-    }
-    let skips = match last.filter(sign_up_all::is_unexplained) {
-        Some(refusal) if backend == DbBackend::Postgres => Ok(sign_up_all::skips_users(&refusal)),
-        Some(_) => leaves_rows_out::<user::Entity>(db, &[]).await,
-        None => Ok(false),
-    };
-    Err(Error::unexplained(skips, None, "users"))
 }
 
 /// Gives any number of owners a role, once each.
@@ -306,66 +145,20 @@ where
     Ok(onboardings)
 }
 
-/// Makes hosts of any number of users: [`onboard_all`] for the role this library is named after.
-///
-/// # Errors
-///
-/// Those of [`onboard_all`].
-///
-/// # Transactions
-///
-/// Those of [`onboard_all`].
-///
-/// # Concurrency
-///
-/// As [`onboard_all`].
-///
-/// # Examples
-///
-/// ```
-/// use guesthouse::{become_host, become_hosts, sign_up};
-/// use uuid::Uuid;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
-/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
-/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
-/// let grace = sign_up(&db, "grace@example.com".parse()?).await?.user;
-/// let host = become_host(&db, ada.id).await?.into_model();
-///
-/// let onboardings = become_hosts(&db, &[grace.id, ada.id, Uuid::nil(), grace.id]).await?;
-/// assert_eq!(onboardings.new[0].user_id, grace.id);
-/// assert_eq!(onboardings.existing, [host]);
-/// assert_eq!(onboardings.unknown, [Uuid::nil()]);
-/// # Ok(())
-/// # }
-/// ```
-pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
-    db: &C,
-    user_ids: &[Uuid],
-) -> Result<Onboardings, Error> {
-    let host = |user_id: &Uuid| host::ActiveModel {
-        user_id: Set(*user_id),
-        ..Default::default()
-    };
-    onboard_all::<host::Entity>(db, user_ids.iter().map(host).collect()).await
-}
-
 /// The row of each owner who exists, and whether it is new; `None` once it is taken from here.
-pub(crate) type Given<M> = HashMap<Key, Option<(M, bool)>>;
+pub(super) type Given<M> = HashMap<Key, Option<(M, bool)>>;
 
 /// A row for an owner.
-pub(crate) struct Offer<R>
+pub(super) struct Offer<R>
 where
     R: Role + Related<R::Owner>,
 {
-    pub(crate) key: Key,
-    pub(crate) row: R::ActiveModel,
+    pub(super) key: Key,
+    pub(super) row: R::ActiveModel,
 }
 
 /// Gives each of the owners the first row that is offered, once.
-pub(crate) async fn give<R, C: ConnectionTrait>(
+pub(super) async fn give<R, C: ConnectionTrait>(
     db: &C,
     mut offers: Vec<Offer<R>>,
 ) -> Result<Given<R::Model>, Error>
@@ -379,8 +172,7 @@ where
     // An order that all callers share.
     offers.sort_by(|one, other| one.key.cmp(&other.key));
     offers.dedup_by(|later, first| later.key == first.key);
-    // MariaDB/MySQL cannot leave out a row without an error, nor without locking others out.
-    if db.get_database_backend() == DbBackend::MySql {
+    if leaves_out_no_row(db) {
         offers = look_up(db, offers, &mut given, false).await?;
         if offers.is_empty() {
             return Ok(given);
@@ -412,13 +204,10 @@ async fn give_all<R, C: ConnectionTrait>(
 where
     R: Role + Related<R::Owner>,
 {
-    let backend = db.get_database_backend();
-    let scope = Scope::of::<C>();
     let mut clashed = false;
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            let locking = backend == DbBackend::MySql && scope != Scope::Autocommit;
-            waiting = look_up(db, waiting, given, locking).await?;
+            waiting = look_up(db, waiting, given, looks_first(db)).await?;
         }
         if waiting.is_empty() {
             return Ok(());
@@ -438,8 +227,7 @@ where
                     .map_err(Error::of_read)? =>
             {
                 clashed = true;
-                // PostgreSQL has ended the transaction with the statement.
-                if backend == DbBackend::Postgres && scope != Scope::Autocommit {
+                if ends_with_a_refusal(db) {
                     return Err(Error::contended(clash));
                 }
             }

@@ -1,0 +1,211 @@
+//! Accounts page by page.
+
+use std::any::TypeId;
+
+use sea_orm::{ConnectionTrait, Related};
+use tracing::{Span, instrument};
+use uuid::Uuid;
+
+use super::account::Account;
+use crate::{
+    error::Error,
+    guest, host,
+    role::Role,
+    statements::accounts::{self, Filter, RoleOfUser},
+    user,
+};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 1_000;
+
+/// A question for accounts: which ones, from where, how many at a time.
+///
+/// Pages are cut by keyset: ordered by user id, each begins after the last id of the one before. So
+/// a page costs the same wherever it is, and nobody who is there all the time is missed or repeated,
+/// whoever signs up or leaves between two pages.
+///
+/// Ids are UUIDv7, made when a sign-up begins: about the order of sign-up, and no more than that. Of
+/// two transactions the one with the later id can commit first, clocks of two machines differ, and
+/// [`sign_up_with_id`](crate::sign_up_with_id) and rows inserted by hand bring any id they like. So
+/// a user can appear *before* an id that has been read already. Anyone who looks for new users by
+/// reading on after the last id they have seen misses such a user: walk all pages, or read on from
+/// an id that is older than the longest transaction and the worst clock, and skip the known ones.
+/// [`Accounts::after`] takes such an id.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Accounts, become_host, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// for name in ["ada", "grace", "mary"] {
+///     let user = sign_up(&db, format!("{name}@example.com").parse()?).await?.user;
+///     if name != "grace" {
+///         let _ = become_host(&db, user.id).await?;
+///     }
+/// }
+///
+/// let first = Accounts::hosts().limit(1).fetch(&db).await?;
+/// assert_eq!(first.accounts[0].user.email, "ada@example.com");
+///
+/// let next = first.next.ok_or("there is a second host")?;
+/// let second = Accounts::hosts().limit(1).after(next).fetch(&db).await?;
+/// assert_eq!(second.accounts[0].user.email, "mary@example.com");
+/// assert_eq!(second.next, None);
+///
+/// assert_eq!(Accounts::without_host().count(&db).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "does nothing until `fetch` or `count`"]
+pub struct Accounts {
+    filter: Filter,
+    after: Option<Uuid>,
+    limit: u32,
+}
+
+/// Some accounts, and where the next ones begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The accounts, ascending by user id.
+    pub accounts: Vec<Account>,
+    /// The last id of this page while more rows follow, for [`Accounts::after`]. `None` says that
+    /// none followed when the page was read, not that none ever will.
+    pub next: Option<Uuid>,
+}
+
+impl Accounts {
+    /// Every account.
+    pub fn all() -> Self {
+        Self::which(Filter::All)
+    }
+
+    /// Accounts of users who are hosts.
+    pub fn hosts() -> Self {
+        Self::which(Filter::Hosts)
+    }
+
+    /// Accounts of users who are not hosts.
+    pub fn without_host() -> Self {
+        Self::which(Filter::WithoutHost)
+    }
+
+    /// Accounts of users without a guest: rows that [`sign_up`](crate::sign_up) did not make.
+    pub fn without_guest() -> Self {
+        Self::which(Filter::WithoutGuest)
+    }
+
+    /// Accounts of users who have this role.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Accounts, host};
+    ///
+    /// assert_eq!(Accounts::with::<host::Entity>(), Accounts::hosts());
+    /// assert_eq!(Accounts::without::<host::Entity>(), Accounts::without_host());
+    /// ```
+    pub fn with<R>() -> Self
+    where
+        R: Role<Owner = user::Entity> + Related<user::Entity>,
+    {
+        Self::which(if TypeId::of::<R>() == TypeId::of::<host::Entity>() {
+            Filter::Hosts
+        } else {
+            Filter::With(RoleOfUser::new::<R>())
+        })
+    }
+
+    /// Accounts of users who do not have this role.
+    pub fn without<R>() -> Self
+    where
+        R: Role<Owner = user::Entity> + Related<user::Entity>,
+    {
+        let role = TypeId::of::<R>();
+        Self::which(if role == TypeId::of::<host::Entity>() {
+            Filter::WithoutHost
+        } else if role == TypeId::of::<guest::Entity>() {
+            Filter::WithoutGuest
+        } else {
+            Filter::Without(RoleOfUser::new::<R>())
+        })
+    }
+
+    fn which(filter: Filter) -> Self {
+        Self {
+            filter,
+            after: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+
+    /// Only accounts whose user id is greater than `user_id`, which need not exist.
+    pub fn after(self, user_id: Uuid) -> Self {
+        Self {
+            after: Some(user_id),
+            ..self
+        }
+    }
+
+    /// At most so many rows: 50 unless said, never more than 1,000.
+    pub fn limit(self, rows: u32) -> Self {
+        Self {
+            limit: rows.min(MAX_LIMIT),
+            ..self
+        }
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`].
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
+    /// is an empty page without a next one.
+    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, rows), err(level = "debug"))]
+    pub async fn fetch(self, db: &impl ConnectionTrait) -> Result<Page, Error> {
+        if self.limit == 0 {
+            return Ok(Page {
+                accounts: Vec::new(),
+                next: None,
+            });
+        }
+        // One row more than asked for shows whether a next page exists.
+        let rows = accounts::page(db, self.filter, self.after, u64::from(self.limit) + 1)
+            .await
+            .map_err(Error::of_read)?;
+
+        let mut accounts: Vec<Account> = rows.into_iter().map(Account::from).collect();
+        let more = accounts.len() > self.limit as usize;
+        accounts.truncate(self.limit as usize);
+        Span::current().record("rows", accounts.len());
+        let next = accounts
+            .last()
+            .filter(|_| more)
+            .map(|account| account.user.id);
+        Ok(Page { accounts, next })
+    }
+
+    /// Counts all accounts that the filter lets through, whatever `after` and `limit` say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fetch`](Self::fetch).
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one.
+    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter), err(level = "debug"))]
+    pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
+        accounts::count(db, self.filter)
+            .await
+            .map_err(Error::of_read)
+    }
+}

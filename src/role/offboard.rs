@@ -1,0 +1,97 @@
+//! Taking a role from its owner.
+
+use sea_orm::{ConnectionTrait, EntityName, Related, Value};
+use tracing::{Span, instrument};
+
+use super::{ATTEMPTS, OwnerId, Role, record_owner};
+use crate::{
+    error::Error,
+    statements::{
+        alive::turn,
+        evidence::leaves_rows_out,
+        key::single,
+        offboard::{Deleted, delete_role},
+    },
+};
+
+/// Takes a role from its owner and returns the row that was deleted; `None` if there was none, be it
+/// that the owner did not have the role or that there is no such owner.
+///
+/// # Errors
+///
+/// - [`Error::StillReferenced`]: another table has rows that refer to this one.
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
+///   for [`onboard`](crate::onboard). After an unknown outcome call again: `None` shows that the first call did it.
+///
+/// # Transactions
+///
+/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; MariaDB/MySQL: a SELECT, and
+/// one more if there is a row. In the caller's transaction, which a refusal leaves usable:
+/// PostgreSQL a SELECT, and three more if there is a row.
+/// In it SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// and MariaDB two or three more for each statement.
+///
+/// # Concurrency
+///
+/// Of any number of callers exactly one gets the row, the others `None`.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{become_host, host, offboard, sign_up};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+/// let host = become_host(&db, ada.id).await?.into_model();
+///
+/// assert_eq!(offboard::<host::Entity>(&db, ada.id).await?, Some(host));
+/// assert_eq!(offboard::<host::Entity>(&db, ada.id).await?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(
+    level = "debug",
+    skip_all,
+    fields(role = R::default().table_name(), owner_id, found),
+    err(level = "debug")
+)]
+pub async fn offboard<R>(
+    db: &impl ConnectionTrait,
+    owner: OwnerId<R>,
+) -> Result<Option<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    let owner = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
+    offboard_on::<R, _>(db, &owner).await
+}
+
+async fn offboard_on<R, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Option<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    record_owner(owner);
+    let _turn = turn(db).await?;
+    for _ in 0..ATTEMPTS {
+        let deleted = delete_role::<R, C>(db, owner).await;
+        let found = match deleted.map_err(Error::of_delete::<C>)? {
+            Deleted::Row(model) => Some(model),
+            Deleted::Nothing => None,
+            Deleted::Changed => continue,
+        };
+        Span::current().record("found", found.is_some());
+        return Ok(found);
+    }
+    let left_out = leaves_rows_out::<R>(db, &[]).await;
+    Err(Error::unexplained(
+        left_out,
+        None,
+        R::default().table_name(),
+    ))
+}

@@ -1,0 +1,173 @@
+//! Giving an owner a role, once.
+
+use sea_orm::{ActiveModelBehavior, ConnectionTrait, DbErr, Related};
+use tracing::{Span, instrument};
+
+use super::{ATTEMPTS, Role, owner_of, record_owner};
+use crate::{
+    error::{Error, Violation},
+    statements::{
+        alive::turn,
+        evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        onboard::{Attempt, onboard_once},
+    },
+};
+
+/// Whether an onboarding made the row or found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "says whether the row is new"]
+pub enum Onboarding<M> {
+    /// This call made the row.
+    New(M),
+    /// The user had the row already; nothing was written.
+    Existing(M),
+}
+
+impl<M> Onboarding<M> {
+    /// Whether this call made the row.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::New(_))
+    }
+
+    /// The row, new or existing.
+    pub fn model(&self) -> &M {
+        match self {
+            Self::New(model) | Self::Existing(model) => model,
+        }
+    }
+
+    /// The row, new or existing.
+    pub fn into_model(self) -> M {
+        match self {
+            Self::New(model) | Self::Existing(model) => model,
+        }
+    }
+}
+
+/// Gives the user that `role` names this role, once.
+///
+/// The first call makes the row and answers [`Onboarding::New`]; every later one answers
+/// [`Onboarding::Existing`] with the row as it is stored. It never replaces, rewrites or deletes a
+/// row: what else `role` carries counts for a new row only.
+///
+/// `ActiveModelBehavior::before_save` runs once in every case, `after_save` for a new row only.
+///
+/// # Errors
+///
+/// - [`Error::UserNotFound`]: no user has the id in `role`.
+/// - [`Error::Contention`]: deadlock, lock timeout, or, above READ COMMITTED on PostgreSQL, the row
+///   was made by a transaction that this one cannot see.
+/// - [`Error::OutcomeUnknown`]: the connection was lost after the statement was sent outside a
+///   transaction. Calling again gives the one row.
+/// - [`Error::Aborted`]: the caller's transaction had failed before.
+/// - [`Error::Database`]: anything else, among it a clash on a key other than `user_id`, an unset
+///   `user_id`, and errors of the hooks.
+///
+/// # Transactions
+///
+/// Opens none. PostgreSQL: one statement, new or existing. SQLite and MariaDB: one when the row is
+/// new, two when not; MySQL: two. A refusal leaves the caller's transaction usable.
+///
+/// # Concurrency
+///
+/// The unique index on `user_id` decides: of any number of callers for one user exactly one gets
+/// `New`; the others wait for it, then get `Existing` with the same row, or `New` if it rolled
+/// back.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{host, onboard, sign_up};
+/// use sea_orm::ActiveValue::Set;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+///
+/// let role = host::ActiveModel { user_id: Set(ada.id), ..Default::default() };
+/// let first = onboard::<host::Entity>(&db, role.clone()).await?;
+/// let again = onboard::<host::Entity>(&db, role).await?;
+///
+/// assert!(first.is_new() && !again.is_new());
+/// assert_eq!(first.model(), again.model());
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(
+    level = "debug",
+    skip_all,
+    fields(role = R::default().table_name(), owner_id, outcome),
+    err(level = "debug")
+)]
+pub async fn onboard<R>(
+    db: &impl ConnectionTrait,
+    role: R::ActiveModel,
+) -> Result<Onboarding<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    onboard_on::<R, _>(db, role).await
+}
+
+async fn onboard_on<R, C: ConnectionTrait>(
+    db: &C,
+    role: R::ActiveModel,
+) -> Result<Onboarding<R::Model>, Error>
+where
+    R: Role + Related<R::Owner>,
+{
+    let role = role.before_save(db, true).await.map_err(Error::of_read)?;
+    let owner = owner_of::<R>(&role)?;
+    record_owner(&owner);
+    let span = Span::current();
+    let turn = turn(db).await?;
+    let mut last_clash = None;
+    for _ in 0..ATTEMPTS {
+        let attempt = onboard_once::<R, C>(db, &role, &owner).await;
+        match attempt.map_err(Error::of_write::<C>)? {
+            Attempt::New(model) => {
+                span.record("outcome", "new");
+                drop(turn);
+                return R::ActiveModel::after_save(model, db, true)
+                    .await
+                    .map(Onboarding::New)
+                    .map_err(Error::of_hook_after::<C>);
+            }
+            Attempt::Existing(model) => {
+                span.record("outcome", "existing");
+                return Ok(Onboarding::Existing(model));
+            }
+            Attempt::OwnerNotFound => return Err(Error::not_found::<R::Owner>(&owner)),
+            Attempt::Gone { source } => return Err(Error::contended(source)),
+            // Another attempt would not fare better.
+            Attempt::Neither {
+                clash: Some(source),
+            } if Violation::of(&source).is_none() => {
+                return Err(Error::of_write::<C>(source));
+            }
+            Attempt::Neither { clash } => last_clash = clash,
+        }
+    }
+    Err(unexplained::<R>(db, last_clash).await)
+}
+
+/// A row that was not inserted, though nothing was found in the way, as often as it was tried.
+async fn unexplained<R>(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error
+where
+    R: Role + Related<R::Owner>,
+{
+    let explained = match &clash {
+        Some(clash) => match Violation::of(clash) {
+            // The owner is there when it is looked for, and was not when it was referred to.
+            Some(Violation::Foreign) => Ok(!is_foreign_key_of::<R>(clash, R::owner_id())),
+            Some(Violation::Unique) => is_key_of::<R>(db, clash, R::owner_id())
+                .await
+                .map(|of_owner| !of_owner),
+            None => Ok(true),
+        },
+        None => leaves_rows_out::<R>(db, &[]).await,
+    };
+    Error::unexplained(explained, clash, R::default().table_name())
+}
