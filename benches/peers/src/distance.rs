@@ -1,11 +1,13 @@
 //! The peers half a millisecond away from their server, where round trips are what counts.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use crate::{
     database::Home,
     measure::{Size, Workload, all_at_once, everyone, median, rate},
+    postgres::{PEERS, shown},
     proxy::Counter,
+    report::{thousands, title},
     statements::Statements,
 };
 
@@ -64,4 +66,29 @@ pub async fn rounds(server: &str, sql: &Statements, size: Size) -> Rates {
         }
     }
     rates
+}
+
+/// A row for each peer, a column for each workload and setting.
+pub fn table(rates: &Rates) -> String {
+    let mut page = String::new();
+    page += "\n| calls per second ";
+    for workload in WORKLOADS {
+        for (callers, connections) in SETTINGS {
+            let title = title(workload).split(',').next().unwrap();
+            write!(page, "| {title}, {callers} on {connections} ").unwrap();
+        }
+    }
+    let columns = WORKLOADS.len() * SETTINGS.len();
+    writeln!(page, "|\n| --- {}|", "| ---: ".repeat(columns)).unwrap();
+    for name in PEERS {
+        write!(page, "| {} ", shown(name)).unwrap();
+        for workload in WORKLOADS {
+            for setting in SETTINGS {
+                let rate = rates[&(workload, name, setting)];
+                write!(page, "| {} ", thousands(rate)).unwrap();
+            }
+        }
+        page += "|\n";
+    }
+    page
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -14,6 +15,8 @@ use crate::{
     database::Home,
     distance::WORKLOADS,
     measure::{Rates, Size, Workload, everyone, median},
+    postgres::{PEERS, shown},
+    report::{thousands, title},
     statements::Statements,
 };
 
@@ -88,4 +91,25 @@ where
     }
     assert_eq!(waits.len(), calls);
     waits
+}
+
+/// A row for each peer, two columns for each workload.
+pub fn table(latencies: &Latencies) -> String {
+    let mut page = String::new();
+    page += "\n| µs ";
+    for workload in WORKLOADS {
+        let title = title(workload).split(',').next().unwrap();
+        write!(page, "| {title}, p50 | p99 ").unwrap();
+    }
+    let columns = 2 * WORKLOADS.len();
+    writeln!(page, "|\n| --- {}|", "| ---: ".repeat(columns)).unwrap();
+    for name in PEERS {
+        write!(page, "| {} ", shown(name)).unwrap();
+        for workload in WORKLOADS {
+            let (middle, slow) = latencies[&(workload, name)];
+            write!(page, "| {} | {} ", thousands(middle), thousands(slow)).unwrap();
+        }
+        page += "|\n";
+    }
+    page
 }

@@ -28,6 +28,9 @@ struct Arguments {
     /// One round of few calls: shows that everything runs, and measures nothing.
     #[arg(long)]
     smoke: bool,
+    /// Prints the tables of distances and latencies, and nothing else.
+    #[arg(long)]
+    only_latency: bool,
     /// More would use up the smallest number of users of the growth table.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u8).range(1..=11))]
     rounds: u8,
@@ -53,6 +56,7 @@ async fn main() {
     }
     let Arguments {
         smoke,
+        only_latency,
         rounds,
         mut sizes,
         docs,
@@ -80,6 +84,15 @@ async fn main() {
     let version = home
         .ask("SELECT 'PostgreSQL ' || current_setting('server_version')")
         .await;
+    if only_latency {
+        let once = Size { rounds: 1, ..size };
+        let peers = measure::everyone(&sql);
+        let saturation = measure::rounds(&server, &peers, 8, once).await;
+        let distance = distance::rounds(&server, &sql, size).await;
+        let latency = latency::rounds(&server, &sql, &saturation, size).await;
+        print!("{}{}", distance::table(&distance), latency::table(&latency));
+        return;
+    }
     eprintln!("round trips");
     let trips = measure::round_trips(&server, &sql).await;
     let mut postgres = Vec::new();

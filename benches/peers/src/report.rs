@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Comma
 use crate::{
     distance,
     growth::{Costs, OPERATIONS},
-    latency::Latencies,
+    latency::{self, Latencies},
     measure::{Rates, Size, WORKLOADS, Workload, median},
     postgres::{self, shown},
     sqlite, verdict,
@@ -54,15 +54,15 @@ impl Results {
             .replace("{server}", &self.server)
             .replace("{versions}", &versions())
             .replace("{rounds}", &self.size.rounds.to_string())
-            .replace("{verdicts}", &verdict::lines(&self.postgres))
+            .replace("{verdicts}", &verdict::table(&self.postgres))
             .replace("{noise}", &format!("{:.0} %", 100.0 * self.noise()));
         for workload in WORKLOADS {
             self.table(&mut page, workload);
         }
         page += include_str!("report/distance.md");
-        self.distance_table(&mut page);
+        page += &distance::table(&self.distance);
         page += include_str!("report/latency.md");
-        self.latency_table(&mut page);
+        page += &latency::table(&self.latency);
         page += include_str!("report/pool.md");
         page += "\n| `become_host`, times the first | 1 connection | 8 connections |\n| --- | ---: | ---: |\n";
         for (name, one, eight) in &self.pool {
@@ -102,46 +102,6 @@ impl Results {
                 write!(page, "| {} /s | {ratio:.2} ", thousands(rate)).unwrap();
             }
             writeln!(page, "| {} |", thousands(self.trips[&(workload, name)])).unwrap();
-        }
-    }
-
-    fn distance_table(&self, page: &mut String) {
-        *page += "\n| calls per second ";
-        for workload in distance::WORKLOADS {
-            for (callers, connections) in distance::SETTINGS {
-                let title = title(workload).split(',').next().unwrap();
-                write!(page, "| {title}, {callers} on {connections} ").unwrap();
-            }
-        }
-        let columns = distance::WORKLOADS.len() * distance::SETTINGS.len();
-        writeln!(page, "|\n| --- {}|", "| ---: ".repeat(columns)).unwrap();
-        for name in postgres::PEERS {
-            write!(page, "| {} ", shown(name)).unwrap();
-            for workload in distance::WORKLOADS {
-                for setting in distance::SETTINGS {
-                    let rate = self.distance[&(workload, name, setting)];
-                    write!(page, "| {} ", thousands(rate)).unwrap();
-                }
-            }
-            *page += "|\n";
-        }
-    }
-
-    fn latency_table(&self, page: &mut String) {
-        *page += "\n| µs ";
-        for workload in distance::WORKLOADS {
-            let title = title(workload).split(',').next().unwrap();
-            write!(page, "| {title}, p50 | p99 ").unwrap();
-        }
-        let columns = 2 * distance::WORKLOADS.len();
-        writeln!(page, "|\n| --- {}|", "| ---: ".repeat(columns)).unwrap();
-        for name in postgres::PEERS {
-            write!(page, "| {} ", shown(name)).unwrap();
-            for workload in distance::WORKLOADS {
-                let (middle, slow) = self.latency[&(workload, name)];
-                write!(page, "| {} | {} ", thousands(middle), thousands(slow)).unwrap();
-            }
-            *page += "|\n";
         }
     }
 
@@ -303,7 +263,7 @@ text {{ fill: #333 }} .head {{ font-weight: bold; font-size: 13px }} .bar {{ fil
 }
 
 /// A whole number with its thousands apart.
-fn thousands(value: f64) -> String {
+pub fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {

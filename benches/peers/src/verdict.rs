@@ -1,4 +1,4 @@
-//! Who is first where, in a few lines, and what has changed since the page that is there.
+//! How Guesthouse compares with the best of the others, in one table, and what has changed since the page that is there.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -8,41 +8,47 @@ use crate::{
     report::title,
 };
 
-/// A line for each workload.
-pub fn lines(postgres: &[(usize, Rates)]) -> String {
-    let mut lines = String::new();
+/// A row for each workload: Guesthouse to the best of the others, and a held connection to the floor.
+pub fn table(postgres: &[(usize, Rates)]) -> String {
+    let mut table = String::from("| ");
+    for (connections, _) in postgres {
+        let on = match connections {
+            1 => "1 connection".to_owned(),
+            several => format!("{several} connections"),
+        };
+        write!(
+            table,
+            "| {on}, tuned | as the pools come | `Session` to the floor "
+        )
+        .unwrap();
+    }
+    writeln!(
+        table,
+        "|\n| --- {}|",
+        "| --- | --- | ---: ".repeat(postgres.len())
+    )
+    .unwrap();
     for workload in WORKLOADS {
-        write!(lines, "- **{}**: ", title(workload)).unwrap();
-        let mut parts = Vec::new();
-        for (connections, rates) in postgres {
-            let tuned = place(rates, workload, &TUNED);
-            let default = place(rates, workload, &AS_THEY_COME);
+        write!(table, "| {} ", title(workload)).unwrap();
+        for (_, rates) in postgres {
             let rate = |name| median(&rates[&(workload, name)]);
             let of_floor = rate("guesthouse, held") / rate("floor");
-            parts.push(format!(
-                "at {connections} {tuned} tuned, {default} as the pools come, and {of_floor:.2} of the \
-                 floor on a `Session`"
-            ));
+            let tuned = to_the_best(rates, workload, &TUNED);
+            let default = to_the_best(rates, workload, &AS_THEY_COME);
+            write!(table, "| {tuned} | {default} | {of_floor:.2} ").unwrap();
         }
-        writeln!(lines, "{}.", parts.join("; ")).unwrap();
+        table += "|\n";
     }
-    lines
+    table
 }
 
-/// Where Guesthouse, the first of `peers`, stands among them, and by how much.
-fn place(rates: &Rates, workload: Workload, peers: &[&'static str]) -> String {
+/// How the first of `peers` compares with the best of the others.
+fn to_the_best(rates: &Rates, workload: Workload, peers: &[&'static str]) -> String {
     let rate = |name: &'static str| median(&rates[&(workload, name)]);
-    let own = rate(peers[0]);
-    let (best, rival) = peers[1..]
-        .iter()
-        .map(|name| (rate(name), *name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .unwrap();
-    let rival = shown(rival.split(',').next().unwrap());
-    match own / best {
-        ratio if ratio >= 1.0 => format!("first, {ratio:.2} of {rival},"),
-        ratio => format!("behind {rival}, {ratio:.2} of it,"),
-    }
+    let best = peers[1..].iter().max_by(|a, b| rate(a).total_cmp(&rate(b)));
+    let best = best.unwrap();
+    let name = shown(best.split(',').next().unwrap());
+    format!("{:.2} × {name}", rate(peers[0]) / rate(best))
 }
 
 /// Calls per second of a page: by heading and row, at each number of connections.
