@@ -65,6 +65,7 @@ pub async fn rounds(server: &str, sql: &Statements, saturation: &Rates, size: Si
 }
 
 /// Microseconds from the moment at which each call was to begin to its end.
+#[expect(clippy::disallowed_methods, reason = "a schedule is kept by the clock")]
 async fn on_schedule<F, Fut>(calls: usize, pause: Duration, call: F) -> Vec<f64>
 where
     F: Fn(usize) -> Fut + Send + 'static,

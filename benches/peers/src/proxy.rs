@@ -110,6 +110,7 @@ async fn count(
 
 /// Lets each message arrive when its time has come, in a thread of its own: tokio's timers know
 /// milliseconds only.
+#[expect(clippy::disallowed_methods, reason = "a distance takes time")]
 fn later(
     latency: Duration,
     arrive: impl Fn(Vec<u8>) -> bool + Send + 'static,
