@@ -10,12 +10,11 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
-    routing::{get, post, put},
+    routing::{post, put},
 };
 use guesthouse::{
     Account, AccountSummary, AccountView, Accounts, Email, HostView, Onboarding, become_host,
-    delete_user as delete_user_of, retry, sign_up as sign_up_with, sign_up_with_id,
-    stop_hosting,
+    delete_user as delete_user_of, retry, sign_up as sign_up_with, sign_up_with_id, stop_hosting,
 };
 use sea_orm::DatabaseConnection;
 use serde::{Deserialize, Serialize};

@@ -205,7 +205,11 @@ async fn signing_up_repeatably() {
     let id = Uuid::now_v7();
     let put = async |id: Uuid, email: &str| {
         let request = service.client.put(format!("{}/users/{id}", service.base));
-        request.json(&json!({ "email": email })).send().await.unwrap()
+        request
+            .json(&json!({ "email": email }))
+            .send()
+            .await
+            .unwrap()
     };
 
     let first = put(id, "Ada@example.com").await;
