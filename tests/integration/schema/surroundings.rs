@@ -303,11 +303,13 @@ async fn names_in_both_cases_are_found(db: Db) {
 fn a_setting_of_new_connections_is_found() {
     run(On::Postgres, |db: Db| async move {
         let (_, name) = db.url.rsplit_once('/').unwrap();
+        // It has one connection, so nothing opens a second one with the new setting.
+        let open = db.pool_of(1).await;
         let set = format!("ALTER DATABASE {name} SET session_replication_role = replica");
         db.execute(&set).await;
         let found = "connection: a user could be deleted under a host";
         assert_eq!(
-            lines(&db.pool).await,
+            lines(&open).await,
             [format!(
                 "foreign keys are off on every new PostgreSQL {found}"
             )]
