@@ -105,31 +105,32 @@ struct Slot {
 }
 
 impl Slot {
-    /// Waits until no other task uses the connection.
-    async fn lock(&self) -> Result<OwnedMutexGuard<Option<Held>>, DbErr> {
+    /// Takes the connection when no other task uses it. It goes back to the place that it comes from.
+    async fn take(&self) -> Result<(OwnedMutexGuard<Option<Held>>, Held), DbErr> {
         let lock = Arc::clone(&self.held).lock_owned();
-        timeout(self.patience, lock).await.map_err(|_| timed_out())
+        let mut place = timeout(self.patience, lock)
+            .await
+            .map_err(|_| timed_out())?;
+        let held = place.take().ok_or_else(gone)?;
+        Ok((place, held))
     }
 
     async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut slot = self.lock().await?;
-        let mut held = slot.take().ok_or_else(gone)?;
+        let (mut slot, mut held) = self.take().await?;
         let outcome = held.execute(statement).await;
         *slot = Some(held);
         outcome
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut slot = self.lock().await?;
-        let mut held = slot.take().ok_or_else(gone)?;
+        let (mut slot, mut held) = self.take().await?;
         let outcome = held.query(statement).await;
         *slot = Some(held);
         outcome
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let mut slot = self.lock().await?;
-        let mut held = slot.take().ok_or_else(gone)?;
+        let (mut slot, mut held) = self.take().await?;
         let outcome = held.execute_unprepared(sql).await;
         *slot = Some(held);
         outcome
@@ -165,7 +166,7 @@ impl ConnectionTrait for Session {
 
 /// Refuses a statement after which the next one would not commit by itself.
 fn refuse_to_begin(mut sql: &str) -> Result<(), DbErr> {
-    while let Some((_, rest)) = comment(sql.trim_start()) {
+    while let Some(rest) = after_comment(sql.trim_start()) {
         sql = rest;
     }
     let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric());
@@ -185,10 +186,11 @@ fn refuse_to_begin(mut sql: &str) -> Result<(), DbErr> {
     }
 }
 
-/// The comment that a text begins with, and what follows it.
-fn comment(sql: &str) -> Option<(&str, &str)> {
-    match sql.strip_prefix("--") {
-        Some(rest) => rest.split_once('\n'),
-        None => sql.strip_prefix("/*")?.split_once("*/"),
-    }
+/// What follows the comment that a text begins with.
+fn after_comment(sql: &str) -> Option<&str> {
+    let (_, rest) = match sql.strip_prefix("--") {
+        Some(rest) => rest.split_once('\n')?,
+        None => sql.strip_prefix("/*")?.split_once("*/")?,
+    };
+    Some(rest)
 }

@@ -151,7 +151,7 @@ impl Accounts {
         }
     }
 
-    /// At most so many rows: 50 unless said, never more than 1,000.
+    /// The most rows of the page: 50 by default, never more than 1,000.
     pub fn limit(self, rows: u32) -> Self {
         Self {
             limit: rows.min(MAX_LIMIT),

@@ -9,10 +9,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::{
-    Session, Slot,
-    held::{Held, gone},
-};
+use super::{Session, Slot, held::Held};
 use crate::error::{code, database_error};
 
 /// A transaction on a [`Session`], or a savepoint in one.
@@ -20,8 +17,9 @@ use crate::error::{code, database_error};
 /// It has the connection until it ends; statements on the session itself wait meanwhile. One that is
 /// dropped closes the connection, which rolls all of the transaction back.
 ///
-/// [`SessionTransaction::commit`] returns an error, and nothing is kept, if the database has ended the transaction before or
-/// an earlier error has spoiled it; on PostgreSQL and MariaDB/MySQL a plain `COMMIT` succeeds then.
+/// [`SessionTransaction::commit`] returns an error, and nothing is kept, if the database has ended the
+/// transaction before or an earlier error has spoiled it; on PostgreSQL and MariaDB/MySQL a plain
+/// `COMMIT` succeeds then.
 pub struct SessionTransaction {
     slot: Slot,
     /// Where the connection goes in the end.
@@ -36,8 +34,7 @@ impl Slot {
         depth: u32,
         options: TransactionOptions,
     ) -> Result<SessionTransaction, DbErr> {
-        let mut home = self.lock().await?;
-        let mut held = home.take().ok_or_else(gone)?;
+        let (mut home, mut held) = self.take().await?;
         for sql in beginning(self.backend, depth, options) {
             if let Err(error) = held.execute_unprepared(&sql).await {
                 *home = Some(held);
@@ -75,7 +72,7 @@ impl SessionTransaction {
 
     /// Ends it and sends the connection home, unless the connection is lost.
     async fn end(mut self, commits: bool) -> Result<(), DbErr> {
-        let mut held = self.slot.lock().await?.take().ok_or_else(gone)?;
+        let (_, mut held) = self.slot.take().await?;
         let outcome = match commits {
             true => held.execute_unprepared(&self.committing()).await.map(drop),
             false => Ok(()),

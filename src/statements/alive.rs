@@ -87,24 +87,25 @@ async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     }
 }
 
-/// What the type of a connection says of it, or PostgreSQL itself where the type says nothing.
+/// Whether this is a transaction: by the type of the connection, or by PostgreSQL itself where the type
+/// says nothing.
 ///
 /// A savepoint outside a transaction is refused without consequence. One that is left behind by a dropped
 /// call changes nothing either.
 #[cfg(feature = "postgres")]
-pub(super) async fn scope_on_postgres<C: ConnectionTrait>(db: &C) -> Result<Scope, DbErr> {
+pub(super) async fn is_transaction_on_postgres<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     let scope = Scope::of::<C>();
     if scope != Scope::Unknown {
-        return Ok(scope);
+        return Ok(scope == Scope::Transaction);
     }
     match db.execute_unprepared("SAVEPOINT guesthouse_scope").await {
         Ok(_) => {
             db.execute_unprepared("RELEASE SAVEPOINT guesthouse_scope")
                 .await?;
-            Ok(Scope::Transaction)
+            Ok(true)
         }
         // https://www.postgresql.org/docs/current/errcodes-appendix.html: no active SQL transaction.
-        Err(error) if code(&error).as_deref() == Some("25P01") => Ok(Scope::Autocommit),
+        Err(error) if code(&error).as_deref() == Some("25P01") => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -28,7 +28,7 @@ where
 {
     match db.get_database_backend() {
         #[cfg(feature = "postgres")]
-        DbBackend::Postgres if super::alive::scope_on_postgres(db).await? == Scope::Transaction => {
+        DbBackend::Postgres if super::alive::is_transaction_on_postgres(db).await? => {
             in_a_block_on_postgres::<R, C>(db, owner).await
         }
         DbBackend::MySql => on_mysql::<R, C>(db, owner).await,

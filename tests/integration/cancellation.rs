@@ -1,12 +1,6 @@
 //! A caller who stops waiting, at every point where that is possible.
 
-use std::{
-    future::{Future, poll_fn},
-    panic::AssertUnwindSafe,
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use guesthouse::{
@@ -22,33 +16,8 @@ use uuid::Uuid;
 
 use crate::{
     courier,
-    support::{Backend as On, TestDb as Db, email},
+    support::{Backend as On, GiveUp, TestDb as Db, email},
 };
-
-/// When a caller gives up: after so many polls, the moment the last of them is over or when the call
-/// could go on. The first leaves what was sent unanswered, the second leaves the answer unread.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    polls: usize,
-    at_once: bool,
-}
-
-/// What comes of the call, if it comes in time. Else the call is dropped.
-async fn give_up<F: Future>(cut: Cut, call: F) -> Option<F::Output> {
-    let mut call = pin!(call);
-    let mut left = cut.polls;
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        match call.as_mut().poll(context) {
-            Poll::Pending if left == 0 && cut.at_once => Poll::Ready(None),
-            other => other.map(Some),
-        }
-    })
-    .await
-}
 
 /// More than any of the calls here takes.
 const MOST_POLLS: usize = 40;
@@ -204,11 +173,11 @@ impl Wrong {
 /// end ends the test.
 async fn cut_everywhere<F>(db: &Db, label: &str, wrong: &mut Vec<String>, mut scenario: F)
 where
-    F: AsyncFnMut(Cut, &mut Wrong) -> bool,
+    F: AsyncFnMut(GiveUp, &mut Wrong) -> bool,
 {
     for at_once in [true, false] {
         for polls in 0.. {
-            let cut = Cut { polls, at_once };
+            let cut = GiveUp { polls, at_once };
             let mut here = Wrong::default();
             let round = timeout(Duration::from_secs(20), scenario(cut, &mut here));
             let outcome = AssertUnwindSafe(round).catch_unwind().await;
@@ -300,7 +269,7 @@ async fn on_a_pool_the_next_caller_is_told_the_truth(db: Db) {
                 }
                 let call = Call::prepare(&db, operation, name.clone()).await;
 
-                let answer = give_up(cut, call.run(&pool)).await;
+                let answer = cut.on(call.run(&pool)).await;
 
                 wrong.unless(!matches!(answer, Some(Err(_))), || format!("{answer:?}"));
                 next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
@@ -325,7 +294,7 @@ async fn of_a_retried_transaction_all_or_nothing_is_kept(db: Db) {
             become_host(txn, account.user.id).await
         });
 
-        let answer = give_up(cut, work).await;
+        let answer = cut.on(work).await;
 
         next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
         let stored = Account::find_by_email(&db.pool, &email(&name))
@@ -363,7 +332,7 @@ enum Then {
 async fn cut_inside_a_transaction<T: std::fmt::Debug>(
     db: &Db,
     (name, then): (&str, Then),
-    cut: Cut,
+    cut: GiveUp,
     wrong: &mut Wrong,
     call: impl AsyncFnOnce(&sea_orm::DatabaseTransaction) -> Result<T, Error>,
 ) -> (Option<Result<T, Error>>, bool) {
@@ -374,7 +343,7 @@ async fn cut_inside_a_transaction<T: std::fmt::Debug>(
         .await
         .unwrap();
 
-    let answer = give_up(cut, call(&txn)).await;
+    let answer = cut.on(call(&txn)).await;
 
     let mut promised = vec![first.user.id];
     let then_failed = match then {
@@ -538,7 +507,7 @@ async fn becoming_a_host_can_be_repeated(db: Db) {
     let mut wrong = Vec::new();
     cut_everywhere(&db, "become_host", &mut wrong, async |cut, wrong| {
         let pool = db.pool_of(1).await;
-        let answer = give_up(cut, become_host(&pool, ada.id)).await;
+        let answer = cut.on(become_host(&pool, ada.id)).await;
         let host = become_host(&db.pool, ada.id).await.unwrap().into_model();
         wrong.unless(db.rows().await.hosts == [host.clone()], || {
             "not the one host".into()
@@ -562,7 +531,7 @@ fn by_hand_the_next_caller_is_told_of_rows_that_are_lost() {
     for backend in [On::Postgres, On::MariaDb] {
         crate::support::run(backend, async |db: Db| {
             let cuts =
-                (1..12).flat_map(|polls| [true, false].map(|at_once| Cut { polls, at_once }));
+                (1..12).flat_map(|polls| [true, false].map(|at_once| GiveUp { polls, at_once }));
             for cut in cuts.cycle().take(200) {
                 let name = Uuid::now_v7();
                 let pool = db.pool_of(1).await;
@@ -571,7 +540,7 @@ fn by_hand_the_next_caller_is_told_of_rows_that_are_lost() {
                     insert_by_hand(&txn, &format!("{name}-first")).await?;
                     txn.commit().await
                 };
-                give_up(cut, by_hand).await;
+                cut.on(by_hand).await;
                 // A statement that was cut while it was prepared can hang the connection, too.
                 let patience = Duration::from_secs(2);
                 let next = timeout(patience, insert_by_hand(&pool, &format!("{name}-next"))).await;

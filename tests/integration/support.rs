@@ -295,7 +295,8 @@ impl Statements {
 pub struct GiveUp {
     /// After the call has been polled so many times.
     pub polls: usize,
-    /// At once after that, or when it could go on.
+    /// At once after that, which leaves what was sent unanswered, or when it could go on, which leaves the
+    /// answer unread.
     pub at_once: bool,
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use crate::{
     database::Home,
-    measure::{Size, Workload, all_at_once, everyone, median, rate},
+    measure::{Size, Workload, all_at_once, call, everyone, median, rate},
     postgres::{PEERS, shown},
     proxy::Counter,
     report::{thousands, title},
@@ -39,17 +39,9 @@ pub async fn rounds(server: &str, sql: &Statements, size: Size) -> Rates {
                         let users = users.clone();
                         async move {
                             for n in 0..calls {
+                                let email = format!("{round}-{caller}-{n}@example.org");
                                 let user_id = users[caller * calls + n];
-                                match workload {
-                                    Workload::SignUp => {
-                                        let email = format!("{round}-{caller}-{n}@example.org");
-                                        peer.sign_up(caller, email).await;
-                                    }
-                                    workload => {
-                                        let new = peer.become_host(caller, user_id).await;
-                                        assert_eq!(new, workload == Workload::BecomeHost);
-                                    }
-                                }
+                                call(&*peer, workload, caller, email, user_id).await;
                             }
                         }
                     });

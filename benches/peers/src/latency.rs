@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::mpsc::unbounded_channel};
 use crate::{
     database::Home,
     distance::WORKLOADS,
-    measure::{Rates, Size, Workload, everyone, median},
+    measure::{Rates, Size, Workload, call, everyone, median},
     postgres::{PEERS, shown},
     report::{thousands, title},
     statements::Statements,
@@ -42,16 +42,8 @@ pub async fn rounds(server: &str, sql: &Statements, saturation: &Rates, size: Si
                 let mut waits = on_schedule(calls, pause, move |n| {
                     let (peer, users) = (peer.clone(), users.clone());
                     async move {
-                        match workload {
-                            Workload::SignUp => {
-                                let email = format!("{round}-{n}@example.net");
-                                peer.sign_up(n % CONNECTIONS, email).await;
-                            }
-                            workload => {
-                                let new = peer.become_host(n % CONNECTIONS, users[n]).await;
-                                assert_eq!(new, workload == Workload::BecomeHost);
-                            }
-                        }
+                        let email = format!("{round}-{n}@example.net");
+                        call(&*peer, workload, n % CONNECTIONS, email, users[n]).await;
                     }
                 })
                 .await;

@@ -168,6 +168,23 @@ async fn one_round(
     rates
 }
 
+/// One call of a workload that is one call, with the answer that it has to give.
+pub async fn call(
+    peer: &dyn BulkPeer,
+    workload: Workload,
+    caller: usize,
+    email: String,
+    user_id: Uuid,
+) {
+    match workload {
+        Workload::SignUp => peer.sign_up(caller, email).await,
+        workload => {
+            let new = peer.become_host(caller, user_id).await;
+            assert_eq!(new, workload == Workload::BecomeHost);
+        }
+    }
+}
+
 /// So many calls per second, from one caller.
 pub async fn one_after_the_other(calls: usize, call: impl AsyncFn(usize)) -> f64 {
     let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! How Guesthouse compares with the best of the others, in one table, and what has changed since the page that is there.
+//! How Guesthouse compares with the best of the others, in one table, and what has changed since the page
+//! that is there.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

@@ -61,6 +61,20 @@ pub enum Unreadable {
     BadRequest(Problem),
 }
 
+/// What a route that reads a body can answer besides.
+#[derive(Debug, IntoResponses)]
+pub enum UnreadableBody {
+    /// The body is longer than 4 KiB
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLong(Problem),
+    /// The body does not say that it is JSON
+    #[response(status = 415, content_type = "application/problem+json")]
+    NotJson(Problem),
+    /// `invalid-email`, or not what is asked for
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+}
+
 /// The document, and a page that shows it.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     extract,
-    openapi::{Contended, Failures, Unreadable},
+    openapi::{Contended, Failures, Unreadable, UnreadableBody},
     problem::{Problem, ProblemKind},
 };
 
@@ -71,13 +71,13 @@ pub enum Filter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
-    /// Which accounts: all of them unless said.
+    /// Which accounts; all of them by default.
     #[serde(default)]
     #[param(inline)]
     filter: Filter,
     /// Where the page begins: `next` of the page before.
     after: Option<Uuid>,
-    /// At most so many: 50 unless said.
+    /// The most accounts of the page; 50 by default.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
     limit: Option<NonZeroU32>,
 }
@@ -104,12 +104,7 @@ pub struct AccountPage {
             headers(("Location" = String, description = "Where the account is"))),
         (status = 409, description = "`email-taken`, `contention`", body = Problem,
             content_type = "application/problem+json"),
-        (status = 413, description = "The body is longer than 4 KiB", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 415, description = "The body does not say that it is JSON", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 422, description = "`invalid-email`, or not what is asked for", body = Problem,
-            content_type = "application/problem+json"),
+        UnreadableBody,
         Unreadable,
         Failures,
     ),
@@ -141,12 +136,7 @@ async fn sign_up(
         (status = 200, description = "Signed up, now or before", body = AccountView),
         (status = 409, description = "`email-taken`, `id-taken`, `contention`", body = Problem,
             content_type = "application/problem+json"),
-        (status = 413, description = "The body is longer than 4 KiB", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 415, description = "The body does not say that it is JSON", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 422, description = "`invalid-email`, or not what is asked for", body = Problem,
-            content_type = "application/problem+json"),
+        UnreadableBody,
         Unreadable,
         Failures,
     ),

@@ -31,9 +31,7 @@ where
 {
     match db.get_database_backend() {
         #[cfg(feature = "postgres")]
-        DbBackend::Postgres
-            if crate::statements::alive::scope_on_postgres(db).await? == Scope::Transaction =>
-        {
+        DbBackend::Postgres if crate::statements::alive::is_transaction_on_postgres(db).await? => {
             in_a_block_on_postgres::<U, C>(db, key, change).await
         }
         DbBackend::MySql => on_mysql::<U, C>(db, key, change).await,

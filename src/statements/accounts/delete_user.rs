@@ -26,9 +26,7 @@ where
     let names = Names::of::<U>(backend);
     match backend {
         #[cfg(feature = "postgres")]
-        DbBackend::Postgres
-            if crate::statements::alive::scope_on_postgres(db).await? == Scope::Transaction =>
-        {
+        DbBackend::Postgres if crate::statements::alive::is_transaction_on_postgres(db).await? => {
             in_a_block_on_postgres(db, &names, key).await
         }
         DbBackend::Postgres => on_postgres(db, &names, key).await,
