@@ -1,34 +1,26 @@
-//! The schema of Guesthouse: one migration a table, and the command line that runs them.
+//! The schema of Guesthouse: one migration a table, and the program that applies them.
 //!
 //! [`Migrator`] lists the migrations for SQLite, PostgreSQL and MariaDB/MySQL. An app with tables
 //! of its own puts its migrations behind these in a migrator of its own and hands it to `cli::run`,
 //! which gives it the same commands.
 //!
 //! The migrations know nothing of the entities: what a migration does must not change with today's
-//! code.
+//! code. What applies them, and the program, is the crate `guesthouse-cli`, which serves any
+//! migrator; the program is behind the feature `cli`.
 
+#[cfg(feature = "cli")]
+pub use guesthouse_cli as cli;
+#[cfg(feature = "cli")]
+pub use guesthouse_cli::sync;
+pub use guesthouse_cli::{drop_table, forced, refuse_to_hide, up};
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
-#[cfg(feature = "cli")]
-pub mod cli;
 mod columns;
-mod connection;
-mod force;
-mod log;
 mod m20260901_000001_create_users;
 mod m20260901_000002_create_guests;
 mod m20260901_000003_create_hosts;
-mod place;
-#[cfg(feature = "cli")]
-pub mod sync;
 mod table;
-mod turn;
-mod up;
-
-pub use force::forced;
-pub use table::drop_table;
-pub use up::up;
 
 /// The migrations of Guesthouse, oldest first.
 ///
@@ -40,18 +32,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        tables().map(|(_, migration)| migration).into()
-    }
-}
-
-/// The tables of this library, each with the migration that creates it.
-fn tables() -> [(&'static str, Box<dyn MigrationTrait>); 3] {
-    [
-        ("users", Box::new(m20260901_000001_create_users::Migration)),
-        (
-            "guests",
+        vec![
+            Box::new(m20260901_000001_create_users::Migration),
             Box::new(m20260901_000002_create_guests::Migration),
-        ),
-        ("hosts", Box::new(m20260901_000003_create_hosts::Migration)),
-    ]
+            Box::new(m20260901_000003_create_hosts::Migration),
+        ]
+    }
 }

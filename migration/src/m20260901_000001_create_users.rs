@@ -1,5 +1,6 @@
 //! The `users` table.
 
+use guesthouse_cli::drop_table;
 use sea_orm_migration::prelude::*;
 
 use crate::{
@@ -38,7 +39,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        table::drop_table(manager, "users").await
+        drop_table(manager, "users").await
     }
 
     fn use_transaction(&self) -> Option<bool> {

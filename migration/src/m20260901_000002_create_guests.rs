@@ -1,5 +1,6 @@
 //! The `guests` table: at most one guest a user.
 
+use guesthouse_cli::drop_table;
 use sea_orm_migration::prelude::*;
 
 use crate::{
@@ -43,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        table::drop_table(manager, "guests").await
+        drop_table(manager, "guests").await
     }
 
     fn use_transaction(&self) -> Option<bool> {

@@ -1,5 +1,6 @@
 //! The `hosts` table: at most one host a user.
 
+use guesthouse_cli::drop_table;
 use sea_orm_migration::prelude::*;
 
 use crate::{
@@ -43,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        table::drop_table(manager, "hosts").await
+        drop_table(manager, "hosts").await
     }
 
     fn use_transaction(&self) -> Option<bool> {

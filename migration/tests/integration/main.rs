@@ -15,6 +15,7 @@ mod program;
 mod random;
 mod refusals;
 mod scratch;
+mod sea_orm_cli;
 mod servers;
 mod situations;
 mod sources;

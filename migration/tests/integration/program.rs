@@ -128,6 +128,20 @@ async fn up_syncs_and_check_tells_when_the_files_are_stale() {
     place.succeed(&with_entities(&["sync", "--check"]));
 }
 
+/// A build of the entities without those of what is pending would stop the program itself.
+#[test]
+fn a_part_of_what_is_pending_deletes_no_entity() {
+    let place = Place::new();
+    fs::create_dir(place.dir.path().join("entities")).unwrap();
+    place.succeed(&["up", "--entity-dir", "entities"]);
+    place.succeed(&["down", "-n", "3"]);
+    let one = place.succeed(&["up", "-n", "1", "--entity-dir", "entities"]);
+    assert_eq!(one, "sync: skipped, migrations are pending\n");
+    assert!(place.dir.path().join("entities/host.rs").exists());
+    let rest = place.succeed(&["up", "-n", "2", "--entity-dir", "entities"]);
+    assert_eq!(rest, "sync: the entities are in step with the schema\n");
+}
+
 #[test]
 fn the_connection_string_is_never_printed() {
     let place = Place::new();
@@ -147,9 +161,15 @@ fn the_connection_string_is_never_printed() {
 }
 
 #[test]
-fn no_command_or_a_wrong_one_is_an_error_of_use() {
+fn without_a_command_it_is_up_as_in_seaorm() {
     let place = Place::new();
-    assert_eq!(place.run(&[]).status.code(), Some(2));
+    place.succeed(&[]);
+    assert!(!place.succeed(&["status"]).contains("Pending"));
+}
+
+#[test]
+fn a_wrong_command_is_an_error_of_use() {
+    let place = Place::new();
     assert_eq!(place.run(&["sideways"]).status.code(), Some(2));
 }
 
@@ -185,4 +205,78 @@ async fn verify_warns_and_succeeds() {
         text(&output.stdout),
         "verify: the schema keeps what the library promises\n"
     );
+}
+
+/// The file has what a user would otherwise put into the environment, which goes before it.
+#[test]
+fn a_file_env_says_which_database() {
+    let place = Place::new();
+    let dir = place.dir.path();
+    let database = |name: &str| format!("sqlite://{}?mode=rwc", dir.join(name).display());
+    fs::write(
+        dir.join(".env"),
+        format!(
+            "# the app's\nOTHER='a b'\nDATABASE_URL=\"{}\"\n",
+            database("of-the-file.db")
+        ),
+    )
+    .unwrap();
+    let without_url = |arguments: &[&str]| {
+        let output = place.command(arguments).env_remove("DATABASE_URL").output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    without_url(&["up"]);
+    assert!(dir.join("of-the-file.db").exists());
+    assert!(!without_url(&["--help"]).contains("of-the-file"));
+
+    place.succeed(&["up"]);
+    assert!(
+        dir.join("test.db").exists(),
+        "the environment goes before the file"
+    );
+    place.succeed(&["up", "-u", &database("given.db")]);
+    assert!(
+        dir.join("given.db").exists(),
+        "an argument goes before both"
+    );
+
+    // Without the line the default database would be taken for the app's.
+    fs::write(
+        dir.join(".env"),
+        "DATABASE_URL=postgres://app:hunter2@db/app x\n",
+    )
+    .unwrap();
+    let output = place
+        .command(&["up"])
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "error: the file .env has a line that cannot be read\n"
+    );
+    assert!(!dir.join("guesthouse.db").exists());
+}
+
+#[test]
+fn generate_needs_a_folder_with_a_list_of_migrations() {
+    let place = Place::new();
+    assert_eq!(
+        place.fail(&["generate", "create_couriers"]),
+        "error: no folder of migrations: give --migration-dir, or run under cargo"
+    );
+    let refusal = place.fail(&["generate", "create_couriers", "--migration-dir", "."]);
+    assert!(
+        refusal.starts_with("error: generate: no list of migrations in ."),
+        "{refusal}"
+    );
+    let refusal = place.fail(&["generate", "add-couriers", "--migration-dir", "."]);
+    assert_eq!(
+        refusal,
+        "error: generate: a name is made of lower-case letters, digits and underscores"
+    );
+    assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
 }

@@ -48,30 +48,37 @@ sea-orm-migration = { version = "2.0.4", default-features = false }
 tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 "#;
 
-const MIGRATION: &str = r#"
-use guesthouse_migration::{Migrator, MigratorTrait, cli};
+const MIGRATIONS: &str = r#"
+//! The migrations of the app, behind those of Guesthouse.
+
+use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm_migration::prelude::*;
 
-struct AppMigrator;
+mod m20261001_000001_create_cleaners;
+
+pub struct AppMigrator;
 
 impl MigratorTrait for AppMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations = Migrator::migrations();
-        migrations.push(Box::new(CreateCleaners));
-        migrations
+        Migrator::migrations().into_iter().chain(own()).collect()
     }
 }
 
-struct CreateCleaners;
-
-impl MigrationName for CreateCleaners {
-    fn name(&self) -> &str {
-        "m20261001_000001_create_cleaners"
-    }
+fn own() -> Vec<Box<dyn MigrationTrait>> {
+    vec![
+        Box::new(m20261001_000001_create_cleaners::Migration),
+    ]
 }
+"#;
+
+const CREATE_CLEANERS: &str = r#"
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
 
 #[async_trait::async_trait]
-impl MigrationTrait for CreateCleaners {
+impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let motto = ColumnDef::new("motto").string_len(80).take();
         manager.alter_table(Table::alter().table("hosts").add_column(motto).take()).await?;
@@ -92,10 +99,12 @@ impl MigrationTrait for CreateCleaners {
         manager.create_index(unique).await
     }
 }
+"#;
 
+const MIGRATE: &str = r#"
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    cli::run(AppMigrator).await
+    guesthouse_migration::cli::run(scratch_migration::AppMigrator).await
 }
 "#;
 
@@ -146,7 +155,12 @@ fn lay_out(project: &Path) {
         ("entity/Cargo.toml", ENTITY_MANIFEST),
         ("entity/src/lib.rs", ENTITY),
         ("migration/Cargo.toml", MIGRATION_MANIFEST),
-        ("migration/src/main.rs", MIGRATION),
+        ("migration/src/lib.rs", MIGRATIONS),
+        (
+            "migration/src/m20261001_000001_create_cleaners.rs",
+            CREATE_CLEANERS,
+        ),
+        ("migration/src/main.rs", MIGRATE),
         ("app/Cargo.toml", APP_MANIFEST),
         ("app/src/main.rs", APP),
     ];
@@ -160,37 +174,48 @@ fn lay_out(project: &Path) {
 }
 
 fn cargo(project: &Path, arguments: &[&str]) -> Output {
-    // Beside the workspace's own build, so that a second run of the test is quick.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scratch");
-    let url = format!("sqlite://{}?mode=rwc", project.join("scratch.db").display());
     let mut command = Command::new(env!("CARGO"));
-    command.current_dir(project).args(arguments);
+    command.args(arguments);
+    in_project(&mut command, project).output().unwrap()
+}
+
+/// As a user who works in the project would run it.
+fn in_project<'a>(command: &'a mut Command, project: &Path) -> &'a mut Command {
     for name in [
         "CARGO_MANIFEST_DIR",
+        "DATABASE_SCHEMA",
         "GUESTHOUSE_ENTITY_DIR",
+        "MIGRATION_DIR",
         "RUSTFLAGS",
         "CARGO_ENCODED_RUSTFLAGS",
     ] {
         command.env_remove(name);
     }
+    let url = format!("sqlite://{}?mode=rwc", project.join("scratch.db").display());
     command
-        .env("CARGO_TARGET_DIR", target)
+        .current_dir(project)
+        // Beside the workspace's own build, so that a second run of the test is quick.
+        .env(
+            "CARGO_TARGET_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("scratch"),
+        )
         .env("DATABASE_URL", url)
-        .output()
-        .unwrap()
+}
+
+fn migrate(project: &Path, arguments: &[&str]) -> String {
+    let run = ["run", "--quiet", "-p", "scratch-migration", "--"];
+    let output = cargo(project, &[&run, arguments].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
 }
 
 #[test]
 fn a_project_of_its_own_adds_a_column_and_a_role_with_one_up() {
     let project = tempfile::tempdir().unwrap();
-    lay_out(project.path());
+    let project = project.path();
+    lay_out(project);
 
-    let up = cargo(
-        project.path(),
-        &["run", "--quiet", "-p", "scratch-migration", "--", "up"],
-    );
-    assert!(up.status.success(), "{}", text(&up.stderr));
-    let said = text(&up.stdout);
+    let said = migrate(project, &["up"]);
     for file in [
         "cleaner.rs",
         "guest.rs",
@@ -202,21 +227,47 @@ fn a_project_of_its_own_adds_a_column_and_a_role_with_one_up() {
         assert!(said.contains(file), "{file} is not named in {said}");
     }
 
-    let app = cargo(project.path(), &["run", "--quiet", "-p", "scratch-app"]);
+    let app = cargo(project, &["run", "--quiet", "-p", "scratch-app"]);
     assert!(app.status.success(), "{}", text(&app.stderr));
     assert_eq!(text(&app.stdout), "cleaner of ada@example.com\n");
+    migrate(project, &["sync", "--check"]);
 
-    let check = cargo(
-        project.path(),
-        &[
-            "run",
-            "--quiet",
-            "-p",
-            "scratch-migration",
-            "--",
-            "sync",
-            "--check",
-        ],
+    // A new migration, from the program's template: it is in the list, compiles, and makes a has-one.
+    let said = migrate(
+        project,
+        &["generate", "create_gardeners", "--belongs-to", "users"],
     );
-    assert!(check.status.success(), "{}", text(&check.stderr));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let said = migrate(project, &["up"]);
+    assert!(said.contains("gardener.rs"), "{said}");
+    let user = fs::read_to_string(project.join("entity/src/generated/user.rs")).unwrap();
+    assert!(
+        user.contains("#[sea_orm(has_one)]\n    pub gardener: HasOne<super::gardener::Entity>,"),
+        "{user}"
+    );
+
+    // And one that sea-orm-cli generates.
+    sea_orm_cli::run_migrate_generate(
+        project.join("migration").to_str().unwrap(),
+        "add_reviews",
+        true,
+    )
+    .unwrap();
+    let status = migrate(project, &["status"]);
+    let names: Vec<_> = status
+        .lines()
+        .map(|line| (&line[..7], line.split_once("_").unwrap().1))
+        .collect();
+    assert_eq!(
+        names[3..]
+            .iter()
+            .map(|(status, name)| (*status, name.split_once("_").unwrap().1))
+            .collect::<Vec<_>>(),
+        [
+            ("Applied", "create_cleaners"),
+            ("Applied", "create_gardeners"),
+            ("Pending", "add_reviews")
+        ],
+        "{status}"
+    );
 }

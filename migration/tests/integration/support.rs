@@ -72,6 +72,7 @@ impl Place {
             "DATABASE_SCHEMA",
             "GUESTHOUSE_ENTITY_DIR",
             "GUESTHOUSE_FORCE_DOWN",
+            "MIGRATION_DIR",
         ] {
             command.env_remove(name);
         }

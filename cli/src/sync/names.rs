@@ -124,7 +124,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// The last word of `table` in the singular, in the case of a module.
-fn singular(table: &str) -> String {
+pub(crate) fn singular(table: &str) -> String {
     let table = table.to_snake_case();
     let (words, last) = match table.rsplit_once('_') {
         Some((words, last)) => (format!("{words}_"), last),

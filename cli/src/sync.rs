@@ -31,19 +31,21 @@
 //! | a foreign key that says nothing of deletes | no action | no action | `Restrict` |
 //!
 //! ```
-//! use guesthouse_migration::{Migrator, sync};
+//! use guesthouse_cli::sync;
 //! use sea_orm_migration::{MigratorTrait, sea_orm::Database};
+//! # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+//! # use app::AppMigrator;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # if !cfg!(feature = "sqlite") { return Ok(()); }
 //! let db = Database::connect("sqlite::memory:").await?;
-//! Migrator::up(&db, None).await?;
+//! AppMigrator::up(&db, None).await?;
 //! let files = sync::generate(&db).await?;
 //!
 //! let folder = tempfile::tempdir()?;
 //! let written = sync::write(folder.path(), &files)?;
-//! assert_eq!(written, ["guest.rs", "host.rs", "mod.rs", "schema.mmd", "user.rs"]);
+//! assert_eq!(written, ["mod.rs", "place.rs", "schema.mmd"]);
 //!
 //! assert!(sync::write(folder.path(), &files)?.is_empty(), "nothing is left to do");
 //! assert_eq!(sync::diff(folder.path(), &files)?, "");
@@ -68,6 +70,7 @@ mod table;
 mod types;
 
 pub use files::{attributes, diff, write};
+pub(crate) use names::singular;
 
 /// What stands at the top of every written file; a file without it is never overwritten or removed.
 const HEADER: &str = "Written by `sync` from the live schema; not to be edited.";
@@ -154,21 +157,23 @@ pub async fn generate(db: &DatabaseConnection) -> Result<Vec<GeneratedFile>, Syn
 /// As [`generate`], for a migrator with a table of its own and for entities with attributes.
 ///
 /// ```
-/// use guesthouse_migration::{Migrator, sync};
+/// use guesthouse_cli::sync;
 /// use sea_orm_migration::{MigratorTrait, sea_orm::Database};
+/// # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+/// # use app::AppMigrator;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # if !cfg!(feature = "sqlite") { return Ok(()); }
 /// let db = Database::connect("sqlite::memory:").await?;
-/// Migrator::up(&db, None).await?;
+/// AppMigrator::up(&db, None).await?;
 ///
 /// let mut options = sync::Options::default();
-/// options.attributes = "user #[derive(serde::Serialize)]".to_owned();
+/// options.attributes = "place #[derive(serde::Serialize)]".to_owned();
 /// let generated = sync::generate_with(&db, &options).await?;
 ///
-/// let user = generated.files.iter().find(|file| file.name == "user.rs");
-/// assert!(user.is_some_and(|user| user.content.contains("DeriveEntityModel, serde::Serialize)]")));
+/// let place = generated.files.iter().find(|file| file.name == "place.rs");
+/// assert!(place.is_some_and(|place| place.content.contains("DeriveEntityModel, serde::Serialize)]")));
 /// # Ok(())
 /// # }
 /// ```

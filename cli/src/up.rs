@@ -23,15 +23,17 @@ use crate::{log::Log, place, turn::Turn};
 /// and the pool must have another.
 ///
 /// ```
-/// use guesthouse_migration::{Migrator, up};
+/// use guesthouse_cli::up;
 /// use sea_orm_migration::sea_orm::{Database, DbErr};
+/// # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+/// # use app::AppMigrator;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), DbErr> {
 /// # if !cfg!(feature = "sqlite") { return Ok(()); }
 /// let db = Database::connect("sqlite::memory:").await?;
-/// up(Migrator, &db).await?;
-/// up(Migrator, &db).await?;
+/// up(AppMigrator, &db).await?;
+/// up(AppMigrator, &db).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -39,8 +41,8 @@ use crate::{log::Log, place, turn::Turn};
 /// # Errors
 ///
 /// Returns `DbErr::Migration`, and changes nothing, if two migrations have one name, if the
-/// database has applied one that `migrator` does not know, or if a table of this library is already
-/// in another schema of the search path. Returns the database's error if a migration fails.
+/// database has applied one that `migrator` does not know, or if a table of Guesthouse is
+/// already in another schema of the search path. Returns the database's error if a migration fails.
 pub async fn up<M: MigratorTrait>(_migrator: M, db: &DatabaseConnection) -> Result<(), DbErr> {
     if Log::read::<M>(db).await?.is_complete()? {
         return Ok(());
@@ -67,6 +69,6 @@ pub(crate) async fn apply<M: MigratorTrait>(
     if log.is_complete()? {
         return Ok(());
     }
-    place::refuse_to_hide(db, log.pending()).await?;
+    place::refuse_to_hide_by(db, log.pending()).await?;
     M::up(db, steps).await
 }

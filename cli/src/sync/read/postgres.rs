@@ -7,8 +7,8 @@ use sea_orm_migration::sea_orm::{self, DatabaseConnection, DbErr, FromQueryResul
 
 use super::{ColumnRow, Enum, KeyRow, Name, ReferenceRow, Rows, all};
 use crate::{
+    drop_table::quoted,
     sync::{SyncError, names, types::Type},
-    table::quoted,
 };
 
 /// Tables of an extension are its own.

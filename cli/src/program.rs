@@ -2,12 +2,13 @@
 //!
 //! | command | does |
 //! | --- | --- |
-//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs; only reads if none is |
+//! | `up [-n N]` | applies pending migrations, all of them unless `-n` is given, then syncs if none is left; only reads if none is pending |
 //! | `down [-n N] [--force]` | rolls back the last migrations, one unless `-n` is given |
 //! | `status` | lists every migration; creates nothing |
 //! | `fresh` | drops every table, view, sequence and type, applies all migrations, then syncs |
 //! | `refresh [--force]` | rolls everything back, applies it again, then syncs |
 //! | `reset [--force]` | rolls everything back |
+//! | `generate NAME [--belongs-to TABLE]` | writes a new migration and puts it into the list |
 //! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
 //! | `verify` | says what in the live schema the library's promises cannot rest on, and what is pending |
 //! | `audit` | counts users, hosts, and users without a guest; names users with another spelling of an address |
@@ -17,7 +18,9 @@
 //! `DATABASE_SCHEMA`) which of its schemas on PostgreSQL, `--entity-dir` (or
 //! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
 //! `entity/src/generated` beside the package that runs. Without a schema, the tables are where the
-//! search path leads to the log of migrations. A command that fails prints one line and exits with
+//! search path leads to the log of migrations. `DATABASE_URL`, `DATABASE_SCHEMA` and
+//! `GUESTHOUSE_ENTITY_DIR` may stand in a file `.env`, here or in a folder above; the environment goes
+//! before it. Without a command it is `up`, as in SeaORM's own program. A command that fails prints one line and exits with
 //! 1; no message holds the connection string or a value from a row. Two programs that run at the
 //! same time take turns, with each other and with [`crate::up`].
 
@@ -30,7 +33,8 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use chrono::Utc;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use guesthouse::Model;
 use sea_orm_migration::{
     MigratorTrait,
@@ -42,57 +46,31 @@ use self::{
     output::{complain, lost, say, show_progress},
 };
 use crate::{
+    drop_table::quoted,
     forced,
     log::Log,
     place,
     sync::{self, GeneratedFile},
-    table::quoted,
     turn::Turn,
     up,
 };
 
 mod connect;
+mod dotenv;
 mod failure;
 mod fresh;
+mod generate;
 mod output;
 mod upkeep;
 
 /// Runs the program's own arguments against `migrator`, and returns what `main` exits with.
 ///
-/// An app with tables of its own gives its migrator here:
+/// This is the whole `main.rs` of an app's migrations, beside their list:
 ///
 /// ```
 /// use std::process::ExitCode;
-///
-/// use guesthouse_migration::{Migrator, cli};
-/// use sea_orm_migration::prelude::*;
-///
-/// struct AppMigrator;
-///
-/// impl MigratorTrait for AppMigrator {
-///     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-///         let mut migrations = Migrator::migrations();
-///         migrations.push(Box::new(CreateCouriers));
-///         migrations
-///     }
-/// }
-///
-/// struct CreateCouriers;
-///
-/// impl MigrationName for CreateCouriers {
-///     fn name(&self) -> &str {
-///         "m20261001_000001_create_couriers"
-///     }
-/// }
-///
-/// #[async_trait::async_trait]
-/// impl MigrationTrait for CreateCouriers {
-///     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-///         let mut couriers = Table::create();
-///         couriers.table("couriers").col(ColumnDef::new("id").uuid().not_null().primary_key());
-///         manager.create_table(couriers).await
-///     }
-/// }
+/// # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+/// # use app::AppMigrator;
 ///
 /// #[tokio::main]
 /// async fn main() -> ExitCode {
@@ -100,9 +78,9 @@ mod upkeep;
 /// #   let this_has_no_arguments = std::env::args().len() < 2;
 /// #   if this_has_no_arguments {
 /// #       let arguments = ["app", "status", "--database-url", "sqlite::memory:"];
-/// #       return cli::run_from(AppMigrator, arguments).await;
+/// #       return guesthouse_cli::run_from(AppMigrator, arguments).await;
 /// #   }
-///     cli::run(AppMigrator).await
+///     guesthouse_cli::run(AppMigrator).await
 /// }
 /// ```
 pub async fn run<M: MigratorTrait>(migrator: M) -> ExitCode {
@@ -112,12 +90,12 @@ pub async fn run<M: MigratorTrait>(migrator: M) -> ExitCode {
 /// As [`run`], with the arguments given; the first one is the name of the program.
 ///
 /// ```
-/// use guesthouse_migration::{Migrator, cli};
-///
+/// # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+/// # use app::AppMigrator;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::process::ExitCode {
 /// # if cfg!(not(feature = "sqlite")) { return std::process::ExitCode::SUCCESS; }
-/// cli::run_from(Migrator, ["migrate", "status", "--database-url", "sqlite::memory:"]).await
+/// guesthouse_cli::run_from(AppMigrator, ["migrate", "status", "--database-url", "sqlite::memory:"]).await
 /// # }
 /// ```
 pub async fn run_from<M, I, T>(migrator: M, arguments: I) -> ExitCode
@@ -133,14 +111,16 @@ where
 ///
 /// ```
 /// use guesthouse::{Model, host};
-/// use guesthouse_migration::{Migrator, cli};
+/// use guesthouse_cli::Program;
+/// # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+/// # use app::AppMigrator;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::process::ExitCode {
 /// # if cfg!(not(feature = "sqlite")) { return std::process::ExitCode::SUCCESS; }
 /// // An app names its own role here.
 /// let model = Model::accounts().role::<host::Entity>();
-/// cli::Program::new(Migrator)
+/// Program::new(AppMigrator)
 ///     .model(model)
 ///     .run_from(["migrate", "status", "--database-url", "sqlite::memory:"])
 ///     .await
@@ -185,18 +165,16 @@ impl<M: MigratorTrait> Program<M> {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let arguments = match Arguments::try_parse_from(arguments) {
-            Ok(arguments) => arguments,
-            Err(usage) => {
-                if let Err(failure) = output::print_usage(&usage) {
-                    complain(&failure);
-                    return ExitCode::FAILURE;
-                }
-                return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        let outcome = match Arguments::parse(arguments) {
+            Err(failure) => Err(failure),
+            Ok(Err(usage)) => output::print_usage(&usage).map(|()| {
+                u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+            }),
+            Ok(Ok(arguments)) => {
+                show_progress(arguments.verbose);
+                arguments.run::<M>(&self.model).await
             }
         };
-        show_progress(arguments.verbose);
-        let outcome = arguments.run::<M>(&self.model).await;
         match outcome.and_then(|code| lost().map(|()| code)) {
             Ok(code) => code,
             Err(failure) => {
@@ -237,7 +215,7 @@ struct Arguments {
     #[arg(long, global = true, env = "GUESTHOUSE_ENTITY_DIR", value_name = "DIR")]
     entity_dir: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -273,6 +251,17 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Write a new migration, and put it into the list of migrations
+    Generate {
+        /// Such as `create_couriers` or `add_motto_to_hosts`
+        name: String,
+        /// The table to whose rows the new one belongs, at most one to each
+        #[arg(long, value_name = "TABLE")]
+        belongs_to: Option<String>,
+        /// The package of the migrations, or the folder of their module [under `cargo run`: the package that runs]
+        #[arg(long, env = "MIGRATION_DIR", value_name = "DIR")]
+        migration_dir: Option<PathBuf>,
+    },
     /// Bring the entities in step with the live schema
     Sync {
         /// Write nothing; print the difference and exit with 1 if there is one
@@ -288,6 +277,33 @@ enum Command {
 }
 
 impl Arguments {
+    /// Reads the arguments, and what the environment and `.env` say beside them. The inner error is one
+    /// of use.
+    fn parse<I, T>(arguments: I) -> Result<Result<Self, clap::Error>, Failure>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let mut command = Self::command();
+        for (name, value) in dotenv::variables()? {
+            let argument = match name.as_str() {
+                "DATABASE_URL" => "database_url",
+                "DATABASE_SCHEMA" => "database_schema",
+                "GUESTHOUSE_ENTITY_DIR" => "entity_dir",
+                _ => continue,
+            };
+            command = command.mut_arg(argument, |argument| {
+                argument.default_value(value).hide_default_value(true)
+            });
+        }
+        let matches = command.try_get_matches_from(arguments);
+        Ok(matches.and_then(|matches| Self::from_arg_matches(&matches)))
+    }
+
+    fn chosen(&self) -> &Command {
+        self.command.as_ref().unwrap_or(&Command::Up { n: None })
+    }
+
     async fn run<M: MigratorTrait>(self, model: &Model) -> Result<ExitCode, Failure> {
         // Elsewhere it would have no effect, and the tables of another schema would be taken.
         if self.database_schema.is_some() && !self.database_url.starts_with("postgres") {
@@ -295,9 +311,14 @@ impl Arguments {
                 "--database-schema (DATABASE_SCHEMA) is for PostgreSQL only".to_owned(),
             ));
         }
-        match self.command {
+        match self.chosen() {
+            Command::Generate {
+                name,
+                belongs_to,
+                migration_dir,
+            } => self::generate(name, belongs_to.as_deref(), migration_dir.as_deref())?,
             Command::Status => self.status::<M>().await?,
-            Command::Sync { check } => return self.sync::<M>(check).await,
+            Command::Sync { check } => return self.sync::<M>(*check).await,
             Command::Verify => return self.verify::<M>(model).await,
             Command::Audit => upkeep::print_audit(&self.connect_to_existing().await?).await?,
             Command::BackfillGuests => upkeep::backfill(&self.connect_to_existing().await?).await?,
@@ -321,12 +342,12 @@ impl Arguments {
     }
 
     async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
-        let creates = matches!(self.command, Command::Up { .. } | Command::Fresh);
+        let creates = matches!(self.chosen(), Command::Up { .. } | Command::Fresh);
         let db = match creates {
             true => self.connect(&self.database_url, true).await?,
             false => self.connect_to_existing().await?,
         };
-        if matches!(self.command, Command::Up { .. }) {
+        if matches!(self.chosen(), Command::Up { .. }) {
             // Nothing is created for that, so it takes no right to.
             let log = upkeep::read_log::<M>(&db).await?;
             if log.is_complete()? {
@@ -348,7 +369,7 @@ impl Arguments {
     ) -> Result<(), Failure> {
         let log = Log::read::<M>(db).await?;
         let db = place::of(&log, db).await?;
-        match self.command {
+        match *self.chosen() {
             Command::Up { n } => up::apply::<M>(&db, &log, n).await?,
             // Nothing is created for that either.
             Command::Down { .. } if log.applied().next().is_none() => {
@@ -357,24 +378,28 @@ impl Arguments {
             }
             Command::Down { n, force } => rollback(force, M::down(&db, Some(n))).await?,
             Command::Fresh => {
-                place::refuse_to_hide(&db, log.names()).await?;
+                place::refuse_to_hide_by(&db, log.names()).await?;
                 fresh::drop_everything(&db).await?;
                 M::up(&db, None).await?;
             }
             Command::Refresh { force } => {
-                place::refuse_to_hide(&db, log.names()).await?;
+                place::refuse_to_hide_by(&db, log.names()).await?;
                 rollback(force, M::refresh(&db)).await?;
             }
             Command::Reset { force } => rollback(force, M::reset(&db)).await?,
             _ => {}
         }
-        if matches!(
-            self.command,
-            Command::Up { .. } | Command::Fresh | Command::Refresh { .. }
-        ) {
-            self.sync_if_possible::<M>(&db).await?;
+        match self.chosen() {
+            // The entities of what is pending are not to be deleted.
+            Command::Up { n: Some(_) } if !Log::read::<M>(&db).await?.is_complete()? => {
+                say("sync: skipped, migrations are pending");
+                Ok(())
+            }
+            Command::Up { .. } | Command::Fresh | Command::Refresh { .. } => {
+                self.sync_if_possible::<M>(&db).await
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn verify<M: MigratorTrait>(&self, model: &Model) -> Result<ExitCode, Failure> {
@@ -457,6 +482,17 @@ impl Arguments {
         }
         connect::open(options, creates).await
     }
+}
+
+fn generate(name: &str, belongs_to: Option<&str>, dir: Option<&Path>) -> Result<(), Failure> {
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let dir = dir.map(Path::to_owned).or(package).ok_or_else(|| {
+        Failure::new("no folder of migrations: give --migration-dir, or run under cargo".to_owned())
+    })?;
+    for file in generate::generate(&dir, name, belongs_to, Utc::now())? {
+        say(&format!("generate: {}", file.display()));
+    }
+    Ok(())
 }
 
 async fn rollback(

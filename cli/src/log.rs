@@ -12,7 +12,7 @@ use sea_orm_migration::{
     },
 };
 
-use crate::table;
+use crate::drop_table;
 
 /// The migrations of a program, and what the log says of them.
 pub(crate) struct Log {
@@ -46,20 +46,20 @@ impl Log {
     }
 
     /// The migrations of `M` where no database is, so none has been applied.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "program")]
     pub(crate) fn of_nothing<M: MigratorTrait>() -> Result<Self, DbErr> {
         Ok(Self::new(names::<M>()?, None, &BTreeSet::new()))
     }
 
     /// The migrations of the program that have been applied, in order.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "program")]
     pub(crate) fn applied(&self) -> impl Iterator<Item = &str> {
         let applied = self.migrations.iter().filter(|(_, applied)| *applied);
         applied.map(|(name, _)| name.as_str())
     }
 
     /// Every migration of the program, in order.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "program")]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.migrations.iter().map(|(name, _)| name.as_str())
     }
@@ -162,7 +162,7 @@ async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, 
 
 /// The catalogue hides a table from a user who has no right on it, so the table itself is asked.
 async fn exists_on_mysql(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {
-    if table::exists_on_mysql(db, table).await? {
+    if drop_table::exists_on_mysql(db, table).await? {
         return Ok(true);
     }
     #[cfg(feature = "mysql")]

@@ -48,8 +48,8 @@ pub(super) fn lost() -> Result<(), Failure> {
 /// keeps it.
 pub(super) fn show_progress(verbose: bool) {
     let filter = match verbose {
-        true => "sea_orm_migration=debug,guesthouse_migration=debug,guesthouse=warn",
-        false => "sea_orm_migration=info,guesthouse_migration=info,guesthouse=warn",
+        true => "sea_orm_migration=debug,guesthouse_cli=debug,guesthouse=warn",
+        false => "sea_orm_migration=info,guesthouse_cli=info,guesthouse=warn",
     };
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -13,20 +13,22 @@ tokio::task_local! {
 /// `GUESTHOUSE_FORCE_DOWN=1` instead.
 ///
 /// ```
-/// use guesthouse_migration::{Migrator, forced};
+/// use guesthouse_cli::forced;
 /// use sea_orm_migration::{MigratorTrait, sea_orm::{ConnectionTrait, Database, DbErr}};
+/// # mod app { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctests/app.rs")); }
+/// # use app::AppMigrator;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), DbErr> {
 /// # if !cfg!(feature = "sqlite") { return Ok(()); }
 /// let db = Database::connect("sqlite::memory:").await?;
-/// Migrator::up(&db, None).await?;
-/// db.execute_unprepared("INSERT INTO users (email) VALUES ('ada@example.com')").await?;
+/// AppMigrator::up(&db, None).await?;
+/// db.execute_unprepared("INSERT INTO places (id) VALUES ('here')").await?;
 ///
-/// let refusal = Migrator::down(&db, None).await.unwrap_err();
-/// assert!(refusal.to_string().contains("`users` still holds rows"));
+/// let refusal = AppMigrator::down(&db, None).await.unwrap_err();
+/// assert!(refusal.to_string().contains("`places` still holds rows"));
 ///
-/// forced(Migrator::down(&db, None)).await?;
+/// forced(AppMigrator::down(&db, None)).await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -1,0 +1,147 @@
+//! Dropping a table in a `down`, unless it holds rows.
+
+use sea_orm_migration::{
+    prelude::*,
+    sea_orm::{ConnectionTrait, DbBackend, Statement},
+};
+
+use crate::force;
+
+/// Drops a table in the `down` of a migration, unless it holds rows.
+///
+/// A `down` by mistake then costs no row. `down --force`, [`forced`](crate::forced) and `GUESTHOUSE_FORCE_DOWN=1`
+/// drop the table with its rows.
+///
+/// On PostgreSQL it locks the table, so that no row comes in between the look and the drop; the
+/// migration must run in a transaction, which is SeaORM's default there. On MariaDB/MySQL a table that
+/// is gone is dropped already, as each DROP commits there.
+///
+/// ```
+/// use guesthouse_cli::drop_table;
+/// use sea_orm_migration::{prelude::*, sea_orm::Database};
+///
+/// struct CreatePlaces;
+///
+/// impl MigrationName for CreatePlaces {
+///     fn name(&self) -> &str {
+///         "m20261001_000001_create_places"
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl MigrationTrait for CreatePlaces {
+///     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+///         let id = ColumnDef::new("id").uuid().not_null().primary_key().take();
+///         manager.create_table(Table::create().table("places").col(id).take()).await
+///     }
+///
+///     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+///         drop_table(manager, "places").await
+///     }
+/// }
+/// # struct App;
+/// # impl MigratorTrait for App {
+/// #     fn migrations() -> Vec<Box<dyn MigrationTrait>> { vec![Box::new(CreatePlaces)] }
+/// # }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), DbErr> {
+/// # if !cfg!(feature = "sqlite") { return Ok(()); }
+/// # use sea_orm_migration::sea_orm::ConnectionTrait;
+/// let db = Database::connect("sqlite::memory:").await?;
+/// App::up(&db, None).await?;
+/// db.execute_unprepared("INSERT INTO places (id) VALUES ('here')").await?;
+///
+/// let refusal = App::down(&db, None).await.unwrap_err();
+/// assert!(refusal.to_string().contains("`places` still holds rows"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
+/// rows of it from this role, or on MariaDB/MySQL if another table refers to it.
+pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let backend = manager.get_database_backend();
+    if backend == DbBackend::MySql && !exists_on_mysql(db, table).await? {
+        return Ok(());
+    }
+    if backend == DbBackend::Postgres {
+        // No row may come in between the look and the drop.
+        let name = quoted(table);
+        db.execute_unprepared(&format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
+            .await?;
+    }
+    let a_row = Query::select()
+        .expr(Expr::val(1))
+        .from(Alias::new(table))
+        .limit(1)
+        .take();
+    if !force::is_forced() && db.query_one(&a_row).await?.is_some() {
+        return Err(DbErr::Migration(format!(
+            "table `{table}` still holds rows; `down --force` or GUESTHOUSE_FORCE_DOWN=1 drops it \
+             with them"
+        )));
+    }
+    if !force::is_forced() && backend == DbBackend::Postgres && hides_rows(db, table).await? {
+        return Err(DbErr::Migration(format!(
+            "table `{table}` may hold rows that row level security hides from this role: roll back \
+             as a role that bypasses it, or with `down --force` or GUESTHOUSE_FORCE_DOWN=1"
+        )));
+    }
+    if backend == DbBackend::MySql {
+        refuse_referred_to(db, table).await?;
+    }
+    manager
+        .drop_table(Table::drop().table(Alias::new(table)).take())
+        .await
+}
+
+/// A name as PostgreSQL reads it, whatever it has.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// MariaDB's own refusal names neither table.
+async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let referring = Statement::from_sql_and_values(
+        DbBackend::MySql,
+        "SELECT DISTINCT if(table_schema = database(), table_name,
+                            concat(table_schema, '.', table_name)) AS name
+         FROM information_schema.key_column_usage
+         WHERE referenced_table_schema = database() AND referenced_table_name = ?
+           AND NOT (table_schema = database() AND table_name = ?)
+         ORDER BY name",
+        [table.into(), table.into()],
+    );
+    let Some(row) = db.query_one_raw(referring).await? else {
+        return Ok(());
+    };
+    let other: String = row.try_get_by_index(0)?;
+    Err(DbErr::Migration(format!(
+        "table `{table}` cannot be dropped while `{other}` refers to it"
+    )))
+}
+
+async fn hides_rows(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+    let active = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT 1 WHERE row_security_active($1::text)",
+        [quoted(table).into()],
+    );
+    Ok(db.query_one_raw(active).await?.is_some())
+}
+
+/// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
+/// crate's to demand of a program that brings its own drivers.
+pub(crate) async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        DbBackend::MySql,
+        "SELECT 1 FROM information_schema.tables
+         WHERE table_schema = database() AND table_name = ?",
+        [table.into()],
+    );
+    Ok(db.query_one_raw(statement).await?.is_some())
+}

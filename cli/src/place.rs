@@ -1,0 +1,123 @@
+//! Where migrations are applied: in the schema to which the search path leads.
+
+use sea_orm_migration::{
+    SchemaManager,
+    sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement},
+};
+
+use crate::{connection, log::Log};
+
+/// A connection on which the schema of `log` is the one that statements write to: `db`, unless
+/// another schema stands before it in the search path.
+pub(crate) async fn of(log: &Log, db: &DatabaseConnection) -> Result<DatabaseConnection, DbErr> {
+    let Some(schema) = &log.schema else {
+        return Ok(db.clone());
+    };
+    let path = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT concat_ws(', ', quote_ident($1), nullif(current_setting('search_path'), ''))
+         WHERE current_schema() IS DISTINCT FROM $1::text",
+        [schema.as_str().into()],
+    );
+    let Some(path) = db.query_one_raw(path).await? else {
+        return Ok(db.clone());
+    };
+    let path: String = path.try_get_by_index(0)?;
+    if !cfg!(feature = "postgres") {
+        return Err(DbErr::Migration(format!(
+            "the migrations are recorded in the schema `{schema}`: put it first in the search path"
+        )));
+    }
+    let one = connection::beside(db).await?;
+    one.execute_unprepared(&format!("SET search_path = {path}"))
+        .await?;
+    Ok(one)
+}
+
+/// The tables of Guesthouse, each with the migration that creates it. Only they are known before a
+/// migration runs; any other migration refuses by itself, with [`refuse_to_hide`].
+const TABLES: [(&str, &str); 3] = [
+    ("users", "m20260901_000001_create_users"),
+    ("guests", "m20260901_000002_create_guests"),
+    ("hosts", "m20260901_000003_create_hosts"),
+];
+
+/// An error if a table of Guesthouse, created by one of `migrations`, would hide another of that
+/// name. A refusal in the migration itself would come late: `fresh` has dropped every table by then.
+pub(crate) async fn refuse_to_hide_by<'a>(
+    db: &DatabaseConnection,
+    migrations: impl Iterator<Item = &'a str>,
+) -> Result<(), DbErr> {
+    for migration in migrations {
+        for (table, creates_it) in TABLES {
+            if creates_it == migration {
+                refuse_to_hide_on(db, table).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses in the `up` of a migration to create a table that would hide another of its name.
+///
+/// With several schemas in PostgreSQL's search path a table is created in the first of them. If
+/// another schema of the path has one of that name, its rows would be gone from the sight of every
+/// program with this path. The other databases have no search path: there it does nothing.
+///
+/// ```
+/// use guesthouse_cli::refuse_to_hide;
+/// use sea_orm_migration::prelude::*;
+///
+/// #[derive(DeriveMigrationName)]
+/// struct CreatePlaces;
+///
+/// #[async_trait::async_trait]
+/// impl MigrationTrait for CreatePlaces {
+///     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+///         refuse_to_hide(manager, "places").await?;
+///         let id = ColumnDef::new("id").uuid().not_null().primary_key().take();
+///         manager.create_table(Table::create().table("places").col(id).take()).await
+///     }
+/// }
+/// # struct App;
+/// # impl MigratorTrait for App {
+/// #     fn migrations() -> Vec<Box<dyn MigrationTrait>> { vec![Box::new(CreatePlaces)] }
+/// # }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), DbErr> {
+/// # if !cfg!(feature = "sqlite") { return Ok(()); }
+/// # let db = sea_orm_migration::sea_orm::Database::connect("sqlite::memory:").await?;
+/// App::up(&db, None).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// `DbErr::Migration`, which names the table and the schema that has one.
+pub async fn refuse_to_hide(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
+    refuse_to_hide_on(manager.get_connection(), table).await
+}
+
+async fn refuse_to_hide_on(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let hidden = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT nspname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+         WHERE relname = $1 AND relkind IN ('r', 'p', 'v', 'm', 'f')
+           AND nspname = ANY (current_schemas(false)) AND nspname <> current_schema()
+         ORDER BY array_position(current_schemas(false), nspname)",
+        [table.into()],
+    );
+    let Some(row) = db.query_one_raw(hidden).await? else {
+        return Ok(());
+    };
+    let schema: String = row.try_get_by_index(0)?;
+    Err(DbErr::Migration(format!(
+        "table `{table}` is in the schema `{schema}` already, and a second one would hide it: name \
+         the schema to use (--database-schema), or put no other into the search path"
+    )))
+}

@@ -1,0 +1,121 @@
+//! The command lines of sea-orm-cli, by its own parser, on `migration/` as it stands.
+//!
+//! sea-orm-cli starts `cargo run` in the folder of the migrations. Its library does here what its
+//! program does.
+
+use sea_orm_cli::{Cli, Commands, run_migrate_command};
+use sea_orm_migration::sea_orm::{ConnectionTrait, Database};
+
+use crate::support::{MARIADB, POSTGRES, Place, count, execute, on_server};
+
+/// `sea-orm-cli migrate -d migration ARGUMENTS`, and whether it succeeds.
+fn sea_orm_cli(url: &str, arguments: &[&str]) -> bool {
+    let own = [
+        "sea-orm-cli",
+        "migrate",
+        "-d",
+        env!("CARGO_MANIFEST_DIR"),
+        "-u",
+        url,
+    ];
+    let Cli { verbose, command } = clap::Parser::parse_from([&own, arguments].concat());
+    let Commands::Migrate {
+        migration_dir,
+        database_schema,
+        database_url,
+        command,
+    } = command
+    else {
+        panic!("{arguments:?} are no arguments of `migrate`");
+    };
+    run_migrate_command(
+        command,
+        &migration_dir,
+        database_schema,
+        database_url,
+        verbose,
+    )
+    .is_ok()
+}
+
+/// How many migrations have been applied, and how many users there are where the migrations ran.
+async fn applied_and_users(url: &str) -> (i64, i64) {
+    let db = Database::connect(url).await.unwrap();
+    let counts = (
+        count(&db, "SELECT count(*) FROM seaql_migrations").await,
+        count(&db, "SELECT count(*) FROM users").await,
+    );
+    db.close().await.unwrap();
+    counts
+}
+
+async fn every_command_does_what_it_does_in_seaorm(url: &str) {
+    assert!(sea_orm_cli(url, &["status"]));
+    assert!(sea_orm_cli(url, &["up", "-n", "1"]));
+    assert_eq!(applied_and_users(url).await, (1, 0));
+    assert!(sea_orm_cli(url, &[]));
+    assert_eq!(applied_and_users(url).await, (3, 0));
+    assert!(sea_orm_cli(url, &["down"]));
+    assert_eq!(applied_and_users(url).await, (2, 0));
+    assert!(sea_orm_cli(url, &["up", "-v"]));
+    assert!(sea_orm_cli(url, &["down", "-n", "2", "-v"]));
+    assert_eq!(applied_and_users(url).await, (1, 0));
+    assert!(sea_orm_cli(url, &["refresh"]));
+    assert_eq!(applied_and_users(url).await, (3, 0));
+    assert!(sea_orm_cli(url, &["-v", "status"]));
+
+    let db = Database::connect(url).await.unwrap();
+    execute(&db, "INSERT INTO users (email) VALUES ('ada@example.com')").await;
+    for refused in [["down", "-n", "3"].as_slice(), &["refresh"], &["reset"]] {
+        assert!(!sea_orm_cli(url, refused), "{refused:?} dropped a user");
+        assert_eq!(count(&db, "SELECT count(*) FROM users").await, 1);
+    }
+    db.close().await.unwrap();
+    assert!(sea_orm_cli(url, &["fresh"]));
+    assert_eq!(applied_and_users(url).await, (3, 0));
+    assert!(sea_orm_cli(url, &["reset"]));
+
+    let db = Database::connect(url).await.unwrap();
+    assert!(db.execute_unprepared("SELECT 1 FROM users").await.is_err());
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_command_does_what_it_does_in_seaorm_on_sqlite() {
+    every_command_does_what_it_does_in_seaorm(Place::new().url()).await;
+}
+
+#[tokio::test]
+async fn every_command_does_what_it_does_in_seaorm_on_postgres() {
+    on_server(POSTGRES, every_command_does_what_it_does_in_seaorm).await;
+}
+
+#[tokio::test]
+async fn every_command_does_what_it_does_in_seaorm_on_mariadb() {
+    on_server(MARIADB, every_command_does_what_it_does_in_seaorm).await;
+}
+
+/// SeaORM's own program would take `public` for it where no schema is named.
+#[tokio::test]
+async fn a_schema_is_the_only_one_that_is_touched() {
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        execute(&db, "CREATE SCHEMA app").await;
+        assert!(sea_orm_cli(url, &["up"]));
+        execute(&db, "INSERT INTO users (email) VALUES ('ada@example.com')").await;
+
+        for command in ["up", "fresh", "refresh"] {
+            assert!(sea_orm_cli(url, &["-s", "app", command]));
+            assert_eq!(
+                count(&db, "SELECT count(*) FROM app.seaql_migrations").await,
+                3
+            );
+            assert_eq!(count(&db, "SELECT count(*) FROM app.users").await, 0);
+            assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
+        }
+        assert!(sea_orm_cli(url, &["-s", "app", "reset"]));
+        assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
+        db.close().await.unwrap();
+    })
+    .await;
+}
