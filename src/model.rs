@@ -1,21 +1,26 @@
 //! The tables that an app has, for all that looks at them together.
 
-use std::fmt;
+use std::{fmt, pin::Pin};
 
-use sea_orm::{DatabaseConnection, Related};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityName, Related};
 
 use crate::{
-    accounts::SignUp,
+    accounts::{EmailAudit, SignUp, audit_emails},
     describe::Schema,
+    error::Error,
     guest, host,
-    role::Role,
+    role::{Role, backfill},
     schema::{self, SchemaError, Table, model_name, with_article},
+    statements::{
+        hidden,
+        totals::{Questions, count},
+    },
 };
 
 /// A list of tables: owners and their roles, of this library and of the app's own.
 ///
-/// [`verify`](Self::verify) and [`describe`](Self::describe) look at all of them. A table that is
-/// named twice counts once.
+/// [`verify`](Self::verify), [`audit`](Self::audit) and [`describe`](Self::describe) look at all of
+/// them. A table that is named twice counts once.
 ///
 /// # Examples
 ///
@@ -73,12 +78,77 @@ use crate::{
 #[must_use = "does nothing until `verify` or `describe`"]
 pub struct Model {
     entries: Vec<Entry>,
+    has_accounts: bool,
 }
 
 #[derive(Clone)]
 struct Entry {
     table: Table,
     describe: fn(&mut Schema),
+    /// `None` of a table of users, which is nobody's role.
+    role: Option<RoleEntry>,
+}
+
+/// What is asked of a role and done to it.
+#[derive(Clone)]
+struct RoleEntry {
+    owners: String,
+    questions: fn() -> Questions,
+    /// Of guests, which every owner is to have.
+    backfill: Option<Backfill>,
+}
+
+type Backfill = for<'a> fn(&'a DatabaseConnection, Progress<'a>) -> BackfillOutcome<'a>;
+type Progress<'a> = &'a mut (dyn FnMut(u64) + Send);
+type BackfillOutcome<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'a>>;
+
+impl RoleEntry {
+    fn of<R>() -> Self
+    where
+        R: Role + Related<R::Owner>,
+    {
+        Self {
+            owners: R::Owner::default().table_name().to_owned(),
+            questions: Questions::about::<R>,
+            backfill: None,
+        }
+    }
+
+    fn of_guests<R>() -> Self
+    where
+        R: Role + Related<R::Owner>,
+    {
+        Self {
+            backfill: Some(give_all::<R>),
+            ..Self::of::<R>()
+        }
+    }
+}
+
+fn give_all<'a, R>(db: &'a DatabaseConnection, progress: Progress<'a>) -> BackfillOutcome<'a>
+where
+    R: Role + Related<R::Owner>,
+{
+    let row = |_| <R::ActiveModel as ActiveModelTrait>::default();
+    Box::pin(backfill::<R>(db, row, progress))
+}
+
+/// How many rows a role of a [`Model`] has, and how many of its owners have none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoleAudit {
+    /// The table of the role.
+    pub table: String,
+    /// The table of its owners.
+    pub owner_table: String,
+    /// The rows of the owners' table.
+    pub owners: u64,
+    /// The rows of the role's table.
+    pub rows: u64,
+    /// Owners without a row of the role's table.
+    pub owners_without: u64,
+    /// Whether every owner is to have one: guests, for [`Model::backfill_guests`].
+    pub is_for_every_owner: bool,
 }
 
 impl Model {
@@ -90,13 +160,22 @@ impl Model {
     /// The tables of this library: users, guests and hosts.
     pub fn accounts() -> Self {
         let hosts = Table::of_accounts::<host::Entity>("become a host");
-        Self::new()
-            .with(Table::of_users(), Schema::add_users)
+        let accounts = Self {
+            has_accounts: true,
+            ..Self::new()
+        };
+        accounts
+            .with(Table::of_users(), Schema::add_users, None)
             .with(
                 Table::of_accounts::<guest::Entity>("sign up"),
                 Schema::add_guests,
+                Some(RoleEntry::of_guests::<guest::Entity>()),
             )
-            .with(hosts, Schema::add_hosts)
+            .with(
+                hosts,
+                Schema::add_hosts,
+                Some(RoleEntry::of::<host::Entity>()),
+            )
     }
 
     /// The table of a role.
@@ -106,7 +185,7 @@ impl Model {
     {
         let name = with_article(&model_name::<R>().replace('_', " "));
         let table = Table::of_role::<R>(&format!("get {name}"));
-        self.with(table, Schema::add_theirs::<R>)
+        self.with(table, Schema::add_theirs::<R>, Some(RoleEntry::of::<R>()))
     }
 
     /// The table of the app's own users and that of their guests. All columns that the entity has
@@ -115,19 +194,134 @@ impl Model {
     where
         U::Guest: Related<U>,
     {
-        self.with(Table::of_sign_up::<U>(), Schema::add_theirs::<U>)
+        self.with(Table::of_sign_up::<U>(), Schema::add_theirs::<U>, None)
             .with(
                 Table::of_role::<U::Guest>("sign up"),
                 Schema::add_theirs::<U::Guest>,
+                Some(RoleEntry::of_guests::<U::Guest>()),
             )
     }
 
-    fn with(mut self, table: Table, describe: fn(&mut Schema)) -> Self {
+    fn with(mut self, table: Table, describe: fn(&mut Schema), role: Option<RoleEntry>) -> Self {
         let is_known = |entry: &Entry| entry.table.name == table.name;
         if !self.entries.iter().any(is_known) {
-            self.entries.push(Entry { table, describe });
+            self.entries.push(Entry {
+                table,
+                describe,
+                role,
+            });
         }
         self
+    }
+
+    /// Counts the rows of each role and the owners without one, in the order of the list.
+    ///
+    /// ```
+    /// use guesthouse::{Model, become_host, sign_up};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+    /// sign_up(&db, "grace@example.com".parse()?).await?;
+    /// become_host(&db, ada.id).await?;
+    ///
+    /// let roles = Model::accounts().audit(&db).await?;
+    /// let hosts = &roles[1];
+    /// assert_eq!(hosts.table, "hosts");
+    /// assert_eq!((hosts.rows, hosts.owners_without), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] (SQLite busy) and [`Error::Database`], also where PostgreSQL's row level
+    /// security applies to this role: it would count what it may see.
+    ///
+    /// # Transactions
+    ///
+    /// One statement, so all counts belong to one moment. PostgreSQL: one before it, which looks for row
+    /// level security.
+    pub async fn audit(&self, db: &DatabaseConnection) -> Result<Vec<RoleAudit>, Error> {
+        let mut tables: Vec<Box<dyn hidden::Table>> = Vec::new();
+        let mut selects = Vec::new();
+        let mut audits = Vec::new();
+        for entry in &self.entries {
+            let Some(role) = &entry.role else {
+                continue;
+            };
+            let asked = (role.questions)();
+            tables.extend(asked.tables);
+            selects.extend([asked.owners, asked.rows, asked.owners_without]);
+            audits.push(RoleAudit {
+                table: entry.table.name.clone(),
+                owner_table: role.owners.clone(),
+                owners: 0,
+                rows: 0,
+                owners_without: 0,
+                is_for_every_owner: role.backfill.is_some(),
+            });
+        }
+        if audits.is_empty() {
+            return Ok(audits);
+        }
+        let tables: Vec<_> = tables.iter().map(AsRef::as_ref).collect();
+        hidden::refuse_hidden(db, &tables)
+            .await
+            .map_err(Error::of_read)?;
+        let counts = count(db, selects).await.map_err(Error::of_read)?;
+        for (audit, counts) in audits.iter_mut().zip(counts.chunks_exact(3)) {
+            [audit.owners, audit.rows, audit.owners_without] = [counts[0], counts[1], counts[2]];
+        }
+        Ok(audits)
+    }
+
+    /// Looks for misspelled addresses, as [`audit_emails`](crate::audit_emails()) does. `None` if the
+    /// list does not have the users of this library.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`audit`](Self::audit).
+    ///
+    /// # Transactions
+    ///
+    /// Those of [`audit_emails`](crate::audit_emails()).
+    pub async fn audit_emails(&self, db: &DatabaseConnection) -> Result<Option<EmailAudit>, Error> {
+        match self.has_accounts {
+            true => audit_emails(db).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Gives every user without a guest one, as [`backfill_guests`](crate::backfill_guests) does, and
+    /// returns how many it gave: the guests of this library, or those of
+    /// [`sign_up`](Self::sign_up). `None` if the list has neither.
+    ///
+    /// The guest has what its `before_save` and the database give it, beside its user.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`backfill`](crate::backfill()), and [`Error::Database`] for a column that nobody gives.
+    ///
+    /// # Transactions
+    ///
+    /// Those of [`backfill`](crate::backfill()).
+    pub async fn backfill_guests(
+        &self,
+        db: &DatabaseConnection,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<Option<u64>, Error> {
+        let mut given = None;
+        for role in self.entries.iter().filter_map(|entry| entry.role.as_ref()) {
+            if let Some(backfill) = role.backfill {
+                let before = given.unwrap_or(0);
+                let now = backfill(db, &mut |total| progress(before + total)).await?;
+                given = Some(before + now);
+            }
+        }
+        Ok(given)
     }
 
     /// Checks whether the live database is what the promises rest on: what

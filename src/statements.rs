@@ -16,6 +16,7 @@ mod queue;
 mod raised;
 mod send;
 mod text;
+pub(crate) mod totals;
 pub(crate) mod without;
 
 #[cfg(feature = "postgres")]

@@ -11,7 +11,7 @@
 //! | `generate NAME [--belongs-to TABLE]` | writes a new migration and puts it into the list |
 //! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
 //! | `verify` | says what in the live schema the library's promises cannot rest on, and what is pending |
-//! | `audit` | counts users, hosts, and users without a guest; names users with another spelling of an address |
+//! | `audit` | counts the rows of every role, and users without a guest; names users with another spelling of an address |
 //! | `backfill-guests` | gives every user without a guest one |
 //!
 //! `--database-url` (or `DATABASE_URL`) says which database, `--database-schema` (or
@@ -149,7 +149,7 @@ impl<M: MigratorTrait> Program<M> {
         }
     }
 
-    /// The tables that `verify` checks.
+    /// The tables that `verify` checks, `audit` counts and `backfill-guests` fills.
     pub fn model(self, model: Model) -> Self {
         Self { model, ..self }
     }
@@ -268,9 +268,9 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Say how the live schema differs from what the library's promises rest on
+    /// Say how the live schema differs from what the promises of the roles rest on
     Verify,
-    /// Count users, hosts, and users without a guest
+    /// Count the rows of every role, and the users without a guest
     Audit,
     /// Give every user without a guest one
     BackfillGuests,
@@ -320,8 +320,12 @@ impl Arguments {
             Command::Status => self.status::<M>().await?,
             Command::Sync { check } => return self.sync::<M>(*check).await,
             Command::Verify => return self.verify::<M>(model).await,
-            Command::Audit => upkeep::print_audit(&self.connect_to_existing().await?).await?,
-            Command::BackfillGuests => upkeep::backfill(&self.connect_to_existing().await?).await?,
+            Command::Audit => {
+                upkeep::print_audit(&self.connect_to_existing().await?, model).await?;
+            }
+            Command::BackfillGuests => {
+                upkeep::backfill(&self.connect_to_existing().await?, model).await?;
+            }
             _ => self.migrate::<M>().await?,
         }
         Ok(ExitCode::SUCCESS)

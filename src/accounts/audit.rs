@@ -13,6 +13,7 @@ use crate::{
     statements::{
         accounts::{self, Filter},
         hidden::refuse_hidden,
+        totals::{Questions, count},
     },
     user,
 };
@@ -62,11 +63,16 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
     refuse_hidden(db, &[&user::Entity, &guest::Entity, &host::Entity])
         .await
         .map_err(Error::of_read)?;
-    let [users, hosts, users_without_guest] = accounts::totals(db).await.map_err(Error::of_read)?;
+    let [guests, hosts] = [
+        Questions::about::<guest::Entity>(),
+        Questions::about::<host::Entity>(),
+    ];
+    let questions = [guests.owners, hosts.rows, guests.owners_without];
+    let counts = count(db, questions).await.map_err(Error::of_read)?;
     Ok(Audit {
-        users,
-        hosts,
-        users_without_guest,
+        users: counts[0],
+        hosts: counts[1],
+        users_without_guest: counts[2],
     })
 }
 

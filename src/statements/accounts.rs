@@ -179,18 +179,6 @@ pub(crate) async fn count(db: &impl ConnectionTrait, filter: Filter) -> Result<u
     Ok(count.unsigned_abs())
 }
 
-/// How many users and hosts there are, and how many users without a guest.
-pub(crate) async fn totals(db: &impl ConnectionTrait) -> Result<[u64; 3], DbErr> {
-    let sql = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM hosts), \
-         (SELECT count(*) FROM users WHERE NOT EXISTS \
-         (SELECT 1 FROM guests WHERE guests.user_id = users.id))";
-    let rows = look(db, Statement::from_string(db.get_database_backend(), sql)).await?;
-    let row = rows.first();
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("counts".into()))?;
-    let count = |index| row.try_get_by_index::<i64>(index).map(i64::unsigned_abs);
-    Ok([count(0)?, count(1)?, count(2)?])
-}
-
 /// So many after this user id, ascending, of those that a filter lets through.
 pub(crate) async fn page(
     db: &impl ConnectionTrait,

@@ -1,6 +1,6 @@
 //! A database that already has users.
 
-use guesthouse::{Audit, EmailAudit, audit, audit_emails, backfill_guests, user};
+use guesthouse::{Audit, EmailAudit, Model, RoleAudit, audit, audit_emails, backfill_guests, user};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, TransactionTrait};
 
 use crate::support::{Backend as On, TestDb as Db};
@@ -56,6 +56,7 @@ async fn addresses_in_another_spelling_are_found(db: Db) {
 
 on_each_backend!(
     every_user_gets_exactly_one_guest,
+    a_list_of_tables_gives_guests_as_well,
     it_goes_on_where_it_was_stopped,
     beside_itself_and_beside_sign_ups,
     undone_with_the_callers_transaction,
@@ -103,6 +104,31 @@ async fn every_user_gets_exactly_one_guest(db: Db) {
         0
     );
     assert_eq!(db.rows().await, after);
+}
+
+async fn a_list_of_tables_gives_guests_as_well(db: Db) {
+    db.host("ada").await;
+    raw_users(&db, 1_001).await;
+    let model = Model::accounts();
+    let counts = async || {
+        let roles = model.audit(&db.pool).await.unwrap().into_iter();
+        let count = |role: RoleAudit| (role.table, role.owners, role.rows, role.owners_without);
+        roles.map(count).collect::<Vec<_>>()
+    };
+    let of_hosts = ("hosts".to_owned(), 1_002, 1, 1_001);
+    let of_guests = |rows, lacking| ("guests".to_owned(), 1_002, rows, lacking);
+    assert_eq!(counts().await, [of_guests(1, 1_001), of_hosts.clone()]);
+    assert_eq!(
+        model.audit_emails(&db.pool).await.unwrap(),
+        Some(EmailAudit::default())
+    );
+
+    let mut totals = Vec::new();
+    let given = model
+        .backfill_guests(&db.pool, |total| totals.push(total))
+        .await;
+    assert_eq!((given.unwrap(), totals), (Some(1_001), vec![1_000, 1_001]));
+    assert_eq!(counts().await, [of_guests(1_002, 0), of_hosts]);
 }
 
 async fn it_goes_on_where_it_was_stopped(db: Db) {

@@ -65,7 +65,32 @@ on_each_backend!(
     an_address_is_changed_and_a_member_deleted,
     a_member_who_is_referred_to_stays,
     the_apps_own_tables_are_verified,
+    a_guest_is_not_made_up,
 );
+
+/// `Model::backfill_guests` has nothing for a column of the app's own.
+async fn a_guest_is_not_made_up(db: Db) {
+    create_tables(&db).await;
+    sign_up(&db.pool, "ada").await.unwrap();
+    let (mut grace, _) = named("grace");
+    grace.email = Set("grace@example.com".to_owned());
+    member::Entity::insert(grace).exec(&db.pool).await.unwrap();
+    let before = rows(&db).await;
+
+    let model = Model::new().sign_up::<member::Entity>();
+    let audit = model.audit(&db.pool).await.unwrap();
+    assert_eq!(
+        (
+            audit[0].owner_table.as_str(),
+            audit[0].owners,
+            audit[0].owners_without
+        ),
+        ("members", 2, 1)
+    );
+    let failed = model.backfill_guests(&db.pool, |_| {}).await;
+    assert!(matches!(failed, Err(Error::Database { .. })), "{failed:?}");
+    assert_eq!(rows(&db).await, before);
+}
 
 async fn both_rows_are_made_or_neither(db: Db) {
     create_tables(&db).await;

@@ -582,6 +582,14 @@ where
     R::create_tables(&db).await;
     let all = owners::<R>(&db, 5).await;
     let _ = onboard::<R>(&db.pool, R::row(all[3], 3)).await.unwrap();
+    let model = Model::new().role::<R>();
+    let counts = async || {
+        let audits = model.audit(&db.pool).await.unwrap();
+        assert_eq!(audits.len(), 1);
+        assert_eq!(audits[0].table, R::default().table_name());
+        (audits[0].owners, audits[0].rows, audits[0].owners_without)
+    };
+    assert_eq!(counts().await, (5, 1, 4));
 
     // Stopped before it is at its end, and run again.
     let txn = db.pool.begin().await.unwrap();
@@ -615,6 +623,13 @@ where
         .collect();
     assert_eq!(owners.len(), 5);
     assert_eq!(rows::<R>(&db).await.len(), 5);
+    assert_eq!(counts().await, (5, 5, 0));
+    // Only guests are for every owner.
+    let given = model
+        .backfill_guests(&db.pool, |_| unreachable!("there are no guests"))
+        .await;
+    assert_eq!(given.unwrap(), None);
+    assert_eq!(model.audit_emails(&db.pool).await.unwrap(), None);
 }
 
 /// One row, which one caller made and all were given.

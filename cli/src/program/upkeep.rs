@@ -1,6 +1,8 @@
 //! The library's questions and repairs: `verify`, `audit` and `backfill-guests`.
 
-use guesthouse::{Audit, EmailAudit, Model, SchemaError, audit, audit_emails, backfill_guests};
+use std::collections::BTreeSet;
+
+use guesthouse::{EmailAudit, Model, RoleAudit, SchemaError};
 use indicatif::{ProgressBar, ProgressStyle};
 use sea_orm_migration::{
     MigratorTrait,
@@ -11,7 +13,7 @@ use super::{
     failure::{Failure, is_denied},
     output::say,
 };
-use crate::log::Log;
+use crate::{log::Log, sync::singular};
 
 /// Whether the database is what the library's promises rest on: every migration applied and none
 /// besides, no difference in the schema. Says what it found.
@@ -62,20 +64,34 @@ fn unreadable_log(error: DbErr) -> Failure {
     Failure::new(format!("the log of migrations cannot be read: {why}"))
 }
 
-pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> {
-    let Audit {
-        users,
-        hosts,
-        users_without_guest,
-    } = audit(db).await?;
-    say(&format!("users                {users}"));
-    say(&format!("hosts                {hosts}"));
-    say(&format!("users without guest  {users_without_guest}"));
+pub(super) async fn print_audit(db: &DatabaseConnection, model: &Model) -> Result<(), Failure> {
+    let roles = model.audit(db).await?;
+    let of_guests = |role: &&RoleAudit| role.is_for_every_owner;
+    let mut counts: Vec<(String, u64)> = Vec::new();
+    for role in &roles {
+        counts.push((role.owner_table.clone(), role.owners));
+    }
+    for role in roles.iter().filter(|role| !of_guests(role)) {
+        counts.push((role.table.clone(), role.rows));
+    }
+    for role in roles.iter().filter(of_guests) {
+        let what = format!("{} without {}", role.owner_table, singular(&role.table));
+        counts.push((what, role.owners_without));
+    }
+    let width = counts.iter().map(|(what, _)| what.len()).max();
+    let width = width.map_or(20, |longest| longest.max(20));
+    let mut counted = BTreeSet::new();
+    for (what, count) in counts {
+        // A table can be the owner of several roles, and a role itself.
+        if counted.insert(what.clone()) {
+            say(&format!("{what:<width$} {count}"));
+        }
+    }
     let EmailAudit {
         malformed,
         to_rewrite,
         collisions,
-    } = audit_emails(db).await?;
+    } = model.audit_emails(db).await?.unwrap_or_default();
     for user_id in malformed {
         say(&format!("address malformed    {user_id}"));
     }
@@ -90,16 +106,21 @@ pub(super) async fn print_audit(db: &DatabaseConnection) -> Result<(), Failure> 
 }
 
 /// The bar is drawn on standard error, and only if that is a terminal.
-pub(super) async fn backfill(db: &DatabaseConnection) -> Result<(), Failure> {
+pub(super) async fn backfill(db: &DatabaseConnection, model: &Model) -> Result<(), Failure> {
     let bar = ProgressBar::new(0);
     if !bar.is_hidden() {
         // Counting reads every user, so it is done only for a bar that somebody sees.
-        bar.set_length(audit(db).await?.users_without_guest);
+        let roles = model.audit(db).await?;
+        let guests = roles.iter().filter(|role| role.is_for_every_owner);
+        bar.set_length(guests.map(|role| role.owners_without).sum());
     }
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} guests, {eta} to go") {
         bar.set_style(style);
     }
-    let given = backfill_guests(db, |total| bar.set_position(total)).await?;
+    let given = model.backfill_guests(db, |total| bar.set_position(total));
+    let given = given.await?.ok_or_else(|| {
+        Failure::new("backfill-guests: the tables of this program have no guests".to_owned())
+    })?;
     bar.finish_and_clear();
     say(&format!(
         "backfill-guests: {given} users have been given a guest"

@@ -18,4 +18,4 @@ SELECT "users"."id" AS "A_id", "users"."email" AS "A_email", "users"."created_at
 
 -- audit
 SELECT name FROM (VALUES ($1::text), ($2::text), ($3::text)) AS tables (name) WHERE row_security_active(to_regclass(name));
-SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM hosts), (SELECT count(*) FROM users WHERE NOT EXISTS (SELECT 1 FROM guests WHERE guests.user_id = users.id));
+SELECT (SELECT count(*) FROM "users"), (SELECT count(*) FROM "hosts"), (SELECT count(*) FROM "users" WHERE NOT EXISTS(SELECT 1 FROM "guests" AS "role" WHERE "role"."user_id" = "users"."id"));

@@ -17,4 +17,4 @@ SELECT COUNT(*) FROM "users" WHERE NOT EXISTS(SELECT ? FROM "hosts" WHERE "hosts
 SELECT "users"."id" AS "A_id", "users"."email" AS "A_email", "users"."created_at" AS "A_created_at", "users"."updated_at" AS "A_updated_at", "guests"."id" AS "B_id", "guests"."user_id" AS "B_user_id", "guests"."created_at" AS "B_created_at", "guests"."updated_at" AS "B_updated_at", "hosts"."id" AS "C_id", "hosts"."user_id" AS "C_user_id", "hosts"."created_at" AS "C_created_at", "hosts"."updated_at" AS "C_updated_at" FROM "users" LEFT JOIN "guests" ON "guests"."user_id" = "users"."id" LEFT JOIN "hosts" ON "hosts"."user_id" = "users"."id" WHERE EXISTS(SELECT ? FROM "couriers" WHERE "couriers"."user_id" = "users"."id") ORDER BY "users"."id" ASC LIMIT ?;
 
 -- audit
-SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM hosts), (SELECT count(*) FROM users WHERE NOT EXISTS (SELECT 1 FROM guests WHERE guests.user_id = users.id));
+SELECT (SELECT count(*) FROM "users"), (SELECT count(*) FROM "hosts"), (SELECT count(*) FROM "users" WHERE NOT EXISTS(SELECT 1 FROM "guests" AS "role" WHERE "role"."user_id" = "users"."id"));

@@ -1,0 +1,67 @@
+//! How many rows there are of a role, and of its owners.
+
+use sea_orm::{
+    ConnectionTrait, DbErr, EntityName, Related,
+    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
+};
+
+use super::{hidden::Table, parts::owner_key, send::look};
+use crate::role::Role;
+
+/// The questions about one role; the tables are those whose rows they count.
+pub(crate) struct Questions {
+    pub(crate) tables: [Box<dyn Table>; 2],
+    pub(crate) owners: SelectStatement,
+    pub(crate) rows: SelectStatement,
+    pub(crate) owners_without: SelectStatement,
+}
+
+impl Questions {
+    pub(crate) fn about<R>() -> Self
+    where
+        R: Role + Related<R::Owner>,
+    {
+        // The owner's table may be the role's own.
+        let role = || Alias::new("role");
+        let of_the_owner = Query::select()
+            .expr(Expr::cust("1"))
+            .from_as(R::default().table_ref(), role())
+            .and_where(
+                Expr::col((role(), R::owner_id())).equals((R::Owner::default(), owner_key::<R>())),
+            )
+            .take();
+        Self {
+            tables: [Box::new(R::Owner::default()), Box::new(R::default())],
+            owners: count_of::<R::Owner>(),
+            rows: count_of::<R>(),
+            owners_without: count_of::<R::Owner>()
+                .and_where(Expr::exists(of_the_owner).not())
+                .take(),
+        }
+    }
+}
+
+fn count_of<E: EntityName + Default>() -> SelectStatement {
+    Query::select()
+        .expr(Expr::cust("count(*)"))
+        .from(E::default().table_ref())
+        .take()
+}
+
+/// The answers to so many questions, all of one moment.
+pub(crate) async fn count(
+    db: &impl ConnectionTrait,
+    questions: impl IntoIterator<Item = SelectStatement>,
+) -> Result<Vec<u64>, DbErr> {
+    let mut select = Query::select();
+    let mut asked = 0;
+    for question in questions {
+        select.expr(Expr::SubQuery(None, Box::new(question.into())));
+        asked += 1;
+    }
+    let rows = look(db, db.get_database_backend().build(&select)).await?;
+    let row = rows.first();
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("counts".into()))?;
+    let count = |index| row.try_get_by_index::<i64>(index).map(i64::unsigned_abs);
+    (0..asked).map(count).collect()
+}
