@@ -5,6 +5,7 @@ mod code;
 use std::{any::TypeId, borrow::Cow, fmt};
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Value};
+use tracing::Span;
 use uuid::Uuid;
 
 use code::Class;
@@ -87,6 +88,13 @@ pub enum Error {
     },
 }
 
+/// Awaits a call, and records the kind of its error in the span of the call.
+pub(crate) async fn typed<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    call.await.inspect_err(|error| {
+        Span::current().record("error.type", error.name());
+    })
+}
+
 impl Error {
     /// Whether trying the whole transaction again can help: true for [`Error::Contention`] only.
     pub fn is_retryable(&self) -> bool {
@@ -105,6 +113,29 @@ impl Error {
         match self {
             Self::StillReferenced { source } => code::referring_table(source),
             _ => None,
+        }
+    }
+
+    /// The kind of the error in one word, for metrics, log queries and problem details: `email-taken`,
+    /// `contention`. It is the field `error.type` of the spans, an attribute of OpenTelemetry's
+    /// [semantic conventions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
+    ///
+    /// ```
+    /// assert_eq!(guesthouse::Error::EmailTaken.name(), "email-taken");
+    /// ```
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::EmailTaken => "email-taken",
+            Self::UserIdTaken { .. } => "user-id-taken",
+            Self::KeyTaken { .. } => "key-taken",
+            Self::UserNotFound { .. } => "user-not-found",
+            Self::OwnerNotFound { .. } => "owner-not-found",
+            Self::StillHost { .. } => "still-host",
+            Self::StillReferenced { .. } => "still-referenced",
+            Self::Contention { .. } => "contention",
+            Self::OutcomeUnknown { .. } => "outcome-unknown",
+            Self::Aborted { .. } => "aborted",
+            Self::Database { .. } => "database",
         }
     }
 

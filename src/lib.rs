@@ -25,7 +25,8 @@
 //! # Traces
 //!
 //! Each call is a span of `tracing` at the level DEBUG, under its own name (`sign_up`, `onboard`), with ids,
-//! the role and the outcome, and an event for an error; `retry` reports each further attempt there.
+//! the role and the outcome, and an event for an error, whose kind ([`Error::name`]) is the field `error.type`,
+//! as in OpenTelemetry; `retry` reports each further attempt there.
 //! [`verify_schema`] reports at WARN what an app may want. Nothing holds an e-mail address, SQL or a URL.
 //!
 //! # Features

@@ -3,11 +3,12 @@
 use std::{fmt, pin::Pin};
 
 use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityName, Related};
+use tracing::instrument;
 
 use crate::{
     accounts::{EmailAudit, SignUp, audit_emails},
     describe::Schema,
-    error::Error,
+    error::{Error, typed},
     guest, host,
     role::{Role, backfill},
     schema::{self, SchemaError, Table, model_name, with_article},
@@ -244,7 +245,12 @@ impl Model {
     ///
     /// One statement, so all counts belong to one moment. PostgreSQL: one before it, which looks for row
     /// level security.
+    #[instrument(level = "debug", skip_all, fields(error.type), err(level = "debug"))]
     pub async fn audit(&self, db: &DatabaseConnection) -> Result<Vec<RoleAudit>, Error> {
+        typed(self.counted(db)).await
+    }
+
+    async fn counted(&self, db: &DatabaseConnection) -> Result<Vec<RoleAudit>, Error> {
         let mut tables: Vec<Box<dyn hidden::Table>> = Vec::new();
         let mut selects = Vec::new();
         let mut audits = Vec::new();

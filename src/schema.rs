@@ -10,7 +10,7 @@ use sea_orm::{
     PrimaryKeyToColumn, Related, RelationDef, sea_query::ForeignKeyAction,
 };
 use serde::Serialize;
-use tracing::{instrument, warn};
+use tracing::{Span, instrument, warn};
 
 use self::comparison::{About, Warning};
 use crate::{accounts::SignUp, error, model::Model, role::Role, user};
@@ -104,11 +104,12 @@ pub async fn verify_schema(db: &DatabaseConnection) -> Result<(), SchemaError> {
     Model::accounts().verify(db).await
 }
 
-#[instrument(level = "debug", skip_all, err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(error.type), err(level = "debug"))]
 pub(crate) async fn verify(db: &DatabaseConnection, expected: &[Table]) -> Result<(), SchemaError> {
-    let catalogue = catalogue::read(db, expected)
-        .await
-        .map_err(SchemaError::Database)?;
+    let catalogue = catalogue::read(db, expected).await.map_err(|error| {
+        Span::current().record("error.type", "database");
+        SchemaError::Database(error)
+    })?;
     let outcome = comparison::compare(&catalogue, expected);
     for Warning {
         table,
@@ -127,6 +128,7 @@ pub(crate) async fn verify(db: &DatabaseConnection, expected: &[Table]) -> Resul
     if outcome.differences.is_empty() {
         Ok(())
     } else {
+        Span::current().record("error.type", "drift");
         Err(SchemaError::Drift(outcome.differences))
     }
 }

@@ -1,6 +1,10 @@
 //! The program of an app that has none of the tables of Guesthouse: its own users, their badges, and
 //! its own migrator.
 #![cfg(all(feature = "program", feature = "sqlite"))]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says by panicking that it failed"
+)]
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::email::Email;
 use crate::{
-    error::Error,
+    error::{Error, typed},
     guest, host,
     statements::accounts::{self, Row},
     user,
@@ -77,9 +77,9 @@ impl Account {
     /// # Ok(())
     /// # }
     /// ```
-    #[instrument(level = "debug", skip_all, fields(%user_id, found), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(%user_id, found, error.type), err(level = "debug"))]
     pub async fn find(db: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<Self>, Error> {
-        found(accounts::by_id(db, user_id).await)
+        typed(async move { found(accounts::by_id(db, user_id).await) }).await
     }
 
     /// The account with this e-mail address, `None` if there is none.
@@ -108,12 +108,12 @@ impl Account {
     /// # Ok(())
     /// # }
     /// ```
-    #[instrument(level = "debug", skip_all, fields(found), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(found, error.type), err(level = "debug"))]
     pub async fn find_by_email(
         db: &impl ConnectionTrait,
         email: &Email,
     ) -> Result<Option<Self>, Error> {
-        found(accounts::by_email(db, email.as_ref()).await)
+        typed(async move { found(accounts::by_email(db, email.as_ref()).await) }).await
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::email::Email;
 use crate::{
-    error::Error,
+    error::{Error, typed},
     guest, host,
     statements::{
         accounts::{self, Filter},
@@ -58,22 +58,25 @@ pub struct Audit {
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(error.type), err(level = "debug"))]
 pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
-    refuse_hidden(db, &[&user::Entity, &guest::Entity, &host::Entity])
-        .await
-        .map_err(Error::of_read)?;
-    let [guests, hosts] = [
-        Questions::about::<guest::Entity>(),
-        Questions::about::<host::Entity>(),
-    ];
-    let questions = [guests.owners, hosts.rows, guests.owners_without];
-    let counts = count(db, questions).await.map_err(Error::of_read)?;
-    Ok(Audit {
-        users: counts[0],
-        hosts: counts[1],
-        users_without_guest: counts[2],
+    typed(async move {
+        refuse_hidden(db, &[&user::Entity, &guest::Entity, &host::Entity])
+            .await
+            .map_err(Error::of_read)?;
+        let [guests, hosts] = [
+            Questions::about::<guest::Entity>(),
+            Questions::about::<host::Entity>(),
+        ];
+        let questions = [guests.owners, hosts.rows, guests.owners_without];
+        let counts = count(db, questions).await.map_err(Error::of_read)?;
+        Ok(Audit {
+            users: counts[0],
+            hosts: counts[1],
+            users_without_guest: counts[2],
+        })
     })
+    .await
 }
 
 /// Users whose stored address is not one that [`Email`] would store. Ids only, no address.
@@ -125,41 +128,44 @@ pub struct EmailAudit {
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(error.type), err(level = "debug"))]
 pub async fn audit_emails(db: &impl ConnectionTrait) -> Result<EmailAudit, Error> {
-    refuse_hidden(db, &[&user::Entity])
-        .await
-        .map_err(Error::of_read)?;
-    let mut audit = EmailAudit::default();
-    let mut rewritten: BTreeMap<Email, Vec<Uuid>> = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = accounts::page(db, Filter::All, after, PAGE).await;
-        let page = page.map_err(Error::of_read)?;
-        let Some((last, ..)) = page.last() else {
-            break;
-        };
-        after = Some(last.id);
-        for (user, ..) in page {
-            match user.email.parse::<Email>() {
-                Ok(email) if email.as_ref() == user.email => {}
-                Ok(email) => {
-                    audit.to_rewrite.push(user.id);
-                    rewritten.entry(email).or_default().push(user.id);
+    typed(async move {
+        refuse_hidden(db, &[&user::Entity])
+            .await
+            .map_err(Error::of_read)?;
+        let mut audit = EmailAudit::default();
+        let mut rewritten: BTreeMap<Email, Vec<Uuid>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = accounts::page(db, Filter::All, after, PAGE).await;
+            let page = page.map_err(Error::of_read)?;
+            let Some((last, ..)) = page.last() else {
+                break;
+            };
+            after = Some(last.id);
+            for (user, ..) in page {
+                match user.email.parse::<Email>() {
+                    Ok(email) if email.as_ref() == user.email => {}
+                    Ok(email) => {
+                        audit.to_rewrite.push(user.id);
+                        rewritten.entry(email).or_default().push(user.id);
+                    }
+                    Err(_) => audit.malformed.push(user.id),
                 }
-                Err(_) => audit.malformed.push(user.id),
             }
         }
-    }
-    for (email, mut users) in rewritten {
-        let holder = accounts::by_email(db, email.as_ref()).await;
-        users.extend(holder.map_err(Error::of_read)?.map(|(user, ..)| user.id));
-        users.sort_unstable();
-        users.dedup();
-        if users.len() > 1 {
-            audit.collisions.push(users);
+        for (email, mut users) in rewritten {
+            let holder = accounts::by_email(db, email.as_ref()).await;
+            users.extend(holder.map_err(Error::of_read)?.map(|(user, ..)| user.id));
+            users.sort_unstable();
+            users.dedup();
+            if users.len() > 1 {
+                audit.collisions.push(users);
+            }
         }
-    }
-    audit.collisions.sort_unstable();
-    Ok(audit)
+        audit.collisions.sort_unstable();
+        Ok(audit)
+    })
+    .await
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{email::Email, sign_up::SignUp};
 use crate::{
-    error::{Error, Violation},
+    error::{Error, Violation, typed},
     role::ATTEMPTS,
     statements::{
         accounts::{Look, Row, change_email::update, in_the_way},
@@ -56,31 +56,34 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, fields(%user_id), err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(%user_id, error.type), err(level = "debug"))]
 pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
     email: Email,
 ) -> Result<user::Model, Error> {
-    let email = String::from(email);
-    let change = user::ActiveModel {
-        id: Unchanged(user_id),
-        email: Set(email.clone()),
-        ..Default::default()
-    };
-    let change = change
-        .before_save(db, false)
-        .await
-        .map_err(Error::of_read)?;
-    let email = email.as_str();
-    let refused = |look| async move {
-        let found = in_the_way(db, Some(user_id), email, look).await?;
-        let is_the_user = |(user, ..): &Row| user.id == user_id;
-        Ok(refusal_of_address(&found, is_the_user, || {
-            Error::UserNotFound { user_id }
-        }))
-    };
-    change_email_or::<user::Entity, _, _>(db, &user_id.into(), &change, refused).await
+    typed(async move {
+        let email = String::from(email);
+        let change = user::ActiveModel {
+            id: Unchanged(user_id),
+            email: Set(email.clone()),
+            ..Default::default()
+        };
+        let change = change
+            .before_save(db, false)
+            .await
+            .map_err(Error::of_read)?;
+        let email = email.as_str();
+        let refused = |look| async move {
+            let found = in_the_way(db, Some(user_id), email, look).await?;
+            let is_the_user = |(user, ..): &Row| user.id == user_id;
+            Ok(refusal_of_address(&found, is_the_user, || {
+                Error::UserNotFound { user_id }
+            }))
+        };
+        change_email_or::<user::Entity, _, _>(db, &user_id.into(), &change, refused).await
+    })
+    .await
 }
 
 /// Why a user whose address is to change is refused, by the users who have the key or the address.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::sign_up::SignUp;
 use crate::{
-    error::Error,
+    error::{Error, typed},
     role::ATTEMPTS,
     statements::{
         accounts::{
@@ -63,19 +63,22 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, fields(%user_id), err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(%user_id, error.type), err(level = "debug"))]
 pub async fn delete_user<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
 ) -> Result<(), Error> {
-    let look = || async move {
-        Ok(match accounts::by_id(db, user_id).await? {
-            Some((_, _, Some(_))) => Seen::KeptBy(Error::StillHost { user_id }),
-            Some(_) => Seen::User,
-            None => Seen::Nobody,
-        })
-    };
-    delete_or::<user::Entity, _, _>(db, &user_id.into(), look).await
+    typed(async move {
+        let look = || async move {
+            Ok(match accounts::by_id(db, user_id).await? {
+                Some((_, _, Some(_))) => Seen::KeptBy(Error::StillHost { user_id }),
+                Some(_) => Seen::User,
+                None => Seen::Nobody,
+            })
+        };
+        delete_or::<user::Entity, _, _>(db, &user_id.into(), look).await
+    })
+    .await
 }
 
 /// What a look at a user who is to be deleted finds.

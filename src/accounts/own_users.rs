@@ -13,7 +13,7 @@ use super::{
     sign_up::{Outcome, SignUp, complete, insert_or, key_column, key_of_row, saved},
 };
 use crate::{
-    error::Error,
+    error::{Error, typed},
     role::{OwnerId, Role, onboard},
     statements::{
         accounts::{
@@ -132,7 +132,7 @@ type GuestModel<U> = <<U as SignUp>::Guest as EntityTrait>::Model;
 #[instrument(
     level = "debug",
     skip_all,
-    fields(table = U::default().table_name()),
+    fields(table = U::default().table_name(), error.type),
     err(level = "debug")
 )]
 pub async fn sign_up_as<U>(
@@ -144,32 +144,35 @@ pub async fn sign_up_as<U>(
 where
     U: SignUp<Guest: Related<U>>,
 {
-    let brought = key_of_row::<U>(&user)?;
-    let email = email.as_ref();
-    let (user, guest) = complete::<U>(db, email, user, guest).await?;
-    let key = brought.as_ref();
-    let standing = |look| async move {
-        let found = users_in_the_way::<U, _>(db, key, Some(email), look).await?;
-        Ok(answer::<U>(found, key, email))
-    };
-    let keys = match brought {
-        Some(_) => MayClash::EmailOrId,
-        None => MayClash::Email,
-    };
-    match insert_or::<U, _, _, _>(db, &user, &guest, keys, standing).await? {
-        Outcome::New(user, guest) => saved::<U, _>(db, user, guest).await,
-        Outcome::Standing((user, Some(guest))) => Ok((user, guest)),
-        // Somebody took the guest away since, or it was never made.
-        Outcome::Standing((user, None)) => {
-            let mut guest = guest;
-            let key = user.get(key_column::<U>()?);
-            guest
-                .try_set(U::Guest::owner_id(), key)
-                .map_err(Error::of_read)?;
-            let guest = onboard::<U::Guest>(db, guest).await?;
-            Ok((user, guest.into_model()))
+    typed(async move {
+        let brought = key_of_row::<U>(&user)?;
+        let email = email.as_ref();
+        let (user, guest) = complete::<U>(db, email, user, guest).await?;
+        let key = brought.as_ref();
+        let standing = |look| async move {
+            let found = users_in_the_way::<U, _>(db, key, Some(email), look).await?;
+            Ok(answer::<U>(found, key, email))
+        };
+        let keys = match brought {
+            Some(_) => MayClash::EmailOrId,
+            None => MayClash::Email,
+        };
+        match insert_or::<U, _, _, _>(db, &user, &guest, keys, standing).await? {
+            Outcome::New(user, guest) => saved::<U, _>(db, user, guest).await,
+            Outcome::Standing((user, Some(guest))) => Ok((user, guest)),
+            // Somebody took the guest away since, or it was never made.
+            Outcome::Standing((user, None)) => {
+                let mut guest = guest;
+                let key = user.get(key_column::<U>()?);
+                guest
+                    .try_set(U::Guest::owner_id(), key)
+                    .map_err(Error::of_read)?;
+                let guest = onboard::<U::Guest>(db, guest).await?;
+                Ok((user, guest.into_model()))
+            }
         }
-    }
+    })
+    .await
 }
 
 /// What a user who has the key or the address means for a sign-up.
@@ -230,7 +233,7 @@ where
 #[instrument(
     level = "debug",
     skip_all,
-    fields(table = U::default().table_name()),
+    fields(table = U::default().table_name(), error.type),
     err(level = "debug")
 )]
 pub async fn change_email_as<U>(
@@ -241,31 +244,34 @@ pub async fn change_email_as<U>(
 where
     U: SignUp<Guest: Related<U>>,
 {
-    let email = email.as_ref();
-    let key = single(user, U::default().table_name()).map_err(Error::of_read)?;
-    let mut change = <U::ActiveModel as ActiveModelTrait>::default();
-    let id = key_column::<U>()?;
-    change.try_set(id, key.clone()).map_err(Error::of_read)?;
-    change
-        .try_set(U::email(), email.into())
-        .map_err(Error::of_read)?;
-    let mut change = change
-        .before_save(db, false)
-        .await
-        .map_err(Error::of_read)?;
-    change.not_set(id);
+    typed(async move {
+        let email = email.as_ref();
+        let key = single(user, U::default().table_name()).map_err(Error::of_read)?;
+        let mut change = <U::ActiveModel as ActiveModelTrait>::default();
+        let id = key_column::<U>()?;
+        change.try_set(id, key.clone()).map_err(Error::of_read)?;
+        change
+            .try_set(U::email(), email.into())
+            .map_err(Error::of_read)?;
+        let mut change = change
+            .before_save(db, false)
+            .await
+            .map_err(Error::of_read)?;
+        change.not_set(id);
 
-    let refused = |look| {
-        let key = &key;
-        async move {
-            let found = users_in_the_way::<U, _>(db, Some(key), Some(email), look).await?;
-            let is_the_user = |(user, _): &Found<U>| Key::of(&user.get(id)) == Key::of(key);
-            Ok(refusal_of_address(&found, is_the_user, || {
-                Error::not_found::<U>(key)
-            }))
-        }
-    };
-    change_email_or::<U, _, _>(db, &key, &change, refused).await
+        let refused = |look| {
+            let key = &key;
+            async move {
+                let found = users_in_the_way::<U, _>(db, Some(key), Some(email), look).await?;
+                let is_the_user = |(user, _): &Found<U>| Key::of(&user.get(id)) == Key::of(key);
+                Ok(refusal_of_address(&found, is_the_user, || {
+                    Error::not_found::<U>(key)
+                }))
+            }
+        };
+        change_email_or::<U, _, _>(db, &key, &change, refused).await
+    })
+    .await
 }
 
 /// Deletes a user of the app's own and its guest, together or not at all. Rows of other tables stay,
@@ -306,7 +312,7 @@ where
 #[instrument(
     level = "debug",
     skip_all,
-    fields(table = U::default().table_name()),
+    fields(table = U::default().table_name(), error.type),
     err(level = "debug")
 )]
 pub async fn delete_user_as<U>(
@@ -316,18 +322,21 @@ pub async fn delete_user_as<U>(
 where
     U: SignUp<Guest: Related<U>>,
 {
-    let key = single(user, U::default().table_name()).map_err(Error::of_read)?;
-    let look = || {
-        let key = &key;
-        async move {
-            let found = users_in_the_way::<U, _>(db, Some(key), None, Look::Plain).await?;
-            Ok(match found.is_empty() {
-                true => Seen::Nobody,
-                false => Seen::User,
-            })
-        }
-    };
-    delete_or::<U, _, _>(db, &key, look).await
+    typed(async move {
+        let key = single(user, U::default().table_name()).map_err(Error::of_read)?;
+        let look = || {
+            let key = &key;
+            async move {
+                let found = users_in_the_way::<U, _>(db, Some(key), None, Look::Plain).await?;
+                Ok(match found.is_empty() {
+                    true => Seen::Nobody,
+                    false => Seen::User,
+                })
+            }
+        };
+        delete_or::<U, _, _>(db, &key, look).await
+    })
+    .await
 }
 
 fn key_taken<U>(key: &Value) -> Error

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::account::Account;
 use crate::{
-    error::Error,
+    error::{Error, typed},
     guest, host,
     role::Role,
     statements::accounts::{self, Filter, RoleOfUser},
@@ -169,28 +169,31 @@ impl Accounts {
     ///
     /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
     /// is an empty page without a next one.
-    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, rows), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, rows, error.type), err(level = "debug"))]
     pub async fn fetch(self, db: &impl ConnectionTrait) -> Result<Page, Error> {
-        if self.limit == 0 {
-            return Ok(Page {
-                accounts: Vec::new(),
-                next: None,
-            });
-        }
-        // One row more than asked for shows whether a next page exists.
-        let rows = accounts::page(db, self.filter, self.after, u64::from(self.limit) + 1)
-            .await
-            .map_err(Error::of_read)?;
+        typed(async move {
+            if self.limit == 0 {
+                return Ok(Page {
+                    accounts: Vec::new(),
+                    next: None,
+                });
+            }
+            // One row more than asked for shows whether a next page exists.
+            let rows = accounts::page(db, self.filter, self.after, u64::from(self.limit) + 1)
+                .await
+                .map_err(Error::of_read)?;
 
-        let mut accounts: Vec<Account> = rows.into_iter().map(Account::from).collect();
-        let more = accounts.len() > self.limit as usize;
-        accounts.truncate(self.limit as usize);
-        Span::current().record("rows", accounts.len());
-        let next = accounts
-            .last()
-            .filter(|_| more)
-            .map(|account| account.user.id);
-        Ok(Page { accounts, next })
+            let mut accounts: Vec<Account> = rows.into_iter().map(Account::from).collect();
+            let more = accounts.len() > self.limit as usize;
+            accounts.truncate(self.limit as usize);
+            Span::current().record("rows", accounts.len());
+            let next = accounts
+                .last()
+                .filter(|_| more)
+                .map(|account| account.user.id);
+            Ok(Page { accounts, next })
+        })
+        .await
     }
 
     /// Counts all accounts that the filter lets through, whatever `after` and `limit` say.
@@ -202,10 +205,13 @@ impl Accounts {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one.
-    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, error.type), err(level = "debug"))]
     pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
-        accounts::count(db, self.filter)
-            .await
-            .map_err(Error::of_read)
+        typed(async move {
+            accounts::count(db, self.filter)
+                .await
+                .map_err(Error::of_read)
+        })
+        .await
     }
 }

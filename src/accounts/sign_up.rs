@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{account::Account, email::Email};
 use crate::{
-    error::{Error, Violation},
+    error::{Error, Violation, typed},
     guest,
     role::{ATTEMPTS, Role},
     statements::{
@@ -92,26 +92,29 @@ impl SignUp for user::Entity {
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, fields(user_id), err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(user_id, error.type), err(level = "debug"))]
 pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     email: Email,
 ) -> Result<Account, Error> {
-    let email = email.as_ref();
-    let (user, guest) = new_account(db, NotSet, email).await?;
-    let standing = |look| async move {
-        let found = in_the_way(db, None, email, look).await?;
-        Ok((!found.is_empty()).then_some(Err(Error::EmailTaken)))
-    };
-    let account =
-        match insert_or::<user::Entity, _, _, _>(db, &user, &guest, MayClash::Email, standing)
-            .await?
-        {
-            Outcome::New(user, guest) => made(db, user, guest).await?,
-            Outcome::Standing(account) => account,
+    typed(async move {
+        let email = email.as_ref();
+        let (user, guest) = new_account(db, NotSet, email).await?;
+        let standing = |look| async move {
+            let found = in_the_way(db, None, email, look).await?;
+            Ok((!found.is_empty()).then_some(Err(Error::EmailTaken)))
         };
-    Span::current().record("user_id", display(account.user.id));
-    Ok(account)
+        let account =
+            match insert_or::<user::Entity, _, _, _>(db, &user, &guest, MayClash::Email, standing)
+                .await?
+            {
+                Outcome::New(user, guest) => made(db, user, guest).await?,
+                Outcome::Standing(account) => account,
+            };
+        Span::current().record("user_id", display(account.user.id));
+        Ok(account)
+    })
+    .await
 }
 
 /// Signs up under an id that the caller brings, and can be repeated: an idempotency key.
@@ -181,30 +184,33 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, fields(%user_id), err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(%user_id, error.type), err(level = "debug"))]
 pub async fn sign_up_with_id<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     user_id: Uuid,
     email: Email,
 ) -> Result<Account, Error> {
-    let email = email.as_ref();
-    let (user, guest) = new_account(db, Set(user_id), email).await?;
-    let standing = |look| async move {
-        let found = in_the_way(db, Some(user_id), email, look).await?;
-        let taken = !found.is_empty();
-        let of_id = found.into_iter().find(|(user, ..)| user.id == user_id);
-        Ok(match of_id {
-            Some(row) if row.0.email == email => Some(Ok(row.into())),
-            Some(_) => Some(Err(Error::UserIdTaken { user_id })),
-            None => taken.then_some(Err(Error::EmailTaken)),
-        })
-    };
-    match insert_or::<user::Entity, _, _, _>(db, &user, &guest, MayClash::EmailOrId, standing)
-        .await?
-    {
-        Outcome::New(user, guest) => made(db, user, guest).await,
-        Outcome::Standing(account) => Ok(account),
-    }
+    typed(async move {
+        let email = email.as_ref();
+        let (user, guest) = new_account(db, Set(user_id), email).await?;
+        let standing = |look| async move {
+            let found = in_the_way(db, Some(user_id), email, look).await?;
+            let taken = !found.is_empty();
+            let of_id = found.into_iter().find(|(user, ..)| user.id == user_id);
+            Ok(match of_id {
+                Some(row) if row.0.email == email => Some(Ok(row.into())),
+                Some(_) => Some(Err(Error::UserIdTaken { user_id })),
+                None => taken.then_some(Err(Error::EmailTaken)),
+            })
+        };
+        match insert_or::<user::Entity, _, _, _>(db, &user, &guest, MayClash::EmailOrId, standing)
+            .await?
+        {
+            Outcome::New(user, guest) => made(db, user, guest).await,
+            Outcome::Standing(account) => Ok(account),
+        }
+    })
+    .await
 }
 
 /// A user of this library and its guest, not stored yet.

@@ -11,7 +11,7 @@ use super::{
     sign_up::{NewAccount, made, new_account},
 };
 use crate::{
-    error::Error,
+    error::{Error, typed},
     role::ATTEMPTS,
     statements::{
         accounts::sign_up_all::{self, Pairs},
@@ -75,41 +75,44 @@ pub struct SignUps {
 #[instrument(
     level = "debug",
     skip_all,
-    fields(given = emails.len(), created, taken),
+    fields(given = emails.len(), created, taken, error.type),
     err(level = "debug")
 )]
 pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     db: &C,
     emails: Vec<Email>,
 ) -> Result<SignUps, Error> {
-    let mut positions = HashMap::with_capacity(emails.len());
-    for (position, email) in emails.iter().enumerate() {
-        positions.entry(email.as_ref()).or_insert(position);
-    }
-    if positions.is_empty() {
-        return Ok(SignUps::default());
-    }
-    let mut sorted: Vec<&str> = positions.keys().copied().collect();
-    sorted.sort_unstable();
+    typed(async move {
+        let mut positions = HashMap::with_capacity(emails.len());
+        for (position, email) in emails.iter().enumerate() {
+            positions.entry(email.as_ref()).or_insert(position);
+        }
+        if positions.is_empty() {
+            return Ok(SignUps::default());
+        }
+        let mut sorted: Vec<&str> = positions.keys().copied().collect();
+        sorted.sort_unstable();
 
-    let mut pairs = Vec::with_capacity(sorted.len());
-    for email in sorted {
-        pairs.push(new_account(db, NotSet, email).await?);
-    }
-    let mut created = sign_up_rows(db, &pairs).await?;
+        let mut pairs = Vec::with_capacity(sorted.len());
+        for email in sorted {
+            pairs.push(new_account(db, NotSet, email).await?);
+        }
+        let mut created = sign_up_rows(db, &pairs).await?;
 
-    let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
-    created.sort_by_cached_key(position);
-    let made: HashSet<usize> = created.iter().filter_map(position).collect();
-    let taken: Vec<Email> = emails
-        .into_iter()
-        .enumerate()
-        .filter_map(|(position, email)| (!made.contains(&position)).then_some(email))
-        .collect();
-    let span = Span::current();
-    span.record("created", created.len());
-    span.record("taken", taken.len());
-    Ok(SignUps { created, taken })
+        let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
+        created.sort_by_cached_key(position);
+        let made: HashSet<usize> = created.iter().filter_map(position).collect();
+        let taken: Vec<Email> = emails
+            .into_iter()
+            .enumerate()
+            .filter_map(|(position, email)| (!made.contains(&position)).then_some(email))
+            .collect();
+        let span = Span::current();
+        span.record("created", created.len());
+        span.record("taken", taken.len());
+        Ok(SignUps { created, taken })
+    })
+    .await
 }
 
 /// The accounts made. An address that is neither free nor another user's is tried again.

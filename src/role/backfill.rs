@@ -8,7 +8,7 @@ use super::{
     onboard_all::{Offer, give},
 };
 use crate::{
-    error::Error,
+    error::{Error, typed},
     statements::{
         alive::turn,
         hidden::refuse_hidden,
@@ -62,7 +62,7 @@ const BATCH: u64 = 1_000;
 /// # Ok(())
 /// # }
 /// ```
-#[instrument(level = "debug", skip_all, fields(role = R::default().table_name()), err(level = "debug"))]
+#[instrument(level = "debug", skip_all, fields(role = R::default().table_name(), error.type), err(level = "debug"))]
 pub async fn backfill<R>(
     db: &impl ConnectionTrait,
     row: impl Fn(OwnerId<R>) -> R::ActiveModel,
@@ -71,38 +71,42 @@ pub async fn backfill<R>(
 where
     R: Role + Related<R::Owner>,
 {
-    turn(db).await?;
-    refuse_hidden(db, &[&R::Owner::default(), &R::default()])
-        .await
-        .map_err(Error::of_read)?;
-    let mut total = 0;
-    let mut after = None;
-    loop {
-        let owners = owners_without::<R>(db, after, BATCH).await;
-        let mut offers = Vec::new();
-        let mut last = None;
-        for owner in owners.map_err(Error::of_read)? {
-            let key = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
-            let mut row = row(OwnerId::<R>::from_value_tuple(key.clone()));
-            row.try_set(R::owner_id(), key.clone())
-                .map_err(Error::of_read)?;
-            offers.push(Offer {
-                key: Key::of(&key),
-                row,
-            });
-            last = Some(key);
-        }
-        if last.is_none() {
-            return Ok(total);
-        }
-        after = last;
+    typed(async move {
+        turn(db).await?;
+        refuse_hidden(db, &[&R::Owner::default(), &R::default()])
+            .await
+            .map_err(Error::of_read)?;
+        let mut total = 0;
+        let mut after = None;
+        loop {
+            let owners = owners_without::<R>(db, after, BATCH).await;
+            let mut offers = Vec::new();
+            let mut last = None;
+            for owner in owners.map_err(Error::of_read)? {
+                let key =
+                    single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
+                let mut row = row(OwnerId::<R>::from_value_tuple(key.clone()));
+                row.try_set(R::owner_id(), key.clone())
+                    .map_err(Error::of_read)?;
+                offers.push(Offer {
+                    key: Key::of(&key),
+                    row,
+                });
+                last = Some(key);
+            }
+            if last.is_none() {
+                return Ok(total);
+            }
+            after = last;
 
-        let given = give::<R, _>(db, offers).await?;
-        total += given
-            .values()
-            .flatten()
-            .filter(|(_, is_new)| *is_new)
-            .count() as u64;
-        progress(total);
-    }
+            let given = give::<R, _>(db, offers).await?;
+            total += given
+                .values()
+                .flatten()
+                .filter(|(_, is_new)| *is_new)
+                .count() as u64;
+            progress(total);
+        }
+    })
+    .await
 }

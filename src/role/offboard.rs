@@ -5,7 +5,7 @@ use tracing::{Span, instrument};
 
 use super::{ATTEMPTS, OwnerId, Role, record_owner};
 use crate::{
-    error::Error,
+    error::{Error, typed},
     statements::{
         alive::turn,
         evidence::leaves_rows_out,
@@ -55,7 +55,7 @@ use crate::{
 #[instrument(
     level = "debug",
     skip_all,
-    fields(role = R::default().table_name(), owner_id, found),
+    fields(role = R::default().table_name(), owner_id, found, error.type),
     err(level = "debug")
 )]
 pub async fn offboard<R>(
@@ -65,8 +65,11 @@ pub async fn offboard<R>(
 where
     R: Role + Related<R::Owner>,
 {
-    let owner = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
-    offboard_on::<R, _>(db, &owner).await
+    typed(async move {
+        let owner = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
+        offboard_on::<R, _>(db, &owner).await
+    })
+    .await
 }
 
 async fn offboard_on<R, C: ConnectionTrait>(

@@ -5,7 +5,7 @@ use tracing::{Span, instrument};
 
 use super::{ATTEMPTS, Role, owner_of, record_owner};
 use crate::{
-    error::{Error, Violation},
+    error::{Error, Violation, typed},
     statements::{
         alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
@@ -98,7 +98,7 @@ impl<M> Onboarding<M> {
 #[instrument(
     level = "debug",
     skip_all,
-    fields(role = R::default().table_name(), owner_id, outcome),
+    fields(role = R::default().table_name(), owner_id, outcome, error.type),
     err(level = "debug")
 )]
 pub async fn onboard<R>(
@@ -108,7 +108,7 @@ pub async fn onboard<R>(
 where
     R: Role + Related<R::Owner>,
 {
-    onboard_on::<R, _>(db, role).await
+    typed(onboard_on::<R, _>(db, role)).await
 }
 
 async fn onboard_on<R, C: ConnectionTrait>(

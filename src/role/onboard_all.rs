@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{ATTEMPTS, OwnerId, Role, owner_of};
 use crate::{
-    error::Error,
+    error::{Error, typed},
     statements::{
         alive::{ends_with_a_refusal, leaves_out_no_row, looks_first, turn},
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
@@ -96,7 +96,7 @@ impl<M, K> Default for Onboardings<M, K> {
 #[instrument(
     level = "debug",
     skip_all,
-    fields(role = R::default().table_name(), given = rows.len(), new, existing, unknown),
+    fields(role = R::default().table_name(), given = rows.len(), new, existing, unknown, error.type),
     err(level = "debug")
 )]
 pub async fn onboard_all<R>(
@@ -107,42 +107,46 @@ where
     R: Role + Related<R::Owner>,
     OwnerId<R>: ValueType,
 {
-    let mut owners = Vec::with_capacity(rows.len());
-    let mut offers = Vec::with_capacity(rows.len());
-    for row in rows {
-        let owner = owner_of::<R>(&row)?;
-        let key = Key::of(&owner);
-        offers.push(Offer::<R> {
-            key: key.clone(),
-            row,
-        });
-        owners.push((key, owner));
-    }
-    let mut found = give::<R, _>(db, offers).await?;
-    let mut unknown = HashSet::new();
+    typed(async move {
+        let mut owners = Vec::with_capacity(rows.len());
+        let mut offers = Vec::with_capacity(rows.len());
+        for row in rows {
+            let owner = owner_of::<R>(&row)?;
+            let key = Key::of(&owner);
+            offers.push(Offer::<R> {
+                key: key.clone(),
+                row,
+            });
+            owners.push((key, owner));
+        }
+        let mut found = give::<R, _>(db, offers).await?;
+        let mut unknown = HashSet::new();
 
-    let mut onboardings = Onboardings::default();
-    for (key, owner) in owners {
-        match found.get_mut(&key).map(Option::take) {
-            Some(Some((row, true))) => onboardings.new.push(row),
-            Some(Some((row, false))) => onboardings.existing.push(row),
-            // A repetition: its first mention was answered.
-            Some(None) => {}
-            None => {
-                if !unknown.insert(key) {
-                    continue;
+        let mut onboardings = Onboardings::default();
+        for (key, owner) in owners {
+            match found.get_mut(&key).map(Option::take) {
+                Some(Some((row, true))) => onboardings.new.push(row),
+                Some(Some((row, false))) => onboardings.existing.push(row),
+                // A repetition: its first mention was answered.
+                Some(None) => {}
+                None => {
+                    if !unknown.insert(key) {
+                        continue;
+                    }
+                    let owner = <OwnerId<R> as ValueType>::try_from(owner);
+                    let owner =
+                        owner.map_err(|error| Error::of_read(DbErr::Type(error.to_string())));
+                    onboardings.unknown.push(owner?);
                 }
-                let owner = <OwnerId<R> as ValueType>::try_from(owner);
-                let owner = owner.map_err(|error| Error::of_read(DbErr::Type(error.to_string())));
-                onboardings.unknown.push(owner?);
             }
         }
-    }
-    let span = Span::current();
-    span.record("new", onboardings.new.len());
-    span.record("existing", onboardings.existing.len());
-    span.record("unknown", onboardings.unknown.len());
-    Ok(onboardings)
+        let span = Span::current();
+        span.record("new", onboardings.new.len());
+        span.record("existing", onboardings.existing.len());
+        span.record("unknown", onboardings.unknown.len());
+        Ok(onboardings)
+    })
+    .await
 }
 
 /// The row of each owner who exists, and whether it is new; `None` once it is taken from here.

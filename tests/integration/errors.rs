@@ -1,4 +1,4 @@
-//! What errors tell, and what they keep to themselves.
+//! What errors say, and what they keep to themselves.
 
 use std::error::Error as _;
 
@@ -113,6 +113,8 @@ async fn answers_carry_ids_at_most(db: Db) {
     );
     assert_discreet(&still);
 
+    let names = [&taken, &nobody, &still].map(Error::name);
+    assert_eq!(names, ["email-taken", "user-not-found", "still-host"]);
     for answer in [taken, nobody, still] {
         assert!(answer.source().is_none());
         assert!(!answer.is_retryable());
@@ -131,6 +133,12 @@ async fn still_referenced(db: Db) {
         source(&error)
     );
     assert!(!error.is_retryable());
+    // SQLite names no table.
+    let referring = match db.backend {
+        On::Sqlite => None,
+        On::Postgres | On::MariaDb => Some("bookings"),
+    };
+    assert_eq!(error.referring_table(), referring);
 }
 
 /// The table is gone: the driver's text shows it, ours does not.

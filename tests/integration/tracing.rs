@@ -88,6 +88,7 @@ async fn outcomes_and_ids_but_no_address(db: TestDb) {
     let expected = [
         format!("sign_up{{user_id={ada}}}"),
         "the e-mail address is taken".to_owned(),
+        r#"sign_up{error.type="email-taken"}"#.to_owned(),
         format!(r#"onboard{{role="hosts" owner_id={ada} outcome="new"}}"#),
         format!(r#"onboard{{role="hosts" owner_id={ada} outcome="existing"}}"#),
         format!("there is no user {}", Uuid::nil()),
@@ -96,6 +97,7 @@ async fn outcomes_and_ids_but_no_address(db: TestDb) {
         "fetch{filter=Hosts rows=1}".to_owned(),
         "count{filter=Hosts}".to_owned(),
         format!("delete_user{{user_id={ada}}}"),
+        format!(r#"delete_user{{user_id={ada} error.type="still-host"}}"#),
         format!("user {ada} is still a host"),
         format!("offboard{{role=\"hosts\" owner_id={ada} found=true}}"),
         format!("change_email{{user_id={ada}}}"),
