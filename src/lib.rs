@@ -67,6 +67,9 @@ pub use error::Error;
 pub use guesthouse_entity::{guest, host, user};
 pub use model::{Model, RoleAudit};
 pub use retry::{Attempts, attempts, retry, transaction, transaction_with};
-pub use role::{Onboarding, Onboardings, OwnerId, Role, backfill, offboard, onboard, onboard_all};
+pub use role::{
+    Beside, KeyOf, Onboarding, Onboardings, OwnerId, Owners, OwnersPage, Role, backfill, offboard,
+    onboard, onboard_all,
+};
 pub use schema::{Difference, SchemaError, verify_schema};
 pub use session::{Session, SessionTransaction};

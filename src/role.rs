@@ -15,11 +15,14 @@ mod backfill;
 mod offboard;
 mod onboard;
 mod onboard_all;
+mod owners;
 
 pub use backfill::backfill;
 pub use offboard::offboard;
 pub use onboard::{Onboarding, onboard};
 pub use onboard_all::{Onboardings, onboard_all};
+pub use owners::{Beside, KeyOf, Owners, OwnersPage};
+pub(crate) use owners::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// How often a call tries when what stood in its way is gone again.
 pub(crate) const ATTEMPTS: usize = 3;

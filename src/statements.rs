@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub(crate) mod offboard;
 pub(crate) mod onboard;
 pub(crate) mod onboard_all;
+pub(crate) mod owners;
 mod parts;
 mod queue;
 mod raised;

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use sea_orm::{ConnectionTrait, Related};
+use sea_orm::{ConnectionTrait, EntityTrait, Related};
 use tracing::{Span, instrument};
 use uuid::Uuid;
 
@@ -10,13 +10,10 @@ use super::account::Account;
 use crate::{
     error::{Error, typed},
     guest, host,
-    role::Role,
+    role::{DEFAULT_LIMIT, MAX_LIMIT, Owners, Role},
     statements::accounts::{self, Filter, RoleOfUser},
     user,
 };
-
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 1_000;
 
 /// A question for accounts: which ones, from where, how many at a time.
 ///
@@ -133,6 +130,20 @@ impl Accounts {
         } else {
             Filter::Without(RoleOfUser::new::<R>())
         })
+    }
+
+    /// The users of the app's own, page by page: rows of the app's own model, with all of its columns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Accounts, host, user};
+    ///
+    /// // An app names its own users and its own role here.
+    /// let hosts = Accounts::of::<user::Entity>().with::<host::Entity>();
+    /// ```
+    pub fn of<U: EntityTrait>() -> Owners<U> {
+        Owners::all()
     }
 
     fn which(filter: Filter) -> Self {

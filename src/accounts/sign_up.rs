@@ -22,6 +22,7 @@ use crate::{
         },
         alive::{looks_first, turn},
         evidence::{is_key_of, leaves_rows_out},
+        key::only_column,
     },
     user,
 };
@@ -264,14 +265,7 @@ pub(super) fn key_column<U>() -> Result<U::Column, Error>
 where
     U: SignUp<Guest: Related<U>>,
 {
-    let mut columns = U::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
-    match (columns.next(), columns.next()) {
-        (Some(column), None) => Ok(column),
-        _ => Err(Error::of_read(DbErr::Type(format!(
-            "the primary key of {} has several columns",
-            U::default().table_name()
-        )))),
-    }
+    only_column::<U>().map_err(Error::of_read)
 }
 
 /// What a sign-up came to.

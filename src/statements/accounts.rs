@@ -19,15 +19,13 @@ pub(crate) mod sign_up_all;
 use position::model;
 
 use super::{
-    parts::{check_range, see_what_was_clashed_with, select_columns},
+    parts::{FIRST, SECOND, check_range, see_what_was_clashed_with, select_columns},
     send::look,
     text::Text,
 };
 use crate::{guest, host, role::Role, user};
 
-/// Prefixes under which one row carries three models.
-const FIRST: &str = "A_";
-const SECOND: &str = "B_";
+/// As [`FIRST`] and [`SECOND`], of a third model.
 const THIRD: &str = "C_";
 
 /// What a row of the SELECT holds.

@@ -1,7 +1,7 @@
 //! Keys of owners, to be compared and looked up by.
 
 use sea_orm::{
-    DbErr, Value,
+    DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, Value,
     sea_query::{IntoValueTuple, PostgresQueryBuilder, QueryBuilder, ValueTuple},
 };
 use uuid::Uuid;
@@ -37,12 +37,30 @@ impl Key {
     }
 }
 
+/// The one column of an entity's primary key.
+pub(crate) fn only_column<E: EntityTrait>() -> Result<E::Column, DbErr> {
+    match E::PrimaryKey::iter().count() {
+        1 => Ok(first_column::<E>()),
+        _ => Err(several_columns(E::default().table_name())),
+    }
+}
+
+pub(super) fn first_column<E: EntityTrait>() -> E::Column {
+    #[expect(clippy::expect_used, reason = "every entity has a primary key")]
+    E::PrimaryKey::iter()
+        .next()
+        .map(PrimaryKeyToColumn::into_column)
+        .expect("a primary key")
+}
+
 /// The one value of a primary key.
 pub(crate) fn single(key: impl IntoValueTuple, table: &str) -> Result<Value, DbErr> {
     match key.into_value_tuple() {
         ValueTuple::One(key) => Ok(key),
-        _ => Err(DbErr::Type(format!(
-            "the primary key of {table} has several columns"
-        ))),
+        _ => Err(several_columns(table)),
     }
+}
+
+fn several_columns(table: &str) -> DbErr {
+    DbErr::Type(format!("the primary key of {table} has several columns"))
 }

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult, Related, Statement,
+    IdenStatic, Iterable, QueryResult, Related, Statement,
     sea_query::{
-        Alias, CommonTableExpression, DynIden, Expr, InsertStatement, OnConflict, Query,
+        Alias, CommonTableExpression, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
         ReturningClause, SelectStatement, SubQueryStatement, Values,
     },
 };
 
-use super::block::mariadb::columns;
+use super::{block::mariadb::columns, key::first_column};
 use crate::{role::Role, scope::Scope};
 
 /// The primary key of the role's owner.
@@ -19,11 +19,28 @@ pub(super) fn owner_key<R>() -> DynIden
 where
     R: Role + Related<R::Owner>,
 {
-    #[expect(clippy::expect_used, reason = "every entity has a primary key")]
-    <R::Owner as EntityTrait>::PrimaryKey::iter()
-        .next()
-        .map(|key| DynIden::from(key.into_column().as_str()))
-        .expect("a primary key")
+    DynIden::from(first_column::<R::Owner>().as_str())
+}
+
+/// Before the names of the columns of the first of several models in a row, as SeaORM's own joins have it.
+pub(super) const FIRST: &str = "A_";
+/// The same of the second one.
+pub(super) const SECOND: &str = "B_";
+
+/// What a role is called where its owner stands beside it, whose table may be the role's own.
+pub(super) const ROLE: &str = "role";
+
+/// `SELECT 1` of the role's row that belongs to the owner of the statement around it.
+pub(super) fn of_the_owner<R>() -> SelectStatement
+where
+    R: Role + Related<R::Owner>,
+{
+    let owner = (R::Owner::default(), owner_key::<R>());
+    Query::select()
+        .expr(Expr::cust("1"))
+        .from_as(R::default().table_ref(), ROLE)
+        .and_where(Expr::col((ROLE, R::owner_id())).equals(owner))
+        .take()
 }
 
 /// The quoted name of the entity's table, for SQL that is put together as text.

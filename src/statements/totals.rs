@@ -2,10 +2,10 @@
 
 use sea_orm::{
     ConnectionTrait, DbErr, EntityName, Related,
-    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
-use super::{hidden::Table, parts::owner_key, send::look};
+use super::{hidden::Table, parts::of_the_owner, send::look};
 use crate::role::Role;
 
 /// The questions about one role; the tables are those whose rows they count.
@@ -21,21 +21,12 @@ impl Questions {
     where
         R: Role + Related<R::Owner>,
     {
-        // The owner's table may be the role's own.
-        let role = || Alias::new("role");
-        let of_the_owner = Query::select()
-            .expr(Expr::cust("1"))
-            .from_as(R::default().table_ref(), role())
-            .and_where(
-                Expr::col((role(), R::owner_id())).equals((R::Owner::default(), owner_key::<R>())),
-            )
-            .take();
         Self {
             tables: [Box::new(R::Owner::default()), Box::new(R::default())],
             owners: count_of::<R::Owner>(),
             rows: count_of::<R>(),
             owners_without: count_of::<R::Owner>()
-                .and_where(Expr::exists(of_the_owner).not())
+                .and_where(Expr::exists(of_the_owner::<R>()).not())
                 .take(),
         }
     }

@@ -1,7 +1,7 @@
 //! Signing up where the users are the app's own, with columns of its own and keys that the database
 //! makes.
 
-use guesthouse::{Error, Model, change_email_as, delete_user_as, retry, sign_up_as};
+use guesthouse::{Accounts, Error, Model, change_email_as, delete_user_as, retry, sign_up_as};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, EntityTrait, QueryOrder, Schema,
     TransactionTrait,
@@ -9,7 +9,7 @@ use sea_orm::{
 
 use crate::{
     roles::{member, profile},
-    support::{TestDb as Db, at_once, email},
+    support::{Backend as On, TestDb as Db, at_once, email},
 };
 
 async fn create_tables(db: &Db) {
@@ -66,7 +66,35 @@ on_each_backend!(
     a_member_who_is_referred_to_stays,
     the_apps_own_tables_are_verified,
     a_guest_is_not_made_up,
+    a_page_says_no_half_of_the_truth,
 );
+
+/// A row that cannot be read is no missing row, and two rows are no owner who is there twice.
+async fn a_page_says_no_half_of_the_truth(db: Db) {
+    create_tables(&db).await;
+    sign_up(&db.pool, "ada").await.unwrap();
+    sign_up(&db.pool, "grace").await.unwrap();
+    let page = Accounts::of::<member::Entity>().limit(1);
+    let first = page.clone().fetch_beside::<profile::Entity>(&db.pool);
+    let first = first.await.unwrap();
+    let (ada, of_ada) = &first.rows[0];
+    assert_eq!((ada.name.as_str(), first.next), ("ada", Some(ada.id)));
+    assert_eq!(
+        of_ada.as_ref().map(|profile| profile.member_id),
+        Some(ada.id)
+    );
+
+    // Not text.
+    let unreadable = match db.backend {
+        On::Sqlite => "UPDATE profiles SET bio = x'ff'",
+        On::Postgres => "ALTER TABLE profiles ALTER COLUMN bio TYPE bytea USING bio::bytea",
+        On::MariaDb => "ALTER TABLE profiles DROP bio, ADD bio bigint NOT NULL DEFAULT 7",
+    };
+    db.execute(unreadable).await;
+    let failed = page.clone().fetch_beside::<profile::Entity>(&db.pool).await;
+    assert!(matches!(failed, Err(Error::Database { .. })), "{failed:?}");
+    assert_eq!(page.fetch(&db.pool).await.unwrap().rows, [ada.clone()]);
+}
 
 /// `Model::backfill_guests` has nothing for a column of the app's own.
 async fn a_guest_is_not_made_up(db: Db) {

@@ -36,14 +36,14 @@ pub mod profile;
 use std::{collections::BTreeSet, fmt::Debug};
 
 use guesthouse::{
-    Error, Model, Onboarding, OwnerId, Role, SchemaError, backfill, offboard, onboard, onboard_all,
-    retry,
+    Error, Model, Onboarding, OwnerId, Owners, Role, SchemaError, backfill, offboard, onboard,
+    onboard_all, retry,
 };
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ConnectionTrait, EntityTrait, IdenStatic, IntoActiveModel, ModelTrait, Related, Schema,
-    TransactionTrait, Value,
+    ConnectionTrait, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
+    PrimaryKeyToColumn, Related, Schema, TransactionTrait, Value,
     sea_query::{IntoValueTuple, ValueTuple, ValueType},
 };
 use tokio::sync::Barrier;
@@ -472,7 +472,88 @@ of_each_role!(
     comes_in_bulk,
     is_given_to_all_who_lack_it,
     is_one_of_fifty,
+    is_read_beside_its_owners,
 );
+
+/// Pages of owners, with and without the role, in one statement each.
+async fn is_read_beside_its_owners<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+    R::Owner: EntityTrait<Model: Send + Sync + Debug + PartialEq>,
+{
+    R::create_tables(&db).await;
+    let all = owners::<R>(&db, 5).await;
+    for n in [1, 3] {
+        let _ = onboard::<R>(&db.pool, R::row(all[n], n)).await.unwrap();
+    }
+    let (pool, sent) = db.counted_pool().await;
+    let key = |owner: &<R::Owner as EntityTrait>::Model| {
+        let columns = <<R::Owner as EntityTrait>::PrimaryKey as Iterable>::iter();
+        owner.get(columns.map(|key| key.into_column()).next().unwrap())
+    };
+    let keys =
+        |numbers: &[usize]| -> Vec<Value> { numbers.iter().map(|n| value_of(all[*n])).collect() };
+
+    for (owners, expected) in [
+        (Owners::<R::Owner>::all(), keys(&[0, 1, 2, 3, 4])),
+        (Owners::all().with::<R>(), keys(&[1, 3])),
+        (Owners::all().without::<R>(), keys(&[0, 2, 4])),
+        (Owners::all().with::<R>().without::<R>(), keys(&[])),
+        (Owners::all().after(all[2]), keys(&[3, 4])),
+    ] {
+        let whole = owners.clone().fetch(&pool).await.unwrap();
+        assert_eq!(whole.rows.iter().map(key).collect::<Vec<_>>(), expected);
+        assert_eq!(whole.next, None);
+        let mut read = Vec::new();
+        let mut question = owners.clone().limit(2);
+        loop {
+            let page = question.fetch(&pool).await.unwrap();
+            assert!(page.rows.len() <= 2);
+            read.extend(page.rows.iter().map(key));
+            let Some(next) = page.next else { break };
+            question = owners.clone().limit(2).after(next);
+        }
+        assert_eq!(read, expected);
+    }
+    sent.take();
+    assert_eq!(Owners::<R::Owner>::all().count(&pool).await.unwrap(), 5);
+    let without = Owners::all().without::<R>();
+    assert_eq!(
+        without
+            .clone()
+            .limit(1)
+            .after(all[4])
+            .count(&pool)
+            .await
+            .unwrap(),
+        3
+    );
+    let everyone = Owners::all().fetch_beside::<R>(&pool).await.unwrap();
+    assert_eq!(sent.take().len(), 3);
+    let nobody = Owners::<R::Owner>::all()
+        .limit(0)
+        .fetch(&pool)
+        .await
+        .unwrap();
+    assert_eq!((nobody.rows.len(), nobody.next), (0, None));
+    assert_eq!(sent.take().len(), 0, "nothing was asked for");
+
+    let stored = rows::<R>(&db).await;
+    for (n, (owner, role)) in everyone.rows.into_iter().enumerate() {
+        assert_eq!(key(&owner), value_of(all[n]));
+        let of_this = stored
+            .iter()
+            .find(|row| owner_of::<R>(row) == value_of(all[n]));
+        assert_eq!(role.as_ref(), of_this);
+    }
+    let later = Owners::all()
+        .after(all[1])
+        .limit(1)
+        .fetch_beside::<R>(&pool);
+    let later = later.await.unwrap();
+    assert_eq!((later.rows[0].1.as_ref(), later.next), (None, Some(all[2])));
+    pool.close().await.unwrap();
+}
 
 async fn comes_and_goes<R: Kind>(db: Db)
 where

@@ -6,7 +6,7 @@
 use std::{env, fs, path::PathBuf};
 
 use guesthouse::{
-    Account, Accounts, audit, backfill_guests, become_host, become_hosts, change_email,
+    Account, Accounts, Owners, audit, backfill_guests, become_host, become_hosts, change_email,
     delete_user, host, offboard, onboard, sign_up, sign_up_all, sign_up_as, sign_up_with_id,
     stop_hosting,
 };
@@ -100,6 +100,21 @@ async fn accounts(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
         .await
         .unwrap();
     page.case("a page of couriers", sent);
+    Owners::<member::Entity>::all()
+        .after(7)
+        .fetch_beside::<profile::Entity>(pool)
+        .await
+        .unwrap();
+    page.case(
+        "a later page of the app's own users beside their profiles",
+        sent,
+    );
+    Owners::<member::Entity>::all()
+        .without::<profile::Entity>()
+        .count(pool)
+        .await
+        .unwrap();
+    page.case("how many of the app's own users have no profile", sent);
     audit(pool).await.unwrap();
     page.case("audit", sent);
     page.compare(db.backend);

@@ -15,8 +15,9 @@ use crate::statements::{
     block::{mariadb, sqlite},
     key::single,
     parts::{
-        cte, do_nothing_on, every_column, insert_select, insert_select_with, insert_values,
-        owner_key, quoted, read, see_what_was_clashed_with, select_columns, table_name, then,
+        FIRST, SECOND, cte, do_nothing_on, every_column, insert_select, insert_select_with,
+        insert_values, owner_key, quoted, read, see_what_was_clashed_with, select_columns,
+        table_name, then,
     },
     raised,
     send::{execute, look as look_at, query},
@@ -32,9 +33,6 @@ use crate::{
 const NEW_USER: &str = "new_user";
 const NEW_GUEST: &str = "new_guest";
 
-/// Prefixes under which one row carries two models, as SeaORM's own joins have them.
-pub(super) const FIRST: &str = "A_";
-pub(super) const SECOND: &str = "B_";
 const CHECK: &str = "guesthouse_check";
 
 const NO_USER: &str = "the user was not inserted";

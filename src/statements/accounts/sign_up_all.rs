@@ -9,13 +9,13 @@ use sea_orm::{
 
 use super::{
     names::AccountNames as Names,
-    sign_up::{Both, FIRST, SECOND, both},
+    sign_up::{Both, both},
 };
 use crate::statements::{
     block::{mariadb, sqlite},
     evidence::{has_skipping_trigger, leaves_rows_out},
     input::{Given, Rows, fit_a_packet},
-    parts::{every_column_of, select_columns, text_of},
+    parts::{FIRST, SECOND, every_column_of, select_columns, text_of},
     raised,
     send::{query, query_large},
 };

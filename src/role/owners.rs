@@ -1,0 +1,264 @@
+//! Owners page by page.
+
+use std::{fmt, marker::PhantomData};
+
+use sea_orm::{
+    ConnectionTrait, EntityTrait, ModelTrait, PrimaryKeyTrait, Related, Value,
+    sea_query::{FromValueTuple, IntoValueTuple, ValueTuple},
+};
+use tracing::{Span, instrument};
+
+use super::{OwnerId, Role};
+use crate::{
+    error::{Error, typed},
+    statements::{
+        key::{only_column, single},
+        owners::{self, Has},
+    },
+};
+
+/// Rows of a page, unless another number is asked for.
+pub(crate) const DEFAULT_LIMIT: u32 = 50;
+/// The most rows of a page.
+pub(crate) const MAX_LIMIT: u32 = 1_000;
+
+/// A question for owners of any entity: with and without which roles, from where, how many at a time.
+///
+/// What [`Accounts`](crate::Accounts) is for the users of this library, this is for the app's own
+/// users, and for any other owner. Pages are cut by keyset: ordered by the primary key, each begins
+/// after the last key of the one before.
+///
+/// # Examples
+///
+/// ```
+/// use guesthouse::{Owners, become_host, host, sign_up, user};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// for name in ["ada", "grace", "mary"] {
+///     let user = sign_up(&db, format!("{name}@example.com").parse()?).await?.user;
+///     if name == "mary" {
+///         let _ = become_host(&db, user.id).await?;
+///     }
+/// }
+///
+/// let guests_only = Owners::<user::Entity>::all().without::<host::Entity>();
+/// assert_eq!(guests_only.clone().count(&db).await?, 2);
+/// let first = guests_only.clone().limit(1).fetch(&db).await?;
+/// assert_eq!(first.rows[0].email, "ada@example.com");
+/// let next = first.next.ok_or("there is a second one")?;
+/// assert_eq!(guests_only.after(next).fetch(&db).await?.rows[0].email, "grace@example.com");
+///
+/// // Everyone, each with the host if there is one.
+/// let everyone = Owners::<user::Entity>::all().fetch_beside::<host::Entity>(&db).await?;
+/// let hosting: Vec<_> = everyone.rows.iter().map(|(_, host)| host.is_some()).collect();
+/// assert_eq!(hosting, [false, false, true]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "does nothing until `fetch`, `fetch_beside` or `count`"]
+pub struct Owners<U: EntityTrait> {
+    filters: Vec<Has>,
+    after: Option<ValueTuple>,
+    limit: u32,
+    owner: PhantomData<fn() -> U>,
+}
+
+/// The primary key of an entity.
+pub type KeyOf<U> = <<U as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
+
+/// An owner, and its row of a role if there is one.
+pub type Beside<R> = (
+    <<R as Role>::Owner as EntityTrait>::Model,
+    Option<<R as EntityTrait>::Model>,
+);
+
+/// Some owners, and where the next ones begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnersPage<T, K> {
+    /// The owners, ascending by primary key.
+    pub rows: Vec<T>,
+    /// The last key of this page while more rows follow, for [`Owners::after`]. `None` says that
+    /// none followed when the page was read, not that none ever will.
+    pub next: Option<K>,
+}
+
+impl<U: EntityTrait> Owners<U> {
+    /// Every row of the owners' table.
+    pub fn all() -> Self {
+        Self {
+            filters: Vec::new(),
+            after: None,
+            limit: DEFAULT_LIMIT,
+            owner: PhantomData,
+        }
+    }
+
+    /// Only those who have this role, too.
+    pub fn with<R>(self) -> Self
+    where
+        R: Role<Owner = U> + Related<U>,
+    {
+        self.filtered(Has::role::<R>(true))
+    }
+
+    /// Only those who do not have this role.
+    pub fn without<R>(self) -> Self
+    where
+        R: Role<Owner = U> + Related<U>,
+    {
+        self.filtered(Has::role::<R>(false))
+    }
+
+    fn filtered(mut self, filter: Has) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Only those whose key is greater than this one, which need not exist.
+    pub fn after(self, key: KeyOf<U>) -> Self {
+        Self {
+            after: Some(key.into_value_tuple()),
+            ..self
+        }
+    }
+
+    /// The most rows of the page: 50 by default, never more than 1,000.
+    pub fn limit(self, rows: u32) -> Self {
+        Self {
+            limit: rows.min(MAX_LIMIT),
+            ..self
+        }
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`], also for an
+    /// owner whose primary key has several columns.
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
+    /// is an empty page without a next one.
+    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
+    pub async fn fetch(
+        self,
+        db: &impl ConnectionTrait,
+    ) -> Result<OwnersPage<U::Model, KeyOf<U>>, Error> {
+        typed(async move {
+            let Some(page) = self.page()? else {
+                return Ok(OwnersPage::empty());
+            };
+            let key = page.key;
+            let rows = owners::page::<U>(db, page).await.map_err(Error::of_read)?;
+            Ok(self.cut(rows, |owner| owner.get(key)))
+        })
+        .await
+    }
+
+    /// Reads one page, each owner with its row of a role, `None` for an owner without.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fetch`](Self::fetch), and [`Error::Database`] for a row of the role that cannot be
+    /// read, and where an owner has several.
+    ///
+    /// # Transactions
+    ///
+    /// Those of [`fetch`](Self::fetch).
+    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
+    pub async fn fetch_beside<R>(
+        self,
+        db: &impl ConnectionTrait,
+    ) -> Result<OwnersPage<Beside<R>, OwnerId<R>>, Error>
+    where
+        R: Role<Owner = U> + Related<U>,
+    {
+        typed(async move {
+            let Some(page) = self.page()? else {
+                return Ok(OwnersPage::empty());
+            };
+            let key = page.key;
+            let rows = owners::page_beside::<R>(db, page).await;
+            let rows = rows.map_err(Error::of_read)?;
+            Ok(self.cut(rows, |(owner, _)| owner.get(key)))
+        })
+        .await
+    }
+
+    /// Counts all owners that the filters let through, whatever `after` and `limit` say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fetch`](Self::fetch).
+    ///
+    /// # Transactions
+    ///
+    /// One statement, in the caller's transaction if there is one.
+    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, error.type), err(level = "debug"))]
+    pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
+        typed(async move {
+            owners::count::<U>(db, &self.filters)
+                .await
+                .map_err(Error::of_read)
+        })
+        .await
+    }
+
+    /// What is asked for, unless it is nothing. One row more than asked for shows whether a next page
+    /// exists.
+    fn page(&self) -> Result<Option<owners::Page<'_, U>>, Error> {
+        let key = only_column::<U>().map_err(Error::of_read)?;
+        let after = self.after.clone();
+        let after = after.map(|key| single(key, U::default().table_name()));
+        Ok((self.limit > 0).then_some(owners::Page {
+            key,
+            filters: &self.filters,
+            after: after.transpose().map_err(Error::of_read)?,
+            limit: u64::from(self.limit) + 1,
+        }))
+    }
+
+    fn cut<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> Value) -> OwnersPage<T, KeyOf<U>> {
+        let more = rows.len() > self.limit as usize;
+        rows.truncate(self.limit as usize);
+        Span::current().record("rows", rows.len());
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|last| KeyOf::<U>::from_value_tuple(key(last)));
+        OwnersPage { rows, next }
+    }
+}
+
+impl<T, K> OwnersPage<T, K> {
+    fn empty() -> Self {
+        Self {
+            rows: Vec::new(),
+            next: None,
+        }
+    }
+}
+
+impl<U: EntityTrait> Clone for Owners<U> {
+    fn clone(&self) -> Self {
+        Self {
+            filters: self.filters.clone(),
+            after: self.after.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Keys may be personal, and are left out.
+impl<U: EntityTrait> fmt::Debug for Owners<U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owners")
+            .field("owner", &U::default().table_name())
+            .field("filters", &self.filters)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
