@@ -11,6 +11,10 @@ have_pgbouncer() {
 }
 
 start_pgbouncer() {
+    start_pooler pgbouncer ''
+}
+
+start_pooler() { # PROGRAM SETTING
     local server
     become postgres
     make_home pgbouncer-server postgres
@@ -20,8 +24,8 @@ start_pgbouncer() {
     make_home pgbouncer postgres
     while :; do
         port=$(free_ports 1)
-        configure_pgbouncer "$server" "$port"
-        launch pgbouncer "${as[@]}" "${note_pid[@]}" pgbouncer pgbouncer.ini
+        configure_pgbouncer "$server" "$port" "$2"
+        launch pgbouncer "${as[@]}" "${note_pid[@]}" "$1" pgbouncer.ini
         if wait_until_ready pgbouncer "${as[@]}" "$postgres_bin/psql" --no-psqlrc --quiet \
             -h "$state/pgbouncer" -p "$port" -U postgres -c 'SELECT 1' postgres; then
             break
@@ -35,7 +39,7 @@ start_pgbouncer() {
     say "pgbouncer is ready on port $port"
 }
 
-configure_pgbouncer() { # PORT_OF_THE_SERVER PORT
+configure_pgbouncer() { # PORT_OF_THE_SERVER PORT SETTING
     local home=$state/pgbouncer
     # shellcheck disable=SC2016 # for the inner shell to expand
     "${as[@]}" sh -c 'cat >"$1/pgbouncer.ini" && echo "\"postgres\" \"\"" >"$1/users"' sh "$home" <<END
@@ -48,7 +52,9 @@ unix_socket_dir = $home
 auth_type = trust
 auth_file = $home/users
 pool_mode = transaction
+default_pool_size = 4
 ignore_startup_parameters = extra_float_digits
+$3
 END
 }
 

@@ -24,6 +24,7 @@ mod galera;
 mod ledger;
 mod load;
 mod network;
+mod pooler;
 mod postgres;
 mod proxy;
 mod servers;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         group("network_postgres", network::between_us_and_postgres),
         group("network_mariadb", network::between_us_and_mariadb),
         group("postgres", postgres::backends_and_servers_die),
+        group("pgbouncer", pooler::a_session_is_shared),
         group("failover", failover::the_standby_takes_over),
         group("failover_unknown", failover::a_commit_waits_for_the_standby),
         group("failover_loss", failover::an_asynchronous_standby_loses),
