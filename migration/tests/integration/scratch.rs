@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::text;
+use crate::{sea_orm_cli, support::text};
 
 const MANIFEST: &str = r#"
 [workspace]
@@ -97,6 +97,10 @@ impl MigrationTrait for Migration {
         manager.create_table(cleaners).await?;
         let unique = Index::create().name("cleaners_user_id").table("cleaners").col("user_id").unique().take();
         manager.create_index(unique).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        guesthouse_migration::drop_table(manager, "cleaners").await
     }
 }
 "#;
@@ -246,28 +250,39 @@ fn a_project_of_its_own_adds_a_column_and_a_role_with_one_up() {
         "{user}"
     );
 
-    // And one that sea-orm-cli generates.
-    sea_orm_cli::run_migrate_generate(
-        project.join("migration").to_str().unwrap(),
-        "add_reviews",
-        true,
-    )
-    .unwrap();
-    let status = migrate(project, &["status"]);
-    let names: Vec<_> = status
-        .lines()
-        .map(|line| (&line[..7], line.split_once("_").unwrap().1))
-        .collect();
-    assert_eq!(
-        names[3..]
-            .iter()
-            .map(|(status, name)| (*status, name.split_once("_").unwrap().1))
-            .collect::<Vec<_>>(),
-        [
-            ("Applied", "create_cleaners"),
-            ("Applied", "create_gardeners"),
-            ("Pending", "add_reviews")
-        ],
-        "{status}"
-    );
+    // The same program, as sea-orm-cli starts it.
+    let refused = sea_orm_cli_on(project, &["down", "-n", "5"])
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+    let said = text(&refused.stderr);
+    assert!(said.contains("`cleaners` still holds rows"), "{said}");
+    sea_orm_cli(project, &["fresh"]);
+
+    // And one that sea-orm-cli generates. It is not written yet, so it is not run.
+    sea_orm_cli(project, &["generate", "add_reviews"]);
+    let status = sea_orm_cli(project, &["-v", "status"]);
+    for (status_of, name) in [
+        ("Applied", "_create_hosts"),
+        ("Applied", "_create_cleaners"),
+        ("Applied", "_create_gardeners"),
+        ("Pending", "_add_reviews"),
+    ] {
+        let is_there = |line: &str| line.starts_with(status_of) && line.ends_with(name);
+        assert!(status.lines().any(is_there), "{status_of} {name}: {status}");
+    }
+}
+
+/// What `sea-orm-cli migrate -d migration ARGUMENTS` prints in the project.
+fn sea_orm_cli(project: &Path, arguments: &[&str]) -> String {
+    let output = sea_orm_cli_on(project, arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn sea_orm_cli_on(project: &Path, arguments: &[&str]) -> Command {
+    let own = ["migrate", "-d", "migration"];
+    let mut command = sea_orm_cli::process(&[&own, arguments].concat());
+    in_project(&mut command, project);
+    command
 }

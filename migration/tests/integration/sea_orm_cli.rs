@@ -3,22 +3,17 @@
 //! sea-orm-cli starts `cargo run` in the folder of the migrations. Its library does here what its
 //! program does.
 
+use std::{env, process::Command};
+
 use sea_orm_cli::{Cli, Commands, run_migrate_command};
 use sea_orm_migration::sea_orm::{ConnectionTrait, Database};
 
 use crate::support::{MARIADB, POSTGRES, Place, count, execute, on_server};
 
-/// `sea-orm-cli migrate -d migration ARGUMENTS`, and whether it succeeds.
-fn sea_orm_cli(url: &str, arguments: &[&str]) -> bool {
-    let own = [
-        "sea-orm-cli",
-        "migrate",
-        "-d",
-        env!("CARGO_MANIFEST_DIR"),
-        "-u",
-        url,
-    ];
-    let Cli { verbose, command } = clap::Parser::parse_from([&own, arguments].concat());
+/// Runs `sea-orm-cli ARGUMENTS`, and returns whether it succeeds.
+fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> bool {
+    let line = ["sea-orm-cli"].into_iter().chain(arguments);
+    let Cli { verbose, command } = clap::Parser::parse_from(line);
     let Commands::Migrate {
         migration_dir,
         database_schema,
@@ -26,7 +21,7 @@ fn sea_orm_cli(url: &str, arguments: &[&str]) -> bool {
         command,
     } = command
     else {
-        panic!("{arguments:?} are no arguments of `migrate`");
+        panic!("this is no line with `migrate`");
     };
     run_migrate_command(
         command,
@@ -36,6 +31,37 @@ fn sea_orm_cli(url: &str, arguments: &[&str]) -> bool {
         verbose,
     )
     .is_ok()
+}
+
+/// `sea-orm-cli migrate -d migration ARGUMENTS`, and whether it succeeds.
+fn sea_orm_cli(url: &str, arguments: &[&str]) -> bool {
+    let own = ["migrate", "-d", env!("CARGO_MANIFEST_DIR"), "-u", url];
+    run([&own, arguments].concat())
+}
+
+const ARGUMENTS: &str = "SEA_ORM_CLI_ARGUMENTS";
+
+/// `sea-orm-cli ARGUMENTS` as a process, whose folder and environment are its own: this binary, run for
+/// [`as_a_process`] alone.
+pub(crate) fn process(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args([
+            "sea_orm_cli::as_a_process",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(ARGUMENTS, arguments.join("\n"));
+    command
+}
+
+#[test]
+#[ignore = "run by other tests, as a process"]
+fn as_a_process() {
+    if let Ok(arguments) = env::var(ARGUMENTS) {
+        assert!(run(arguments.lines()), "{arguments:?} failed");
+    }
 }
 
 /// How many migrations have been applied, and how many users there are where the migrations ran.
