@@ -8,10 +8,11 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+    evidence::{is_foreign_key_of, is_key_of},
     parts::{
         cte, do_nothing_on, every_column, insert_select, owner_key, read, returning_on_mariadb,
         returning_what_is_written, see_what_was_clashed_with, select_columns, then,
+        what_was_written,
     },
     send::{look, query},
     text::Text,
@@ -165,8 +166,8 @@ where
 
 /// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1; SELECT …`
 ///
-/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the insert. If
-/// somebody has deleted it by then, and not a trigger, it is what RETURNING had.
+/// The row is read by a SELECT, too, as RETURNING comes before the triggers that run after the insert;
+/// see [`what_was_written`].
 async fn on_sqlite<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -192,11 +193,12 @@ where
     match query(db, statement).await {
         Ok(rows) => match &rows[..] {
             [new, found @ ..] if new.try_get::<i32>("", IS_THERE).is_err() => {
-                match answer::<R>(found, None)? {
-                    Attempt::Existing(model) => Ok(Attempt::New(model)),
-                    gone if leaves_rows_out::<R>(db, &[]).await? => Ok(gone),
-                    _ => read::<R>(new, "").map(Attempt::New),
-                }
+                let (found, gone) = match answer::<R>(found, None)? {
+                    Attempt::Existing(model) => (Some(model), Attempt::Neither { clash: None }),
+                    gone => (None, gone),
+                };
+                let written = what_was_written::<R>(db, read::<R>(new, "")?, found).await?;
+                Ok(written.map_or(gone, Attempt::New))
             }
             found => answer::<R>(found, None),
         },

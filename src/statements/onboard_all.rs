@@ -13,7 +13,9 @@ use super::{
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
     onboard::is_row,
-    parts::{columns_of, owner_key, quoted, read, returned, table_name, was_written},
+    parts::{
+        columns_of, is_as_returned, owner_key, quoted, read, returned, table_name, was_written,
+    },
     send::{query, query_large},
 };
 use crate::{
@@ -128,20 +130,34 @@ where
     values.extend(keys.values(backend));
     let both = Statement::from_sql_and_values(backend, sql, values);
     // A row that was inserted comes twice, first without the work of the triggers. Somebody may have
-    // deleted it before it comes for the second time.
-    let mut written = HashMap::with_capacity(rows.len());
-    let mut inserted = Vec::new();
+    // changed, deleted or replaced it before it comes for the second time.
+    let mut returned = Vec::with_capacity(rows.len());
+    let mut found = HashMap::with_capacity(rows.len());
     for row in &query(db, both).await? {
         let model = read::<R>(row, "")?;
         let key = Key::of(&model.get(R::owner_id()));
         if was_written::<R>(row) {
-            written.insert(key, model);
-        } else if written.remove(&key).is_some() {
-            inserted.push(model);
+            returned.push((key, model));
+        } else {
+            found.insert(key, model);
         }
     }
-    if !written.is_empty() && !leaves_rows_out::<R>(db, &[]).await? {
-        inserted.extend(written.into_values());
+    let mut inserted = Vec::with_capacity(returned.len());
+    let mut has_triggers = None;
+    for (key, returned) in returned {
+        let found = found.remove(&key);
+        if is_as_returned::<R>(&returned, found.as_ref()) {
+            inserted.push(returned);
+            continue;
+        }
+        let by_a_trigger = match has_triggers {
+            Some(known) => known,
+            None => *has_triggers.insert(leaves_rows_out::<R>(db, &[]).await?),
+        };
+        inserted.extend(match by_a_trigger {
+            true => found,
+            false => Some(returned),
+        });
     }
     Ok(inserted)
 }

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, QueryResult, Related, Statement,
+    IdenStatic, Iterable, ModelTrait, QueryResult, Related, Statement,
     sea_query::{
         Alias, CommonTableExpression, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
         ReturningClause, SelectStatement, SubQueryStatement, Values,
     },
 };
 
-use super::{block::mariadb::columns, key::first_column};
+use super::{block::mariadb::columns, evidence::leaves_rows_out, key::first_column};
 use crate::{role::Role, scope::Scope};
 
 /// The primary key of the role's owner.
@@ -191,6 +191,31 @@ pub(super) fn text_of(backend: DbBackend, select: &SelectStatement) -> String {
 pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
     let columns = E::Column::iter().map(|column| column.select_as(Expr::col(column)));
     Query::returning().exprs(columns.chain([Expr::cust("1")]))
+}
+
+/// The row that a statement has written, for SQLite, from what RETURNING had of it and what a SELECT
+/// has found after it.
+///
+/// Between the two another caller may have changed, deleted or replaced the row: then it is what
+/// RETURNING had. A trigger may have, too: then it is what the SELECT has found.
+pub(super) async fn what_was_written<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    returned: E::Model,
+    found: Option<E::Model>,
+) -> Result<Option<E::Model>, DbErr> {
+    if is_as_returned::<E>(&returned, found.as_ref()) || !leaves_rows_out::<E>(db, &[]).await? {
+        return Ok(Some(returned));
+    }
+    Ok(found)
+}
+
+/// Whether nothing has changed between the two.
+pub(super) fn is_as_returned<E: EntityTrait>(
+    returned: &E::Model,
+    found: Option<&E::Model>,
+) -> bool {
+    let same = |found: &E::Model| E::Column::iter().all(|c| found.get(c) == returned.get(c));
+    found.is_some_and(same)
 }
 
 /// Whether the row is what RETURNING had of it: it has one column more than the entity.

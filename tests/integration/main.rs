@@ -48,6 +48,8 @@ mod quickstart;
 mod race;
 mod readme;
 mod recipes;
+#[cfg(feature = "sqlite")]
+mod replaced;
 mod retry;
 mod rights;
 mod roles;

@@ -33,7 +33,14 @@ pub mod member;
 pub mod payout;
 pub mod profile;
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use guesthouse::{
     Error, Model, Onboarding, OwnerId, Owners, Role, SchemaError, backfill, offboard, onboard,
@@ -473,7 +480,53 @@ of_each_role!(
     is_given_to_all_who_lack_it,
     is_one_of_fifty,
     is_read_beside_its_owners,
+    is_new_to_one_caller_only,
 );
+
+/// Some onboard an owner again and again, others end it as often: no two are given one row as new.
+async fn is_new_to_one_caller_only<R: Kind>(db: Db)
+where
+    OwnerId<R>: ValueType + Copy + Debug + Send + Sync + 'static,
+{
+    R::create_tables(&db).await;
+    let owner = R::owner(&db, 0).await;
+    let key = <R::PrimaryKey as Iterable>::iter().next().unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let ending = [(); 2].map(|()| {
+        let (pool, done) = (db.pool.clone(), done.clone());
+        tokio::spawn(async move {
+            while !done.load(Ordering::Relaxed) {
+                retry(|| offboard::<R>(&pool, owner)).await.unwrap();
+            }
+        })
+    });
+    let onboarding = [(); 3].map(|()| {
+        let pool = db.pool.clone();
+        tokio::spawn(async move {
+            let mut new = Vec::new();
+            for n in 0..200 {
+                // A number that is none of three would be a badge, on which two couriers could clash.
+                let row = R::row(owner, 3 * (n % 20));
+                match retry(|| onboard::<R>(&pool, row.clone())).await.unwrap() {
+                    Onboarding::New(model) => new.push(model.get(key.into_column())),
+                    Onboarding::Existing(_) => {}
+                }
+            }
+            new
+        })
+    });
+    let mut new = Vec::new();
+    for task in onboarding {
+        new.extend(task.await.unwrap());
+    }
+    done.store(true, Ordering::Relaxed);
+    for task in ending {
+        task.await.unwrap();
+    }
+    let distinct: BTreeSet<_> = new.iter().map(|key| format!("{key:?}")).collect();
+    assert_eq!(distinct.len(), new.len());
+    assert!(distinct.len() > 1, "nothing was made in between");
+}
 
 /// Pages of owners, with and without the role, in one statement each.
 async fn is_read_beside_its_owners<R: Kind>(db: Db)

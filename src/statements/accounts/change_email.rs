@@ -7,9 +7,9 @@ use sea_orm::{
 
 use crate::statements::{
     block::mariadb::{self, still_in_transaction},
-    evidence::leaves_rows_out,
     parts::{
         owner_key, read, returning, returning_what_is_written, select_columns, then, was_written,
+        what_was_written,
     },
     send::{execute, query},
     text::Text,
@@ -109,8 +109,8 @@ where
     }
 }
 
-/// The row is read by a SELECT, as RETURNING comes before the triggers that run after the update. If
-/// somebody has deleted it by then, and not a trigger, it is what RETURNING had.
+/// The row is read by a SELECT, too, as RETURNING comes before the triggers that run after the update;
+/// see [`what_was_written`].
 async fn on_sqlite<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -124,9 +124,9 @@ where
     let backend = DbBackend::Sqlite;
     let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
     match &query(db, both).await?[..] {
-        [written, .., user] if was_written::<U>(written) => read::<U>(user, "").map(Some),
-        [written] if was_written::<U>(written) && !leaves_rows_out::<U>(db, &[]).await? => {
-            read::<U>(written, "").map(Some)
+        [written, found @ ..] if was_written::<U>(written) => {
+            let found = found.first().map(|row| read::<U>(row, "")).transpose()?;
+            what_was_written::<U>(db, read::<U>(written, "")?, found).await
         }
         _ => Ok(None),
     }
