@@ -30,6 +30,7 @@ const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; \
         routes::delete_user,
         routes::put_host,
         routes::delete_host,
+        routes::health,
     )
 )]
 pub struct Document;

@@ -10,11 +10,12 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
-    routing::{post, put},
+    routing::{get, post, put},
 };
 use guesthouse::{
-    Account, AccountSummary, AccountView, Accounts, Email, HostView, Onboarding, become_host,
-    delete_user as delete_user_of, retry, sign_up as sign_up_with, sign_up_with_id, stop_hosting,
+    Account, AccountSummary, AccountView, Accounts, Email, Error, HostView, Onboarding,
+    become_host, delete_user as delete_user_of, retry, sign_up as sign_up_with, sign_up_with_id,
+    stop_hosting,
 };
 use sea_orm::DatabaseConnection;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ pub fn routes() -> Router<DatabaseConnection> {
             put(put_account).get(read_account).delete(delete_user),
         )
         .route("/users/{id}/host", put(put_host).delete(delete_host))
+        .route("/health", get(health))
 }
 
 /// A person who signs up.
@@ -296,4 +298,15 @@ async fn delete_host(
         Some(_) => Ok(StatusCode::NO_CONTENT),
         None => Err(Problem::new(ProblemKind::NotHost)),
     }
+}
+
+/// Whether the service reaches its database
+#[utoipa::path(
+    get,
+    path = "/health",
+    responses((status = 204, description = "It does"), Failures),
+)]
+async fn health(State(db): State<DatabaseConnection>) -> Result<StatusCode, Problem> {
+    db.ping().await.map_err(Error::from)?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -613,6 +613,18 @@ async fn what_the_driver_says_stays_inside() {
     service.stop().await;
 }
 
+#[tokio::test]
+async fn health_is_that_of_the_database() {
+    let service = Service::start().await;
+    assert_eq!(service.get("/health").await.status(), 204);
+    service.db.close_by_ref().await.unwrap();
+    assert_eq!(
+        problem(service.get("/health").await, 500, "about:blank").await,
+        ""
+    );
+    service.stop().await;
+}
+
 /// Those that no test can bring about over HTTP.
 #[tokio::test]
 async fn failures_of_the_way_to_the_database_say_what_is_known() {
@@ -667,6 +679,7 @@ async fn the_document_names_every_route() {
     let expected = [
         "delete /users/{id} 204 400 404 409 500 503",
         "delete /users/{id}/host 204 400 404 409 500 503",
+        "get /health 204 500 503",
         "get /users 200 400 409 500 503",
         "get /users/{id} 200 400 404 409 500 503",
         "post /users 201 400 409 413 415 422 500 503",

@@ -1,6 +1,6 @@
 //! The schema of the app: that of Guesthouse, then the app's own tables.
 
-use guesthouse_migration::Migrator;
+use guesthouse_migration::{Migrator, drop_table};
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 /// Every migration, those of Guesthouse first.
@@ -8,10 +8,13 @@ pub struct AppMigrator;
 
 impl MigratorTrait for AppMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations = Migrator::migrations();
-        migrations.push(Box::new(CreateCouriers));
-        migrations
+        Migrator::migrations().into_iter().chain(own()).collect()
     }
+}
+
+/// In this form `generate` and sea-orm-cli put a new one at the end.
+fn own() -> Vec<Box<dyn MigrationTrait>> {
+    vec![Box::new(CreateCouriers)]
 }
 
 struct CreateCouriers;
@@ -52,9 +55,7 @@ impl MigrationTrait for CreateCouriers {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .drop_table(Table::drop().table("couriers").take())
-            .await
+        drop_table(manager, "couriers").await
     }
 }
 
