@@ -134,9 +134,15 @@ async fn hides_rows(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbEr
     Ok(db.query_one_raw(active).await?.is_some())
 }
 
+/// Whether the database has the table, on MariaDB/MySQL.
+///
 /// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
 /// crate's to demand of a program that brings its own drivers.
-pub(crate) async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+///
+/// # Errors
+///
+/// Returns the database's error.
+pub async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
     let statement = Statement::from_sql_and_values(
         DbBackend::MySql,
         "SELECT 1 FROM information_schema.tables

@@ -25,6 +25,8 @@ mod turn;
 mod up;
 
 pub use drop_table::drop_table;
+#[doc(hidden)] // for `guesthouse-migration`
+pub use drop_table::exists_on_mysql;
 pub use force::forced;
 pub use place::refuse_to_hide;
 #[cfg(feature = "program")]

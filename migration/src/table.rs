@@ -1,6 +1,6 @@
 //! Creating one table, so that a run which was cut off can be run again.
 
-use guesthouse_cli::refuse_to_hide;
+use guesthouse_cli::{exists_on_mysql, refuse_to_hide};
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 mod half_applied;
@@ -40,7 +40,7 @@ pub(crate) async fn create(
         // One statement, so the table is there whole or not at all.
         table.index(&mut unique);
         table.engine("InnoDB").character_set("utf8mb4");
-        if half_applied::exists(db, name).await? {
+        if exists_on_mysql(db, name).await? {
             return half_applied::refuse_other(db, name, table, user).await;
         }
     }

@@ -53,8 +53,8 @@ pub(super) fn generate(
     let list = find_list(dir)?;
     let stem = format!("m{}_{name}", now.format("%Y%m%d_%H%M%S"));
     let content = match (table, owner) {
-        (Some(table), Some(owner)) => has_one(&guards(dir), table, owner),
-        (Some(table), None) => create_table(&guards(dir), table),
+        (Some(table), Some(owner)) => has_one(guards(dir), table, owner),
+        (Some(table), None) => create_table(guards(dir), table),
         (None, _) => unwritten(&stem),
     };
     let file = list.path.with_file_name(format!("{stem}.rs"));
@@ -227,15 +227,15 @@ fn replace(path: &Path, content: &str) -> io::Result<()> {
 }
 
 /// The crate that the migrations have the guards of a table from.
-fn guards(dir: &Path) -> String {
+fn guards(dir: &Path) -> &'static str {
     let manifest = fs::read_to_string(dir.join("Cargo.toml")).unwrap_or_default();
     let depends_on = |name: &str| {
         let mut lines = manifest.lines();
         lines.any(|line| line.starts_with(name) && !line.starts_with("name"))
     };
     match depends_on("guesthouse-migration") && !depends_on("guesthouse-cli") {
-        true => "guesthouse_migration".to_owned(),
-        false => "guesthouse_cli".to_owned(),
+        true => "guesthouse_migration",
+        false => "guesthouse_cli",
     }
 }
 

@@ -5,18 +5,6 @@ use sea_orm_migration::{
     sea_orm::{ConnectionTrait, DbBackend, Statement},
 };
 
-/// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
-/// crate's to demand of a program that brings its own drivers.
-pub(super) async fn exists(db: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr> {
-    let statement = Statement::from_sql_and_values(
-        DbBackend::MySql,
-        "SELECT 1 FROM information_schema.tables
-         WHERE table_schema = database() AND table_name = ?",
-        [name.into()],
-    );
-    Ok(db.query_one_raw(statement).await?.is_some())
-}
-
 /// An error unless the table `name` is exactly what `table` and `user` would create.
 pub(super) async fn refuse_other(
     db: &impl ConnectionTrait,
