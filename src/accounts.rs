@@ -22,5 +22,5 @@ pub use hosting::{backfill_guests, become_host, become_hosts, stop_hosting};
 pub use own_users::{change_email_as, delete_user_as, sign_up_as};
 pub use page::{Accounts, Page};
 pub use sign_up::{SignUp, sign_up, sign_up_with_id};
-pub use sign_up_all::{SignUps, sign_up_all};
+pub use sign_up_all::{SignUps, sign_up_all, sign_up_all_as};
 pub use view::{AccountSummary, AccountView, GuestSummary, GuestView, HostSummary, HostView};

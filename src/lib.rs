@@ -58,7 +58,8 @@ pub use accounts::{
     Account, AccountSummary, AccountView, Accounts, Audit, Email, EmailAudit, GuestSummary,
     GuestView, HostSummary, HostView, InvalidEmail, Page, SignUp, SignUps, audit, audit_emails,
     backfill_guests, become_host, become_hosts, change_email, change_email_as, delete_user,
-    delete_user_as, sign_up, sign_up_all, sign_up_as, sign_up_with_id, stop_hosting,
+    delete_user_as, sign_up, sign_up_all, sign_up_all_as, sign_up_as, sign_up_with_id,
+    stop_hosting,
 };
 pub use describe::{
     Association, AssociationKind, ColumnSchema, PerBackend, Schema, TableSchema, Views, describe,

@@ -1,34 +1,46 @@
 //! Signing up any number of people at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-use sea_orm::{ActiveValue::NotSet, ConnectionTrait, TransactionTrait};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, ModelTrait, Related, TransactionTrait, Value};
 use tracing::{Span, instrument};
 
 use super::{
     account::Account,
     email::Email,
-    sign_up::{NewAccount, made, new_account},
+    sign_up::{SignUp, complete, saved},
 };
 use crate::{
     error::{Error, typed},
     role::ATTEMPTS,
     statements::{
-        accounts::sign_up_all::{self, Pairs},
-        alive::{ends_with_a_refusal, leaves_out_no_row, looks_first, turn},
+        accounts::{
+            sign_up::Both,
+            sign_up_all::{self, GuestOf, Pairs},
+        },
+        alive::{ends_with_a_refusal, looks_first, turn},
         evidence::is_key_of,
     },
     user,
 };
 
-/// What [`sign_up_all`] did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SignUps {
+/// What [`sign_up_all`] or [`sign_up_all_as`] did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignUps<A = Account> {
     /// The accounts made, in the order of the input.
-    pub created: Vec<Account>,
+    pub created: Vec<A>,
     /// The addresses that another user has, or that came earlier in the input: once for each time
     /// they were refused, in the order of the input.
     pub taken: Vec<Email>,
+}
+
+impl<A> Default for SignUps<A> {
+    fn default() -> Self {
+        Self {
+            created: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
 }
 
 /// Signs up any number of people: a user and a guest for every address that is free.
@@ -83,49 +95,155 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
     emails: Vec<Email>,
 ) -> Result<SignUps, Error> {
     typed(async move {
-        let mut positions = HashMap::with_capacity(emails.len());
-        for (position, email) in emails.iter().enumerate() {
-            positions.entry(email.as_ref()).or_insert(position);
-        }
-        if positions.is_empty() {
-            return Ok(SignUps::default());
-        }
-        let mut sorted: Vec<&str> = positions.keys().copied().collect();
-        sorted.sort_unstable();
-
-        let mut pairs = Vec::with_capacity(sorted.len());
-        for email in sorted {
-            pairs.push(new_account(db, NotSet, email).await?);
-        }
-        let mut created = sign_up_rows(db, &pairs).await?;
-
-        let position = |account: &Account| positions.get(account.user.email.as_str()).copied();
-        created.sort_by_cached_key(position);
-        let made: HashSet<usize> = created.iter().filter_map(position).collect();
-        let taken: Vec<Email> = emails
-            .into_iter()
-            .enumerate()
-            .filter_map(|(position, email)| (!made.contains(&position)).then_some(email))
-            .collect();
-        let span = Span::current();
-        span.record("created", created.len());
-        span.record("taken", taken.len());
+        let of = |email| (email, Default::default(), Default::default());
+        let people = emails.into_iter().map(of).collect();
+        let SignUps { created, taken } = sign_up_each::<user::Entity, C>(db, people).await?;
+        let account = |(user, guest)| Account {
+            user,
+            guest: Some(guest),
+            host: None,
+        };
+        let created = created.into_iter().map(account).collect();
         Ok(SignUps { created, taken })
     })
     .await
 }
 
-/// The accounts made. An address that is neither free nor another user's is tried again.
-async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
+/// Signs up any number of people as users of the app's own, each with its guest.
+///
+/// Each person is an address and what the app gives for the user and for the guest; the address and the
+/// guest's foreign key are set here. A taken address is reported, not an error. If anything fails,
+/// nothing is made. Of several people with one address the first counts. All users set the same
+/// columns, and so do all guests; a column that none of them sets is left to the database, the key
+/// among them.
+///
+/// # Errors
+///
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] as for
+///   [`sign_up`](crate::sign_up).
+/// - [`Error::Database`]: anything else, among it a key that another user has, rows that set different
+///   columns, and a column that the table demands and nobody gives.
+///
+/// # Transactions
+///
+/// Those of [`sign_up_all`]. On SQLite one statement more, before them, where the database makes the
+/// keys.
+///
+/// # Concurrency
+///
+/// As for [`sign_up_all`].
+///
+/// # Examples
+///
+/// With the library's own entities, which are like any others:
+///
+/// ```
+/// use guesthouse::{Email, guest, sign_up_all_as, user};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+/// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+/// let ada: Email = "ada@example.com".parse()?;
+/// let person = (ada.clone(), user::ActiveModel::default(), guest::ActiveModel::default());
+///
+/// let people = vec![person.clone(), person];
+/// let sign_ups = sign_up_all_as::<user::Entity>(&db, people).await?;
+/// let (user, guest) = &sign_ups.created[0];
+/// assert_eq!(guest.user_id, user.id);
+/// assert_eq!(sign_ups.taken, [ada]);
+/// # Ok(())
+/// # }
+/// ```
+#[instrument(
+    level = "debug",
+    skip_all,
+    fields(
+        table = U::default().table_name(),
+        given = people.len(),
+        created,
+        taken,
+        error.type
+    ),
+    err(level = "debug")
+)]
+pub async fn sign_up_all_as<U>(
+    db: &(impl ConnectionTrait + TransactionTrait),
+    people: Vec<(Email, U::ActiveModel, GuestOf<U>)>,
+) -> Result<SignUps<Both<U>>, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    typed(sign_up_each::<U, _>(db, people)).await
+}
+
+/// Signs up the first of the people with each address.
+async fn sign_up_each<U, C>(
     db: &C,
-    pairs: &[NewAccount],
-) -> Result<Vec<Account>, Error> {
+    people: Vec<(Email, U::ActiveModel, GuestOf<U>)>,
+) -> Result<SignUps<Both<U>>, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+    C: ConnectionTrait + TransactionTrait,
+{
+    let mut emails = Vec::with_capacity(people.len());
+    let mut rows = Vec::with_capacity(people.len());
+    for (email, user, guest) in people {
+        emails.push(email);
+        rows.push((user, guest));
+    }
+    let mut positions = HashMap::with_capacity(emails.len());
+    let mut firsts = Vec::with_capacity(emails.len());
+    for (position, (email, row)) in emails.iter().zip(rows).enumerate() {
+        if let Entry::Vacant(first) = positions.entry(email.as_ref()) {
+            first.insert(position);
+            firsts.push((email.as_ref(), row));
+        }
+    }
+    if firsts.is_empty() {
+        return Ok(SignUps::default());
+    }
+    firsts.sort_unstable_by_key(|(email, _)| *email);
+
+    let mut pairs = Vec::with_capacity(firsts.len());
+    for (email, (user, guest)) in firsts {
+        pairs.push(complete::<U>(db, email, user, guest).await?);
+    }
+    let mut created = sign_up_rows::<U, C>(db, &pairs).await?;
+
+    let position = |(user, _): &Both<U>| match user.get(U::email()) {
+        Value::String(Some(email)) => positions.get(email.as_str()).copied(),
+        _ => None,
+    };
+    created.sort_by_cached_key(position);
+    let made: HashSet<usize> = created.iter().filter_map(position).collect();
+    let taken: Vec<Email> = emails
+        .into_iter()
+        .enumerate()
+        .filter_map(|(position, email)| (!made.contains(&position)).then_some(email))
+        .collect();
+    let span = Span::current();
+    span.record("created", created.len());
+    span.record("taken", taken.len());
+    Ok(SignUps { created, taken })
+}
+
+/// The users made, each with its guest. An address that is neither free nor another user's is tried
+/// again.
+async fn sign_up_rows<U, C>(
+    db: &C,
+    pairs: &[(U::ActiveModel, GuestOf<U>)],
+) -> Result<Vec<Both<U>>, Error>
+where
+    U: SignUp<Guest: Related<U>>,
+    C: ConnectionTrait + TransactionTrait,
+{
     let turn = turn(db).await?;
+    let all = Pairs::<U>::new(pairs.iter()).map_err(Error::of_read)?;
     let mut last = None;
     for attempt in 0..ATTEMPTS {
         let mut taken = HashSet::new();
-        if leaves_out_no_row(db) {
-            let all = Pairs::<user::Entity>::new(pairs.iter()).map_err(Error::of_read)?;
+        if sign_up_all::fails_if_taken(db, &all) {
             let locking = attempt > 0 && looks_first(db);
             let found = sign_up_all::taken(db, &all, locking).await;
             taken = found.map_err(Error::of_read)?;
@@ -133,22 +251,29 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
                 return Ok(Vec::new());
             }
         }
-        let is_free = |(user, _): &&NewAccount| !taken.contains(user.email.as_ref());
-        let free = Pairs::<user::Entity>::new(pairs.iter().filter(is_free));
-        let inserted = sign_up_all::insert(db, &free.map_err(Error::of_read)?).await;
+        let inserted = match taken.is_empty() {
+            true => sign_up_all::insert(db, &all).await,
+            false => {
+                let free = pairs
+                    .iter()
+                    .filter(|(user, _)| !has_email::<U>(user, &taken));
+                let free = Pairs::<U>::new(free).map_err(Error::of_read)?;
+                sign_up_all::insert(db, &free).await
+            }
+        };
         let refusal = match inserted {
             Ok(stored) => {
                 drop(turn);
-                let mut accounts = Vec::with_capacity(stored.len());
+                let mut made = Vec::with_capacity(stored.len());
                 for (user, guest) in stored {
-                    accounts.push(made(db, user, guest).await?);
+                    made.push(saved::<U, C>(db, user, guest).await?);
                 }
-                return Ok(accounts);
+                return Ok(made);
             }
             Err(refusal) => refusal,
         };
         let contended = sign_up_all::is_unexplained(&refusal)
-            || is_key_of::<user::Entity>(db, &refusal, user::Column::Email)
+            || is_key_of::<U>(db, &refusal, U::email())
                 .await
                 .map_err(Error::of_read)?;
         if !contended {
@@ -160,8 +285,19 @@ async fn sign_up_rows<C: ConnectionTrait + TransactionTrait>(
         }
     }
     let skips = match last.filter(sign_up_all::is_unexplained) {
-        Some(refusal) => sign_up_all::skips_users::<user::Entity>(db, &refusal).await,
+        Some(refusal) => sign_up_all::skips_users::<U>(db, &refusal).await,
         None => Ok(false),
     };
-    Err(Error::unexplained(skips, None, "users"))
+    Err(Error::unexplained(skips, None, U::default().table_name()))
+}
+
+/// Whether the user's address is one of these.
+fn has_email<U>(user: &U::ActiveModel, emails: &HashSet<String>) -> bool
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    match user.get(U::email()).into_value() {
+        Some(Value::String(Some(email))) => emails.contains(email.as_str()),
+        _ => false,
+    }
 }

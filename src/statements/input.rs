@@ -21,6 +21,9 @@ use super::{
 /// What a statement calls the rows that it is given.
 pub(super) const INPUT: &str = "input";
 
+/// What it calls the values that [`Rows::beside`] puts there.
+pub(super) const BESIDE: &str = "guesthouse_beside";
+
 /// Rows of an entity that all set the same columns.
 pub(crate) struct Rows<E: EntityTrait> {
     columns: Vec<E::Column>,
@@ -66,20 +69,48 @@ impl<E: EntityTrait> Rows<E> {
         Ok(Self { columns, input })
     }
 
+    /// Puts a value beside each row that finds what belongs to it and is not inserted: a column
+    /// [`BESIDE`] of the table `input`.
+    pub(super) fn beside(mut self, values: Vec<Value>) -> Self {
+        self.input.beside = Some(Column {
+            name: BESIDE.to_owned(),
+            cells: values,
+        });
+        self
+    }
+
+    pub(super) fn sets(&self, column: E::Column) -> bool {
+        self.columns
+            .iter()
+            .any(|set| set.as_str() == column.as_str())
+    }
+
     /// `INSERT INTO table (columns) SELECT … FROM input`.
     pub(super) fn insert(&self, backend: DbBackend, given: Given<'_>) -> String {
-        let names = self
+        self.insert_with(backend, given, None)
+    }
+
+    /// As [`insert`](Self::insert), with one more column, whose value is an expression.
+    pub(super) fn insert_with(
+        &self,
+        backend: DbBackend,
+        given: Given<'_>,
+        more: Option<(E::Column, &str)>,
+    ) -> String {
+        let all = self
             .columns
             .iter()
-            .map(|column| quoted(backend, column.as_str()));
+            .chain(more.as_ref().map(|(column, _)| column));
+        let names = all.map(|column| quoted(backend, column.as_str()));
         let cells = self.columns.iter().map(|column| {
             column.save_as(Expr::col((Alias::new(INPUT), Alias::new(column.as_str()))))
         });
+        let more = more.map(|(_, expression)| Expr::cust(expression.to_owned()));
         let table = table_name::<E>(backend);
         format!(
             "INSERT INTO {table} ({}) SELECT {} FROM {}",
             names.collect::<Vec<_>>().join(", "),
-            expressions(backend, cells),
+            expressions(backend, cells.chain(more)),
             self.input.table::<E>(backend, given)
         )
     }
@@ -156,6 +187,8 @@ pub(super) enum Given<'a> {
 
 struct Input {
     columns: Vec<Column>,
+    /// One more column, of texts.
+    beside: Option<Column>,
     rows: usize,
     /// Whether PostgreSQL can take each column as an array.
     as_arrays: bool,
@@ -173,16 +206,21 @@ impl Input {
             .all(|column| column.cells.iter().all(fits_an_array));
         Self {
             columns,
+            beside: None,
             rows,
             as_arrays,
         }
     }
 
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().chain(&self.beside)
+    }
+
     fn table<E: EntityTrait>(&self, backend: DbBackend, given: Given<'_>) -> String {
         match (backend, given) {
             (DbBackend::Postgres, Given::Binds(before)) if self.as_arrays => {
-                let binds = (1..=self.columns.len()).map(|n| format!("${}", before + n));
-                let names = self.columns.iter().map(|column| column.quoted(backend));
+                let binds = (1..=self.columns().count()).map(|n| format!("${}", before + n));
+                let names = self.columns().map(|column| column.quoted(backend));
                 format!(
                     "unnest({}) AS {INPUT} ({})",
                     binds.collect::<Vec<_>>().join(", "),
@@ -190,11 +228,21 @@ impl Input {
                 )
             }
             // The table's own types read the texts.
-            (DbBackend::Postgres, Given::Binds(before)) => format!(
-                "json_populate_recordset(NULL::{}, ${}::json) AS {INPUT}",
-                table_name::<E>(backend),
-                before + 1
-            ),
+            (DbBackend::Postgres, Given::Binds(before)) => {
+                let rows = format!(
+                    "json_populate_recordset(NULL::{}, ${}::json)",
+                    table_name::<E>(backend),
+                    before + 1
+                );
+                match &self.beside {
+                    None => format!("{rows} AS {INPUT}"),
+                    Some(beside) => format!(
+                        "ROWS FROM (unnest(${}), {rows}) AS {INPUT} ({})",
+                        before + 2,
+                        beside.quoted(backend)
+                    ),
+                }
+            }
             (DbBackend::MySql, Given::Variable(name)) => self.json_table(name),
             (DbBackend::MySql, Given::Binds(_)) => self.json_table("?"),
             (_, Given::Variable(name)) => self.json_each(name),
@@ -203,7 +251,7 @@ impl Input {
     }
 
     fn json_each(&self, given: &str) -> String {
-        let cells = self.columns.iter().enumerate().map(|(n, column)| {
+        let cells = self.columns().enumerate().map(|(n, column)| {
             let name = column.quoted(DbBackend::Sqlite);
             match column.is_binary() {
                 true => format!("unhex(value ->> {n}) AS {name}"),
@@ -216,7 +264,7 @@ impl Input {
 
     fn json_table(&self, given: &str) -> String {
         let (mut cells, mut columns) = (Vec::new(), Vec::new());
-        for (n, column) in self.columns.iter().enumerate() {
+        for (n, column) in self.columns().enumerate() {
             let name = column.quoted(DbBackend::MySql);
             cells.push(match column.is_binary() {
                 true => format!("unhex({name}) AS {name}"),
@@ -234,13 +282,18 @@ impl Input {
     fn values(&self, backend: DbBackend) -> Vec<Value> {
         #[cfg(feature = "postgres")]
         if backend == DbBackend::Postgres && self.as_arrays {
-            return self.columns.iter().map(Column::array).collect();
+            return self.columns().map(Column::array).collect();
         }
         let rows: Json = match backend {
             DbBackend::Postgres => (0..self.rows).map(|row| self.object(row)).collect(),
             _ => (0..self.rows).map(|row| self.array(row, backend)).collect(),
         };
-        vec![rows.to_string().into()]
+        let mut values = vec![rows.to_string().into()];
+        #[cfg(feature = "postgres")]
+        if backend == DbBackend::Postgres {
+            values.extend(self.beside.as_ref().map(Column::array));
+        }
+        values
     }
 
     /// `{"column": value, …}`
@@ -258,7 +311,7 @@ impl Input {
             DbBackend::MySql => text::on_mysql(&column.cells[row]),
             _ => text::on_sqlite(&column.cells[row]),
         };
-        self.columns.iter().map(value).collect()
+        self.columns().map(value).collect()
     }
 }
 

@@ -42,6 +42,7 @@ mod locks;
 mod migration;
 mod onboarding;
 mod own_users;
+mod own_users_at_once;
 #[cfg(feature = "mysql")]
 mod pool_settings;
 mod quickstart;

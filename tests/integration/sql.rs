@@ -7,8 +7,8 @@ use std::{env, fs, path::PathBuf};
 
 use guesthouse::{
     Account, Accounts, Owners, audit, backfill_guests, become_host, become_hosts, change_email,
-    delete_user, host, offboard, onboard, sign_up, sign_up_all, sign_up_as, sign_up_with_id,
-    stop_hosting,
+    delete_user, host, offboard, onboard, sign_up, sign_up_all, sign_up_all_as, sign_up_as,
+    sign_up_with_id, stop_hosting,
 };
 use sea_orm::{ActiveValue::Set, DatabaseConnection};
 use uuid::Uuid;
@@ -90,6 +90,19 @@ fn courier_of(user_id: Uuid) -> courier::ActiveModel {
     }
 }
 
+fn member_with_profile() -> (member::ActiveModel, profile::ActiveModel) {
+    let member = member::ActiveModel {
+        name: Set("Zoe".into()),
+        password_hash: Set("$argon2id$".into()),
+        ..Default::default()
+    };
+    let profile = profile::ActiveModel {
+        bio: Set(String::new()),
+        ..Default::default()
+    };
+    (member, profile)
+}
+
 async fn accounts(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
     let ada = db.user("ada").await.id;
     let mut page = Page::new("account");
@@ -139,15 +152,7 @@ async fn signing_up(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
     page.case("with an id, new", sent);
     sign_up_with_id(pool, id, email("mary")).await.unwrap();
     page.case("with an id, again", sent);
-    let member = member::ActiveModel {
-        name: Set("Zoe".into()),
-        password_hash: Set("$argon2id$".into()),
-        ..Default::default()
-    };
-    let profile = profile::ActiveModel {
-        bio: Set(String::new()),
-        ..Default::default()
-    };
+    let (member, profile) = member_with_profile();
     sign_up_as::<member::Entity>(pool, email("zoe"), member, profile)
         .await
         .unwrap();
@@ -204,6 +209,14 @@ async fn in_bulk(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
         .await
         .unwrap();
     page.case("new", sent);
+    let yet_another = ["zita", "yoko"].map(|name| {
+        let (member, profile) = member_with_profile();
+        (email(name), member, profile)
+    });
+    sign_up_all_as::<member::Entity>(pool, yet_another.to_vec())
+        .await
+        .unwrap();
+    page.case("users of the app's own, whose key the database makes", sent);
     page.compare(db.backend);
 
     let mut page = Page::new("onboard_all");

@@ -14,23 +14,27 @@ use super::{
 use crate::statements::{
     block::{mariadb, sqlite},
     evidence::{has_skipping_trigger, leaves_rows_out},
-    input::{Given, Rows, fit_a_packet},
-    parts::{FIRST, SECOND, every_column_of, select_columns, text_of},
+    input::{BESIDE, Given, INPUT, Rows, fit_a_packet},
+    key::only_column,
+    parts::{FIRST, SECOND, every_column_of, quoted, select_columns, table_name, text_of},
     raised,
     send::{query, query_large},
 };
-use crate::{accounts::SignUp, scope::Scope};
+use crate::{accounts::SignUp, role::Role, scope::Scope};
 
 const NO_GUEST: &str = "a guest was not inserted";
 const UNEXPLAINED: &str = "users were neither inserted nor found";
 
 /// Users and their guests, one of each.
+///
+/// A guest finds its user by the key, or by the address if the database makes the keys.
 pub(crate) struct Pairs<U: SignUp>
 where
     U::Guest: Related<U>,
 {
     users: Rows<U>,
     guests: Rows<U::Guest>,
+    has_keys: bool,
 }
 
 impl<U: SignUp> Pairs<U>
@@ -44,10 +48,46 @@ where
         U::ActiveModel: 'a,
         GuestOf<U>: 'a,
     {
+        let users = Rows::<U>::new(pairs.clone().map(|(user, _)| user))?;
+        let guests = Rows::<U::Guest>::new(pairs.map(|(_, guest)| guest))?;
+        let has_keys = users.sets(only_column::<U>()?);
+        let guests = match has_keys {
+            true => guests,
+            false => guests.beside(users.only(U::email()).into_cells()),
+        };
         Ok(Self {
-            users: Rows::new(pairs.clone().map(|(user, _)| user))?,
-            guests: Rows::new(pairs.map(|(_, guest)| guest))?,
+            users,
+            guests,
+            has_keys,
         })
+    }
+
+    /// The column, quoted, by which a user of the input is found in the table.
+    fn user_column<'a>(&self, names: &'a Names) -> &'a str {
+        match self.has_keys {
+            true => &names.id,
+            false => &names.email,
+        }
+    }
+
+    /// Inserts the guests of those users in `users` who are in the input.
+    fn insert_guests(&self, backend: DbBackend, given: Given<'_>, users: &str) -> String {
+        let Names {
+            id, email, user_id, ..
+        } = Names::of::<U>(backend);
+        if self.has_keys {
+            let insert = self.guests.insert(backend, given);
+            // There it has failed if one of the users was left out.
+            if backend == DbBackend::MySql {
+                return insert;
+            }
+            return format!("{insert} JOIN {users} ON {users}.{id} = {INPUT}.{user_id}");
+        }
+        let key = format!("{users}.{id}");
+        let owner = Some((U::Guest::owner_id(), key.as_str()));
+        let insert = self.guests.insert_with(backend, given, owner);
+        let beside = quoted(backend, BESIDE);
+        format!("{insert} JOIN {users} ON {users}.{email} = {INPUT}.{beside}")
     }
 
     fn values(&self, backend: DbBackend) -> Vec<sea_orm::Value> {
@@ -60,9 +100,22 @@ where
 /// A guest that is not stored yet.
 pub(crate) type GuestOf<U> = <<U as SignUp>::Guest as EntityTrait>::ActiveModel;
 
+/// Whether [`insert`] fails if an address is taken: on MariaDB/MySQL, and on SQLite if only the
+/// address shows which of the users it has made.
+pub(crate) fn fails_if_taken<U: SignUp>(db: &impl ConnectionTrait, pairs: &Pairs<U>) -> bool
+where
+    U::Guest: Related<U>,
+{
+    match db.get_database_backend() {
+        DbBackend::Postgres => false,
+        DbBackend::MySql => true,
+        _ => !pairs.has_keys,
+    }
+}
+
 /// Inserts the users whose address is free, each with its guest, and returns them as they are
 /// stored. Every other address is that of a user who was read; an address of which neither is true
-/// makes the statement fail, see [`is_unexplained`]. On MariaDB/MySQL a taken address makes it fail.
+/// makes the statement fail, see [`is_unexplained`], as a taken one does if [`fails_if_taken`].
 ///
 /// One statement, in the order in which the rows come. MySQL: three.
 pub(crate) async fn insert<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<Both<U>>, DbErr>
@@ -152,7 +205,7 @@ where
     select_columns::<U::Guest>(&mut both, "new_guest", SECOND);
     let sql = format!(
         "WITH new_user AS ({} ON CONFLICT ({email}) DO NOTHING RETURNING {}), \
-         new_guest AS ({} JOIN new_user ON new_user.{id} = input.{user_id} RETURNING {}), \
+         new_guest AS ({} RETURNING {}), \
          refused AS (SELECT input.{email} AS email FROM {} \
          LEFT JOIN new_user ON new_user.{email} = input.{email} \
          WHERE new_user.{id} IS NULL OFFSET 0) \
@@ -163,7 +216,7 @@ where
          IS NULL",
         pairs.users.insert(backend, Given::Binds(0)),
         every_column_of::<U>(backend),
-        pairs.guests.insert(backend, Given::Binds(given)),
+        pairs.insert_guests(backend, Given::Binds(given), "new_user"),
         every_column_of::<U::Guest>(backend),
         pairs.users.table(backend, Given::Binds(0)),
         text_of(backend, &both),
@@ -178,13 +231,19 @@ where
     U::Guest: Related<U>,
 {
     let backend = DbBackend::Sqlite;
+    let names = Names::of::<U>(backend);
+    let on = pairs.user_column(&names);
     let Names {
         users,
         id,
         email,
         guests,
         user_id,
-    } = Names::of::<U>(backend);
+    } = &names;
+    let on_conflict = match pairs.has_keys {
+        true => format!(" WHERE 1 = 1 ON CONFLICT ({email}) DO NOTHING"),
+        false => String::new(),
+    };
     let (of_users, of_guests) = (Given::Variable("NEW.v0"), Given::Variable("NEW.v1"));
     let given = pairs.users.table(backend, of_users);
     let unexplained = format!(
@@ -192,15 +251,14 @@ where
          WHERE {users}.{id} IS NULL)"
     );
     let no_guest = format!(
-        "EXISTS (SELECT 1 FROM {given} JOIN {users} ON {users}.{id} = input.{id} \
+        "EXISTS (SELECT 1 FROM {given} JOIN {users} ON {users}.{on} = input.{on} \
          LEFT JOIN {guests} ON {guests}.{user_id} = {users}.{id} WHERE {guests}.{user_id} IS NULL)"
     );
     let steps = format!(
-        "{} WHERE 1 = 1 ON CONFLICT ({email}) DO NOTHING; {} \
-         {} JOIN {users} ON {users}.{id} = input.{user_id}; {}",
+        "{}{on_conflict}; {} {}; {}",
         pairs.users.insert(backend, of_users),
         raised::on_sqlite(&unexplained, UNEXPLAINED),
-        pairs.guests.insert(backend, of_guests),
+        pairs.insert_guests(backend, of_guests, users),
         raised::on_sqlite(&no_guest, NO_GUEST),
     );
     let answer = stored(pairs, backend, Given::Binds(0));
@@ -224,7 +282,7 @@ where
          DECLARE guests_ LONGTEXT CHARACTER SET utf8mb4 DEFAULT ?; DECLARE made bigint; \
          {}; SET made = ROW_COUNT(); {}; {} {}; END;",
         pairs.users.insert(backend, of_users),
-        pairs.guests.insert(backend, of_guests),
+        pairs.insert_guests(backend, of_guests, &table_name::<U>(backend)),
         raised::on_mariadb("ROW_COUNT() <> made", NO_GUEST),
         stored(pairs, backend, of_users),
     );
@@ -271,7 +329,7 @@ where
         statement(backend, insert_users, pairs.users.values(backend)),
     )
     .await?;
-    let insert_guests = pairs.guests.insert(backend, given);
+    let insert_guests = pairs.insert_guests(backend, given, &table_name::<U>(backend));
     query(
         unit,
         statement(backend, insert_guests, pairs.guests.values(backend)),
@@ -285,23 +343,25 @@ where
     .await
 }
 
-/// The users of these ids, each with its guest. A limit of its own overrides `sql_select_limit`.
+/// The users of the input, each with its guest. A limit of its own overrides `sql_select_limit`.
 fn stored<U: SignUp>(pairs: &Pairs<U>, backend: DbBackend, given: Given<'_>) -> String
 where
     U::Guest: Related<U>,
 {
+    let names = Names::of::<U>(backend);
+    let on = pairs.user_column(&names);
     let Names {
         users,
         id,
         guests,
         user_id,
         ..
-    } = Names::of::<U>(backend);
+    } = &names;
     let mut both = Query::select();
     select_columns::<U>(&mut both, U::default().table_name(), FIRST);
     select_columns::<U::Guest>(&mut both, U::Guest::default().table_name(), SECOND);
     format!(
-        "SELECT {} FROM {} JOIN {users} ON {users}.{id} = input.{id} \
+        "SELECT {} FROM {} JOIN {users} ON {users}.{on} = input.{on} \
          JOIN {guests} ON {guests}.{user_id} = {users}.{id} LIMIT {}",
         text_of(backend, &both),
         pairs.users.table(backend, given),
