@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Violation, typed},
     role::ATTEMPTS,
     statements::{
-        accounts::{Look, Row, change_email::update, in_the_way},
+        accounts::{Look, Row, change_email::update, in_the_way, sign_up::has_the_address},
         alive::{looks_first, turn},
         evidence::{is_key_of, leaves_rows_out},
     },
@@ -131,6 +131,10 @@ where
         if let Some(refusal) = refused(Look::Locking).await.map_err(Error::of_read)? {
             return Err(refusal);
         }
+    }
+    let taken = has_the_address::<U>(db, change, Some(key)).await;
+    if taken.map_err(Error::of_read)? {
+        return Err(Error::EmailTaken);
     }
     let explained = match &last_clash {
         Some(clash) => is_key_of::<U>(db, clash, U::email())

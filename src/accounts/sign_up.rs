@@ -17,7 +17,7 @@ use crate::{
     statements::{
         accounts::{
             Look, in_the_way,
-            sign_up::{Both, MayClash, insert_both},
+            sign_up::{Both, MayClash, has_the_address, insert_both},
             sign_up_all::GuestOf,
         },
         alive::{looks_first, turn},
@@ -323,14 +323,24 @@ where
             }
         }
     }
-    Err(unexplained::<U>(db, keys, last_clash).await)
+    Err(unexplained::<U>(db, user, keys, last_clash).await)
 }
 
 /// A user that was not inserted, though nothing was found in the way, as often as it was tried.
-async fn unexplained<U>(db: &impl ConnectionTrait, keys: MayClash, clash: Option<DbErr>) -> Error
+async fn unexplained<U>(
+    db: &impl ConnectionTrait,
+    user: &U::ActiveModel,
+    keys: MayClash,
+    clash: Option<DbErr>,
+) -> Error
 where
     U: SignUp<Guest: Related<U>>,
 {
+    match has_the_address::<U>(db, user, None).await {
+        Ok(true) => return Error::EmailTaken,
+        Ok(false) => {}
+        Err(source) => return Error::of_read(source),
+    }
     let mut own_keys = Vec::new();
     if keys == MayClash::EmailOrId {
         own_keys.push(U::email());

@@ -243,7 +243,7 @@ where
     let mut last = None;
     for attempt in 0..ATTEMPTS {
         let mut taken = HashSet::new();
-        if sign_up_all::fails_if_taken(db, &all) {
+        if attempt > 0 || sign_up_all::fails_if_taken(db, &all) {
             let locking = attempt > 0 && looks_first(db);
             let found = sign_up_all::taken(db, &all, locking).await;
             taken = found.map_err(Error::of_read)?;

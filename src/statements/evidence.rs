@@ -128,3 +128,37 @@ pub(super) fn has_skipping_trigger(table: &str) -> String {
          AND ev_type <> '1'))"
     )
 }
+
+/// Whether a column of the table is of a type that takes texts for one that differ, for PostgreSQL.
+pub(super) fn folds_on_postgres(table: &str, column: &str) -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_attribute JOIN pg_type AS type ON type.oid = atttypid \
+         LEFT JOIN pg_type AS base ON base.oid = type.typbasetype \
+         WHERE attrelid = to_regclass({table}) AND attname = {column} \
+         AND 'citext' IN (type.typname, base.typname))"
+    )
+}
+
+/// A text of a statement as a value of the column's type, by which PostgreSQL compares it then. Asks
+/// the server for the type.
+pub(super) async fn of_the_type_of<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    text: &str,
+    column: E::Column,
+) -> Result<String, DbErr> {
+    let backend = DbBackend::Postgres;
+    let ask = "SELECT format_type(atttypid, NULL) FROM pg_attribute \
+         WHERE attrelid = to_regclass($1) AND attname = $2";
+    let values = [
+        Value::from(table_name::<E>(backend)),
+        column.as_str().into(),
+    ];
+    let rows = look(db, Statement::from_sql_and_values(backend, ask, values)).await?;
+    match rows.first() {
+        Some(row) => {
+            let kind: String = row.try_get_by_index(0)?;
+            Ok(format!("CAST({text} AS {kind})"))
+        }
+        None => Ok(text.to_owned()),
+    }
+}

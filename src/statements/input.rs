@@ -120,6 +120,11 @@ impl<E: EntityTrait> Rows<E> {
         self.input.table::<E>(backend, given)
     }
 
+    /// A column of the table `input` by its quoted name, for a comparison; see [`Keys::compared`].
+    pub(super) fn compared(&self, backend: DbBackend, name: &str) -> String {
+        self.input.compared(backend, name)
+    }
+
     /// What [`table`](Self::table) reads.
     pub(super) fn values(&self, backend: DbBackend) -> Vec<Value> {
         self.input.values(backend)
@@ -168,6 +173,15 @@ impl<E: EntityTrait> Keys<E> {
 
     pub(super) fn len(&self) -> usize {
         self.input.rows
+    }
+
+    /// The column by its quoted name, for a comparison with one of a table, whose collation decides.
+    pub(super) fn compared(&self, backend: DbBackend, name: &str) -> String {
+        self.input.compared(backend, name)
+    }
+
+    pub(super) fn are_texts(&self) -> bool {
+        self.input.columns.iter().all(Column::is_text)
     }
 
     pub(super) fn into_cells(self) -> Vec<Value> {
@@ -250,6 +264,17 @@ impl Input {
         }
     }
 
+    /// MariaDB would take the binary collation of these for the comparison, and could not use an index of
+    /// another. Of what comes out of JSON it takes none: the
+    /// [coercibility](https://mariadb.com/kb/en/coercibility/) is that of a literal.
+    fn compared(&self, backend: DbBackend, name: &str) -> String {
+        let is_text = |column: &Column| column.quoted(backend) == name && column.is_text();
+        match backend == DbBackend::MySql && self.columns().any(is_text) {
+            true => format!("json_unquote(json_quote({INPUT}.{name}))"),
+            false => format!("{INPUT}.{name}"),
+        }
+    }
+
     fn json_each(&self, given: &str) -> String {
         let cells = self.columns().enumerate().map(|(n, column)| {
             let name = column.quoted(DbBackend::Sqlite);
@@ -325,9 +350,23 @@ impl Column {
         matches!(self.cells.first(), Some(Value::Uuid(_) | Value::Bytes(_)))
     }
 
+    fn is_text(&self) -> bool {
+        matches!(self.cells.first(), Some(Value::String(_)))
+    }
+
     fn type_on_mysql(&self) -> String {
         match self.cells.first() {
             Some(Value::Uuid(_)) => "char(32)".to_owned(),
+            // A text would be compared with a number as a double, which not each `bigint` is.
+            Some(Value::TinyInt(_) | Value::SmallInt(_) | Value::Int(_) | Value::BigInt(_)) => {
+                "bigint".to_owned()
+            }
+            Some(
+                Value::TinyUnsigned(_)
+                | Value::SmallUnsigned(_)
+                | Value::Unsigned(_)
+                | Value::BigUnsigned(_),
+            ) => "bigint unsigned".to_owned(),
             Some(
                 Value::ChronoDateTime(_)
                 | Value::ChronoDateTimeUtc(_)

@@ -240,13 +240,19 @@ where
         (DbBackend::MySql, true) => " LOCK IN SHARE MODE",
         _ => "",
     };
+    // A text finds its owner by the collation of that table, and is answered as it was given.
+    let owner = match keys.are_texts() {
+        true => format!("input.{id}"),
+        false => format!("{owners}.{id}"),
+    };
     // A limit of its own overrides `sql_select_limit`. One row more shows an owner with two.
     let sql = format!(
         "SELECT CASE WHEN {roles}.{owner_id} IS NULL THEN 0 ELSE 1 END AS {IS_THERE}, \
-         {owners}.{id} AS {OWNER}, {} FROM {} JOIN {owners} ON {owners}.{id} = input.{id} \
+         {owner} AS {OWNER}, {} FROM {} JOIN {owners} ON {owners}.{id} = {} \
          LEFT JOIN {roles} ON {roles}.{owner_id} = {owners}.{id} LIMIT {}{lock}",
         columns_of::<R>(backend),
         keys.table(backend, Given::Binds(0)),
+        keys.compared(backend, &id),
         keys.len() + 1,
     );
     let statement = Statement::from_sql_and_values(backend, sql, keys.values(backend));
@@ -254,15 +260,11 @@ where
     let mut rows = HashMap::with_capacity(found.len());
     let name = [OWNER.to_owned()];
     for row in &found {
-        let (owner, model) = match row.try_get_by_index::<i32>(0)? {
-            0 => {
-                let owner = OwnerId::<R>::try_get_many(row, "", &name)?;
-                (single(owner, R::Owner::default().table_name())?, None)
-            }
-            _ => {
-                let model = read::<R>(row, "")?;
-                (model.get(R::owner_id()), Some(model))
-            }
+        let owner = OwnerId::<R>::try_get_many(row, "", &name)?;
+        let owner = single(owner, R::Owner::default().table_name())?;
+        let model = match row.try_get_by_index::<i32>(0)? {
+            0 => None,
+            _ => Some(read::<R>(row, "")?),
         };
         if rows.insert(Key::of(&owner), model).is_some() {
             let table = R::default().table_name();

@@ -10,9 +10,10 @@ use sea_orm::{
     },
 };
 
-use super::Look;
+use super::{Look, names::AccountNames as Names};
 use crate::statements::{
     block::{mariadb, sqlite},
+    evidence::of_the_type_of,
     key::single,
     parts::{
         FIRST, SECOND, cte, do_nothing_on, every_column, insert_select, insert_select_with,
@@ -193,6 +194,39 @@ where
         Ok((read::<U>(row, FIRST)?, guest))
     });
     found.collect()
+}
+
+/// Whether a user other than this has the address by the type of its column, on PostgreSQL, where the
+/// text in a statement such as that of [`users_in_the_way`] is compared as a text.
+pub(crate) async fn has_the_address<U: SignUp>(
+    db: &impl ConnectionTrait,
+    row: &U::ActiveModel,
+    other_than: Option<&Value>,
+) -> Result<bool, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let backend = db.get_database_backend();
+    let Some(address) = row.get(U::email()).into_value() else {
+        return Ok(false);
+    };
+    if backend != DbBackend::Postgres {
+        return Ok(false);
+    }
+    let Names {
+        users, id, email, ..
+    } = Names::of::<U>(backend);
+    let address_of_type = of_the_type_of::<U>(db, "$1", U::email()).await?;
+    let other = match other_than {
+        Some(_) => format!(" AND {id} <> $2"),
+        None => String::new(),
+    };
+    let sql =
+        format!("SELECT EXISTS (SELECT FROM {users} WHERE {email} = {address_of_type}{other})");
+    let values = [address].into_iter().chain(other_than.cloned());
+    let rows = look_at(db, Statement::from_sql_and_values(backend, sql, values)).await?;
+    rows.first()
+        .map_or(Ok(false), |row| row.try_get_by_index(0))
 }
 
 // ---- SQLite ----

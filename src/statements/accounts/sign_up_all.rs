@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, QueryResult, Related, Statement,
-    TransactionSession, TransactionTrait, sea_query::Query,
+    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, QueryResult, Related,
+    Statement, TransactionSession, TransactionTrait, sea_query::Query,
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::statements::{
     block::{mariadb, sqlite},
-    evidence::{has_skipping_trigger, leaves_rows_out},
+    evidence::{folds_on_postgres, has_skipping_trigger, leaves_rows_out, of_the_type_of},
     input::{BESIDE, Given, INPUT, Rows, fit_a_packet},
     key::only_column,
     parts::{FIRST, SECOND, every_column_of, quoted, select_columns, table_name, text_of},
@@ -86,8 +86,8 @@ where
         let key = format!("{users}.{id}");
         let owner = Some((U::Guest::owner_id(), key.as_str()));
         let insert = self.guests.insert_with(backend, given, owner);
-        let beside = quoted(backend, BESIDE);
-        format!("{insert} JOIN {users} ON {users}.{email} = {INPUT}.{beside}")
+        let beside = self.guests.compared(backend, &quoted(backend, BESIDE));
+        format!("{insert} JOIN {users} ON {users}.{email} = {beside}")
     }
 
     fn values(&self, backend: DbBackend) -> Vec<sea_orm::Value> {
@@ -152,8 +152,9 @@ where
     }
 }
 
-/// Those of the addresses that users have. `locking` is as for
-/// [`rows_of_owners`](crate::statements::onboard_all::rows_of_owners).
+/// Those of the addresses that users have, by the type and the collation of their column. `locking`
+/// is as for [`rows_of_owners`](crate::statements::onboard_all::rows_of_owners). Two statements on
+/// PostgreSQL.
 pub(crate) async fn taken<U: SignUp>(
     db: &impl ConnectionTrait,
     pairs: &Pairs<U>,
@@ -165,8 +166,12 @@ where
     let backend = db.get_database_backend();
     let emails = pairs.users.only(U::email());
     let Names { users, email, .. } = Names::of::<U>(backend);
+    let mut given = emails.compared(backend, &email);
+    if backend == DbBackend::Postgres {
+        given = of_the_type_of::<U>(db, &given, U::email()).await?;
+    }
     let sql = format!(
-        "SELECT {users}.{email} FROM {} JOIN {users} ON {users}.{email} = input.{email} LIMIT {}{}",
+        "SELECT input.{email} FROM {} JOIN {users} ON {users}.{email} = {given} LIMIT {}{}",
         emails.table(backend, Given::Binds(0)),
         emails.len(),
         if locking { " LOCK IN SHARE MODE" } else { "" }
@@ -198,7 +203,13 @@ where
     let given = pairs.users.values(backend).len();
     let has_guest = format!("new_guest.{user_id}");
     let no_guest = raised::on_postgres(&format!("{has_guest} IS NULL"), NO_GUEST, &has_guest);
-    let skips = has_skipping_trigger(&format!("'{}'", users.replace('\'', "''")));
+    let table = format!("'{}'", users.replace('\'', "''"));
+    let column = format!("'{}'", U::email().as_str().replace('\'', "''"));
+    let skips = format!(
+        "({} OR {})",
+        has_skipping_trigger(&table),
+        folds_on_postgres(&table, &column)
+    );
     let unexplained = raised::on_postgres("count(*) > 0", UNEXPLAINED, &skips);
     let mut both = Query::select();
     select_columns::<U>(&mut both, "new_user", FIRST);
@@ -361,10 +372,11 @@ where
     select_columns::<U>(&mut both, U::default().table_name(), FIRST);
     select_columns::<U::Guest>(&mut both, U::Guest::default().table_name(), SECOND);
     format!(
-        "SELECT {} FROM {} JOIN {users} ON {users}.{on} = input.{on} \
+        "SELECT {} FROM {} JOIN {users} ON {users}.{on} = {} \
          JOIN {guests} ON {guests}.{user_id} = {users}.{id} LIMIT {}",
         text_of(backend, &both),
         pairs.users.table(backend, given),
+        pairs.users.compared(backend, on),
         i64::MAX
     )
 }

@@ -1,0 +1,194 @@
+//! Owners whose keys are texts, or numbers that a double cannot hold.
+
+use guesthouse::{Error, Onboarding, backfill, offboard, onboard, onboard_all};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, Schema};
+
+use crate::{
+    roles::{member, profile},
+    support::{Backend as On, TestDb as Db},
+};
+
+mod city {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "cities")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub code: String,
+        #[sea_orm(has_one)]
+        pub mayor: HasOne<super::mayor::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod mayor {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "mayors")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        #[sea_orm(unique)]
+        pub city_code: String,
+        #[sea_orm(belongs_to, from = "city_code", to = "code", on_delete = "Restrict")]
+        pub city: BelongsTo<super::city::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = super::city::Entity;
+    }
+}
+
+async fn create_tables<O: EntityTrait, R: EntityTrait>(db: &Db, owner: O, role: R) {
+    let schema = Schema::new(db.pool.get_database_backend());
+    for create in [
+        schema.create_table_from_entity(owner),
+        schema.create_table_from_entity(role),
+    ] {
+        db.pool.execute(&create).await.unwrap();
+    }
+    if db.backend == On::MariaDb {
+        for table in ["mayors", "cities"] {
+            // As a table is on many servers, if nobody asks for another collation.
+            let fold = format!(
+                "SET STATEMENT foreign_key_checks = 0 FOR ALTER TABLE IF EXISTS {table} \
+                 CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+            );
+            db.execute(&fold).await;
+        }
+    }
+}
+
+fn mayor_of(code: &str) -> mayor::ActiveModel {
+    mayor::ActiveModel {
+        city_code: Set(code.to_owned()),
+        ..Default::default()
+    }
+}
+
+fn bio_of(member_id: i64) -> profile::ActiveModel {
+    profile::ActiveModel {
+        member_id: Set(member_id),
+        bio: Set(format!("of {member_id}")),
+        ..Default::default()
+    }
+}
+
+on_each_backend!(
+    a_text_is_a_key,
+    a_text_is_compared_as_the_table_compares_it,
+    large_numbers_are_told_apart,
+);
+
+const ODD: [&str; 4] = ["Bad \"Ischl\"", "N\\A", "\u{1f3e0} Zürich", "L'Aquila"];
+
+async fn a_text_is_a_key(db: Db) {
+    create_tables(&db, city::Entity, mayor::Entity).await;
+    let cities = ODD.map(|code| city::ActiveModel {
+        code: Set(code.to_owned()),
+    });
+    city::Entity::insert_many(cities)
+        .exec(&db.pool)
+        .await
+        .unwrap();
+
+    let first = onboard::<mayor::Entity>(&db.pool, mayor_of(ODD[0])).await;
+    let Onboarding::New(first) = first.unwrap() else {
+        panic!("the first mayor is new");
+    };
+    let rows = [ODD[1], ODD[0], "Nowhere"].map(mayor_of);
+    let many = onboard_all::<mayor::Entity>(&db.pool, rows.to_vec()).await;
+    let many = many.unwrap();
+    assert_eq!(many.existing, [first]);
+    assert_eq!(
+        (many.new.len(), many.new[0].city_code.as_str()),
+        (1, ODD[1])
+    );
+    assert_eq!(many.unknown, ["Nowhere"]);
+
+    let rest = backfill::<mayor::Entity>(&db.pool, |code: String| mayor_of(&code), |_| {}).await;
+    assert_eq!(rest.unwrap(), 2);
+    let pool = db.pool_of(1).await;
+    let mayors = mayor::Entity::find().all(&pool).await.unwrap();
+    let mut codes: Vec<_> = mayors.iter().map(|mayor| &*mayor.city_code).collect();
+    let mut odd = ODD;
+    codes.sort_unstable();
+    odd.sort_unstable();
+    assert_eq!(codes, odd);
+    pool.close().await.unwrap();
+}
+
+/// One at a time or many at once, the answer is the same.
+async fn a_text_is_compared_as_the_table_compares_it(db: Db) {
+    create_tables(&db, city::Entity, mayor::Entity).await;
+    let rome = city::ActiveModel {
+        code: Set("Rome".to_owned()),
+    };
+    city::Entity::insert(rome).exec(&db.pool).await.unwrap();
+    let folds = db.backend == On::MariaDb;
+
+    let many = onboard_all::<mayor::Entity>(&db.pool, vec![mayor_of("ROME")]).await;
+    let many = many.unwrap();
+    let one = onboard::<mayor::Entity>(&db.pool, mayor_of("rome")).await;
+    if !folds {
+        assert_eq!(many.unknown, ["ROME"]);
+        assert!(
+            matches!(one, Err(Error::OwnerNotFound { table: "cities" })),
+            "{one:?}"
+        );
+        return;
+    }
+    assert_eq!((many.new.len(), &*many.new[0].city_code), (1, "ROME"));
+    assert_eq!(one.unwrap(), Onboarding::Existing(many.new[0].clone()));
+    let again = onboard_all::<mayor::Entity>(&db.pool, vec![mayor_of("Rome")]).await;
+    assert_eq!(again.unwrap().existing, many.new);
+    let gone = offboard::<mayor::Entity>(&db.pool, "rome".to_owned()).await;
+    assert_eq!(gone.unwrap().as_ref(), many.new.first());
+}
+
+async fn large_numbers_are_told_apart(db: Db) {
+    const FIRST: i64 = (1 << 53) + 1;
+
+    create_tables(&db, member::Entity, profile::Entity).await;
+    let members = (FIRST..FIRST + 40).map(|id| member::ActiveModel {
+        id: Set(id),
+        email: Set(format!("{id}@example.com")),
+        name: Set(id.to_string()),
+        password_hash: Set(String::new()),
+    });
+    member::Entity::insert_many(members)
+        .exec(&db.pool)
+        .await
+        .unwrap();
+
+    let odd = (FIRST..FIRST + 40).filter(|id| id % 2 == 1);
+    let rows: Vec<_> = odd.clone().map(bio_of).collect();
+    let new = onboard_all::<profile::Entity>(&db.pool, rows)
+        .await
+        .unwrap()
+        .new;
+    let all = (FIRST - 1..FIRST + 41).map(bio_of).collect();
+    let many = onboard_all::<profile::Entity>(&db.pool, all).await.unwrap();
+    assert_eq!(many.existing, new);
+    assert_eq!(many.new.len(), 20);
+    assert_eq!(many.unknown, [FIRST - 1, FIRST + 40]);
+
+    let pool = db.pool_of(1).await;
+    let profiles = profile::Entity::find()
+        .order_by_asc(profile::Column::MemberId)
+        .all(&pool)
+        .await
+        .unwrap();
+    for (profile, id) in profiles.iter().zip(FIRST..) {
+        assert_eq!((profile.member_id, &profile.bio), (id, &format!("of {id}")));
+    }
+    assert_eq!(profiles.len(), 40);
+    pool.close().await.unwrap();
+}
