@@ -9,7 +9,8 @@ mod user;
 use std::{env, error::Error};
 
 use guesthouse::{
-    Email, Error::EmailTaken, Model, Onboarding, backfill, offboard, onboard, sign_up_as,
+    Email, Error::EmailTaken, Model, Onboarding, backfill, offboard, onboard, sign_up_all_as,
+    sign_up_as,
 };
 use migration::Migrator;
 use sea_orm::{
@@ -56,6 +57,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let closed = offboard::<payout_account::Entity>(&db, host.id).await?;
     println!("Closed: {}", closed.is_some());
 
+    let invited = [("Ada", "ada@example.com"), ("Grace", "grace@example.com")];
+    let mut people = Vec::new();
+    for (name, email) in invited {
+        let (user, profile) = named(name);
+        people.push((email.parse()?, user, profile));
+    }
+    let sign_ups = sign_up_all_as::<user::Entity>(&db, people).await?;
+    println!("{} had an account already", sign_ups.taken.len());
+
     let bio = |user_id| profile::ActiveModel {
         user_id: Set(user_id),
         bio: Set(String::new()),
@@ -73,15 +83,7 @@ async fn sign_up(
     name: &str,
 ) -> Result<user::Model, Box<dyn Error>> {
     let email: Email = email.parse()?;
-    let user = user::ActiveModel {
-        name: Set(name.into()),
-        password_hash: Set("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into()),
-        ..Default::default()
-    };
-    let profile = profile::ActiveModel {
-        bio: Set(format!("{name} counts")),
-        ..Default::default()
-    };
+    let (user, profile) = named(name);
     match sign_up_as::<user::Entity>(db, email.clone(), user, profile).await {
         Ok((user, _)) => Ok(user),
         Err(EmailTaken) => {
@@ -91,4 +93,18 @@ async fn sign_up(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a person gives at sign-up, beside the address.
+fn named(name: &str) -> (user::ActiveModel, profile::ActiveModel) {
+    let user = user::ActiveModel {
+        name: Set(name.into()),
+        password_hash: Set("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into()),
+        ..Default::default()
+    };
+    let profile = profile::ActiveModel {
+        bio: Set(format!("{name} counts")),
+        ..Default::default()
+    };
+    (user, profile)
 }
