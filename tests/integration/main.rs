@@ -70,3 +70,4 @@ mod timeouts;
 mod tracing;
 mod transactions;
 mod unreadable;
+mod unusual_roles;
