@@ -53,5 +53,5 @@ pub(in crate::statements) fn columns<E: EntityTrait>() -> String {
 
 /// Whether the server is one to which a block is a comment, or no syntax.
 pub(in crate::statements) fn is_no_block(error: &DbErr) -> bool {
-    matches!(code(error).as_deref(), Some("1064" | "1065"))
+    matches!(code(error).as_deref(), Some("1064" | "1065" | "1295"))
 }
