@@ -142,7 +142,7 @@ pub struct Views {
 /// three backends, whatever features are on; two calls give the same JSON, byte for byte.
 ///
 /// Types and defaults are those of the migrated database. The entities do not know two of them, the
-/// type of a timestamp on MariaDB/MySQL and all defaults; these follow from the type of the column,
+/// type of a timestamp on MariaDB and all defaults; these follow from the type of the column,
 /// as they do in the migrations.
 ///
 /// # Examples

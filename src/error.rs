@@ -11,6 +11,8 @@ use uuid::Uuid;
 use code::Class;
 
 use crate::{scope::Scope, user};
+#[cfg(feature = "mysql")]
+pub(crate) use code::is_not_mariadb;
 pub(crate) use code::{
     Violation, code, database_error, detail, is_lost, is_of_statement, is_stale_statement,
 };
@@ -75,7 +77,7 @@ pub enum Error {
         source: DbErr,
     },
     /// The caller's transaction was over before this call, by an earlier error that the caller passed
-    /// over. On PostgreSQL every statement is refused then (25P02); MariaDB/MySQL and SQLite would
+    /// over. On PostgreSQL every statement is refused then (25P02); MariaDB and SQLite would
     /// let each one commit by itself, so this library looks and refuses. Roll the transaction back.
     Aborted {
         /// What the database said.
@@ -101,7 +103,7 @@ impl Error {
         matches!(self, Self::Contention { .. })
     }
 
-    /// The database's own code: PostgreSQL's SQLSTATE, the error number of MariaDB/MySQL, SQLite's
+    /// The database's own code: PostgreSQL's SQLSTATE, the error number of MariaDB, SQLite's
     /// extended result code. `None` for an answer, and for a failure on the way to the database.
     pub fn code(&self) -> Option<Cow<'_, str>> {
         self.driver().and_then(code)

@@ -2,7 +2,7 @@
 //!
 //! In a marketplace each user has one guest, made at sign-up, and at most one host, made by onboarding
 //! and enforced by a unique index. The calls below return the same typed answer to one caller or fifty,
-//! on their own or inside your transaction, on SQLite, PostgreSQL and MariaDB/MySQL.
+//! on their own or inside your transaction, on SQLite, PostgreSQL and MariaDB.
 //!
 //! | I want to | call |
 //! | --- | --- |

@@ -349,7 +349,7 @@ impl Model {
     /// # Transactions
     ///
     /// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
-    /// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the tables that is there. All:
+    /// PostgreSQL: seven. MariaDB: four, and one for each of the tables that is there. All:
     /// one more on each connection of the pool that is idle.
     pub async fn verify(&self, db: &DatabaseConnection) -> Result<(), SchemaError> {
         if self.entries.is_empty() {

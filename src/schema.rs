@@ -37,7 +37,7 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///   as good;
 /// - clauses of SQLite other than `ON CONFLICT ABORT`, and rules of PostgreSQL, which take the
 ///   place of a refusal or of a statement;
-/// - how rows are kept: by `InnoDB` on MariaDB/MySQL; on PostgreSQL in logged tables that neither
+/// - how rows are kept: by `InnoDB` on MariaDB; on PostgreSQL in logged tables that neither
 ///   inherit nor are inherited from, and without row level security that applies to this role;
 ///   everywhere in a table that is not temporary.
 ///
@@ -48,7 +48,7 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///   `OFF`;
 /// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
 ///   connections;
-/// - MariaDB/MySQL: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
+/// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
 ///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of
 ///   the connection and of the server for new ones; `utf8mb4` for client, connection and results.
 ///
@@ -59,7 +59,7 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// are left alone, unless such a column has to be given a value, which no call of this library does.
 ///
 /// What an app may want is a warning through `tracing`: an index that is not needed
-/// beside the unique one; a trigger, as what it does cannot be known (on MariaDB/MySQL the role
+/// beside the unique one; a trigger, as what it does cannot be known (on MariaDB the role
 /// sees those of tables on which it has the right `TRIGGER`); a foreign key of the app's own
 /// columns that removes or changes rows; a column that has to be given a value, if a trigger may
 /// give it.
@@ -74,7 +74,7 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// # Transactions
 ///
 /// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
-/// PostgreSQL: seven. MariaDB/MySQL: four, and one for each of the three tables that is there. All:
+/// PostgreSQL: seven. MariaDB: four, and one for each of the three tables that is there. All:
 /// one more on each connection of the pool that is idle, as each has settings of its own.
 ///
 /// # Examples
@@ -368,7 +368,7 @@ fn column<E: EntityTrait>(column: E::Column) -> Column {
     }
 }
 
-/// PostgreSQL and MariaDB/MySQL act the same if a foreign key does not say how: they refuse.
+/// PostgreSQL and MariaDB act the same if a foreign key does not say how: they refuse.
 fn reference<O: EntityTrait>(relation: &RelationDef) -> Reference {
     Reference {
         table: table_name::<O>(),

@@ -75,7 +75,7 @@ impl Turn {
 
 /// The name is one for the whole server. Another node of a Galera cluster knows nothing of the
 /// lock: there the second program fails on a clash, and finds the work done when it is run again.
-const MYSQL_LOCK: &str = "CONCAT('guesthouse-', MD5(DATABASE()))";
+const MYSQL_LOCK: &str = "CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32))";
 
 async fn try_lock(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
     if transaction.get_database_backend() == DbBackend::MySql {

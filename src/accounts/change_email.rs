@@ -31,9 +31,9 @@ use crate::{
 ///
 /// # Transactions
 ///
-/// PostgreSQL, SQLite and MariaDB: one statement; MySQL: two. In the caller's transaction, which a
-/// refusal leaves usable: PostgreSQL four; the others one or two more, to see that it is not over and
-/// who stands in the way, and MariaDB two or three more for each statement.
+/// One statement. In the caller's transaction, which a refusal leaves usable: PostgreSQL four; the
+/// others one or two more, to see that it is not over and who stands in the way, and MariaDB two or
+/// three more for each statement.
 ///
 /// # Concurrency
 ///

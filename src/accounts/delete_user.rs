@@ -33,7 +33,7 @@ use crate::{
 /// # Transactions
 ///
 /// One statement, SQLite in a transaction of its own; one more after a refusal by a foreign key, to
-/// name the reason, and on MariaDB/MySQL for a user without a guest. A table that is not this
+/// name the reason, and on MariaDB for a user without a guest. A table that is not this
 /// library's is believed after three attempts. In the caller's transaction, which a refusal leaves
 /// usable: PostgreSQL three; the others one or two more, to see that it is not over and that the user
 /// exists, and MariaDB two or three more for each statement.

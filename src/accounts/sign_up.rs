@@ -64,10 +64,9 @@ impl SignUp for user::Entity {
 /// # Transactions
 ///
 /// PostgreSQL and MariaDB: one statement. SQLite: two in a transaction of its own, one in the
-/// caller's. MySQL: three in a transaction of its own, or in a savepoint of the caller's. One more
-/// if the address is taken. A refusal leaves the caller's transaction usable. A cancelled call
-/// leaves both rows or none.
-/// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// caller's. One more if the address is taken. A refusal leaves the caller's transaction usable. A
+/// cancelled call leaves both rows or none.
+/// In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
 /// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
@@ -280,7 +279,7 @@ where
 
 /// Inserts both rows, unless `standing` finds a row that is an answer.
 ///
-/// On MariaDB/MySQL in a transaction it looks first, since a refused insert would lock more than the
+/// On MariaDB in a transaction it looks first, since a refused insert would lock more than the
 /// row that refuses it until that transaction ends.
 pub(super) async fn insert_or<U, C, A, F>(
     db: &C,

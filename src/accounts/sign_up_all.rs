@@ -55,9 +55,8 @@ impl<A> Default for SignUps<A> {
 /// # Transactions
 ///
 /// One statement for any number of addresses, SQLite in a transaction of its own; MariaDB two, and two
-/// more above a megabyte to learn `max_allowed_packet`, beyond which it refuses (MySQL: four). None
-/// for no address.
-/// In the caller's transaction SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// more above a megabyte to learn `max_allowed_packet`, beyond which it refuses. None for no address.
+/// In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
 /// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency

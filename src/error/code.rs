@@ -179,7 +179,7 @@ impl Violation {
 }
 
 /// The database's code for an error, if it was the database that raised it: PostgreSQL's SQLSTATE,
-/// the error number of MariaDB/MySQL (whose SQLSTATE is HY000 more often than not), SQLite's
+/// the error number of MariaDB (whose SQLSTATE is HY000 more often than not), SQLite's
 /// extended result code.
 pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     match Code::of(database_error(error)?) {
@@ -209,6 +209,12 @@ pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
         Code::Postgres("0A000") => error.message().starts_with("cached plan"),
         _ => false,
     }
+}
+
+/// Whether MySQL cannot read a statement that MariaDB can, by the syntax or by a variable in it.
+#[cfg(feature = "mysql")]
+pub(crate) fn is_not_mariadb(error: &DbErr) -> bool {
+    database_error(error).is_some_and(|error| matches!(Code::of(error), Code::MySql(1064 | 1193)))
 }
 
 /// Whether there was no answer, so that a write may have been done.

@@ -37,7 +37,7 @@ const BATCH: u64 = 1_000;
 ///
 /// # Transactions
 ///
-/// Two statements a batch (MariaDB: three, MySQL: four); PostgreSQL: one before them, which looks
+/// Two statements a batch (MariaDB: three); PostgreSQL: one before them, which looks
 /// for row level security. Each batch is committed by itself, unless the caller's transaction is
 /// given. The last one finds nobody.
 ///

@@ -25,10 +25,10 @@ use crate::{
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; MariaDB/MySQL: a SELECT, and
+/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; MariaDB: a SELECT, and
 /// one more if there is a row. In the caller's transaction, which a refusal leaves usable:
 /// PostgreSQL a SELECT, and three more if there is a row.
-/// In it SQLite and MariaDB/MySQL send one more, to see that it is not over,
+/// In it SQLite and MariaDB send one more, to see that it is not over,
 /// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency

@@ -66,7 +66,7 @@ impl<M> Onboarding<M> {
 /// # Transactions
 ///
 /// Opens none. PostgreSQL: one statement, new or existing. SQLite and MariaDB: one when the row is
-/// new, two when not; MySQL: two. A refusal leaves the caller's transaction usable.
+/// new, two when not. A refusal leaves the caller's transaction usable.
 ///
 /// # Concurrency
 ///

@@ -47,6 +47,8 @@ pub(super) struct Dialect {
 /// A setting of a connection under which a promise does not hold.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Setting {
+    /// The version of the server.
+    NotMariaDb(String),
     ForeignKeysOff,
     UniqueChecksOff,
     ChecksOff,
@@ -256,7 +258,7 @@ pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<C
 type Found = (BTreeSet<Setting>, Dialect, Rows);
 
 /// The names that are wanted, by what the catalogue has them as: SQLite takes names in either case,
-/// MariaDB/MySQL those of columns, and PostgreSQL looks for a table by a name in quotes.
+/// MariaDB those of columns, and PostgreSQL looks for a table by a name in quotes.
 struct Names {
     /// Of the tables that are compared.
     asked: Vec<String>,

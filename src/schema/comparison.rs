@@ -765,6 +765,10 @@ impl Setting {
 
     fn words_on(&self, on: &str) -> (&'static str, String) {
         match self {
+            Self::NotMariaDb(version) => (
+                "MariaDB 10.6 or later",
+                format!("the server is {version}: nobody could sign up"),
+            ),
             Self::ForeignKeysOff => (
                 "foreign keys on",
                 format!("foreign keys are off {on}: a user could be deleted under a host"),

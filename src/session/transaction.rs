@@ -18,7 +18,7 @@ use crate::error::{code, database_error};
 /// dropped closes the connection, which rolls all of the transaction back.
 ///
 /// [`SessionTransaction::commit`] returns an error, and nothing is kept, if the database has ended the
-/// transaction before or an earlier error has spoiled it; on PostgreSQL and MariaDB/MySQL a plain
+/// transaction before or an earlier error has spoiled it; on PostgreSQL and MariaDB a plain
 /// `COMMIT` succeeds then.
 pub struct SessionTransaction {
     slot: Slot,

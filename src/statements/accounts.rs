@@ -55,7 +55,7 @@ pub(crate) async fn by_email(db: &impl ConnectionTrait, email: &str) -> Result<O
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Plain,
-    /// Under REPEATABLE READ on MariaDB/MySQL also what was just clashed with; it locks the gap in
+    /// Under REPEATABLE READ on MariaDB also what was just clashed with; it locks the gap in
     /// which nothing is found.
     Locking,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn in_the_way<C: ConnectionTrait>(
         either = either.or(user::Column::Id.eq(user_id));
     }
     let mut select = select(None);
-    // A limit of its own overrides `sql_select_limit` of MariaDB/MySQL.
+    // A limit of its own overrides `sql_select_limit` of MariaDB.
     select.and_where(either).limit(4);
     let mut statement = db.get_database_backend().build(&select);
     if look == Look::Locking {

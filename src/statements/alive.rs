@@ -1,6 +1,6 @@
 //! Whether the caller's transaction is still there.
 //!
-//! PostgreSQL refuses every statement of a transaction that has failed. MariaDB/MySQL end one at a
+//! PostgreSQL refuses every statement of a transaction that has failed. MariaDB end one at a
 //! deadlock, SQLite at `RAISE(ROLLBACK)` or a full disk, and from then on each statement commits by
 //! itself.
 
@@ -40,13 +40,13 @@ pub(crate) async fn turn<C: ConnectionTrait>(db: &C) -> Result<Turn, Error> {
     }
 }
 
-/// Whether a look comes before a write: on MariaDB/MySQL in a transaction, where a refused write would
+/// Whether a look comes before a write: on MariaDB in a transaction, where a refused write would
 /// lock more than the row that refuses it until that transaction ends (D4).
 pub(crate) fn looks_first<C: ConnectionTrait>(db: &C) -> bool {
     db.get_database_backend() == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
 }
 
-/// Whether an insert of many rows cannot leave out those that are there: on MariaDB/MySQL it could not
+/// Whether an insert of many rows cannot leave out those that are there: on MariaDB it could not
 /// without passing over other errors, nor without locking others out.
 pub(crate) fn leaves_out_no_row<C: ConnectionTrait>(db: &C) -> bool {
     db.get_database_backend() == DbBackend::MySql
@@ -121,7 +121,7 @@ pub(super) async fn has_no_savepoints(db: &impl ConnectionTrait) -> Result<bool,
     }
 }
 
-/// Executes a statement that can be executed twice. On MariaDB/MySQL the first answer can be the
+/// Executes a statement that can be executed twice. On MariaDB the first answer can be the
 /// error of a statement before, whose caller did not wait for it.
 pub(super) async fn after_a_dropped_call(
     db: &impl ConnectionTrait,

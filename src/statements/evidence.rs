@@ -37,7 +37,7 @@ pub(crate) fn is_foreign_key_of<E: EntityTrait>(clash: &DbErr, column: E::Column
         _ => return false,
     };
     let (table, column) = (E::default().table_name(), column.as_str());
-    // MariaDB/MySQL: `… fails (`database`.`hosts`, CONSTRAINT `…` FOREIGN KEY (`user_id`) …`
+    // MariaDB: `… fails (`database`.`hosts`, CONSTRAINT `…` FOREIGN KEY (`user_id`) …`
     let message = error.message();
     let on_mysql = message.contains(&format!(".`{table}`, CONSTRAINT `"))
         && message.contains(&format!(" FOREIGN KEY (`{column}`) "));
@@ -53,7 +53,7 @@ fn names_column(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
     error.table() == Some(table) && named.is_some_and(|(columns, _)| is_column(columns))
 }
 
-/// `Duplicate entry '…' for key 'users_email'`, on MySQL 8 `'users.users_email'`. MariaDB does not
+/// `Duplicate entry '…' for key 'users_email'`. MariaDB does not
 /// name the table, so a key of that name on another table, which a trigger may fill, counts too.
 async fn is_key_on_mysql(
     db: &impl ConnectionTrait,

@@ -1,5 +1,5 @@
 //! Many rows as few values: an array for each column on PostgreSQL, a JSON text on SQLite and
-//! MariaDB/MySQL. So a statement takes any number of rows and its binds do not grow in number (D9).
+//! MariaDB. So a statement takes any number of rows and its binds do not grow in number (D9).
 //!
 //! PostgreSQL takes JSON too where a column has nulls, arrays or JSON of its own, which an array of
 //! its values cannot hold.
@@ -515,7 +515,7 @@ mod text {
     }
 }
 
-/// Refuses what does not fit into one packet of MariaDB/MySQL, where the server would end the
+/// Refuses what does not fit into one packet of MariaDB, where the server would end the
 /// connection and, with it, the caller's transaction.
 pub(super) async fn fit_a_packet(db: &impl ConnectionTrait, values: &[Value]) -> Result<(), DbErr> {
     /// The smallest limit that a server has by default, and what the text around the values takes.

@@ -8,17 +8,15 @@ use sea_orm::{
 use super::{
     block::mariadb::still_in_transaction,
     parts::{read, returning, returning_on_mariadb, select_columns},
-    send::{execute, look, query},
+    send::{look, query},
     text::Text,
 };
 use crate::{role::Role, scope::Scope};
 
-const RETURNS: &str = "guesthouse_returns";
-
 /// Deletes the role's row of the owner and returns what was deleted; `None` if there is none.
 ///
 /// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; in a transaction on
-/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB/MySQL: a SELECT, and a DELETE if there is a row.
+/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB: a SELECT, and a DELETE if there is a row.
 pub(crate) async fn delete_role<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,
@@ -31,7 +29,7 @@ where
         DbBackend::Postgres if super::alive::is_transaction_on_postgres(db).await? => {
             in_a_block_on_postgres::<R, C>(db, owner).await
         }
-        DbBackend::MySql => on_mysql::<R, C>(db, owner).await,
+        DbBackend::MySql => on_mariadb::<R, C>(db, owner).await,
         backend => {
             let statement = Text::of::<R>("delete role", backend)
                 .bind(owner.clone())
@@ -129,26 +127,17 @@ where
     })
 }
 
-/// A plain SELECT comes first: where there is nothing to delete, the DELETE would lock the gap, and
-/// MySQL does not return what it deletes.
-async fn on_mysql<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<Deleted<R::Model>, DbErr>
+/// A plain SELECT comes first: where there is nothing to delete, the DELETE would lock the gap.
+async fn on_mariadb<R, C: ConnectionTrait>(
+    db: &C,
+    owner: &Value,
+) -> Result<Deleted<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
-    let statement = Text::of::<R>("role", DbBackend::MySql)
-        .bind(owner.clone())
-        .or_build(|backend| {
-            let mut select = role_of::<R>(owner);
-            let returns = Expr::cust("0 /*M!100005 + 1 */");
-            backend.build(select.expr_as(returns, Alias::new(RETURNS)))
-        });
-    let rows = look(db, statement).await?;
-    let Some(row) = rows.first() else {
+    if !has_role::<R, C>(db, owner).await? {
         return Ok(Deleted::Nothing);
-    };
-    let model = read::<R>(row, "")?;
-    let returns: i32 = row.try_get("", RETURNS)?;
-
+    }
     let scope = Scope::of::<C>();
     let name = match scope {
         Scope::Transaction => "delete role, in a transaction",
@@ -166,13 +155,6 @@ where
             statement.sql.push_str(&returning_on_mariadb::<R>());
             statement
         });
-    if returns == 0 {
-        let deleted = execute(db, delete).await?;
-        return Ok(match deleted {
-            0 => Deleted::Changed,
-            _ => Deleted::Row(model),
-        });
-    }
     let rows = query(db, delete).await?;
     Ok(match rows.first() {
         Some(row) => Deleted::Row(read::<R>(row, "")?),

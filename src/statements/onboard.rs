@@ -1,8 +1,8 @@
 //! Giving an owner a role, once.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
-    Iterable, ModelTrait, PrimaryKeyToColumn, QueryResult, Related, Value,
+    ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic, Iterable, QueryResult, Related,
+    Value,
     sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UnionType, WithClause, WithQuery},
 };
 
@@ -44,8 +44,7 @@ pub(crate) enum Attempt<M> {
 /// Tries once to give the owner the role.
 ///
 /// PostgreSQL: one statement, new or existing. SQLite and MariaDB: one statement when new, and a
-/// SELECT when nothing was inserted. MySQL, which has no RETURNING, needs that SELECT always.
-/// MariaDB/MySQL in a transaction: a SELECT before.
+/// SELECT when nothing was inserted. MariaDB in a transaction: a SELECT before.
 pub(crate) async fn onboard_once<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -244,11 +243,7 @@ where
     match query(db, statement).await {
         Ok(rows) => match rows.first() {
             Some(row) => read::<R>(row, "").map(Attempt::New),
-            // MariaDB found no owner; MySQL may have inserted the row without returning it.
-            None => match look_up::<R, C>(db, owner, None, Look::Locking).await? {
-                Attempt::Existing(model) if is_row::<R>(&model, role) => Ok(Attempt::New(model)),
-                other => Ok(other),
-            },
+            None => look_up::<R, C>(db, owner, None, Look::Locking).await,
         },
         Err(clash) if is_of_statement(&clash) => {
             look_up::<R, C>(db, owner, Some(clash), Look::Locking).await
@@ -344,18 +339,4 @@ fn several<R: Role>() -> DbErr {
     DbErr::Custom(format!(
         "{table}.{column} is not unique: an owner has several rows"
     ))
-}
-
-/// Whether the stored row is the one that was sent: by its primary key, or by all that was sent if
-/// the database makes the key.
-pub(super) fn is_row<E: EntityTrait>(stored: &E::Model, sent: &E::ActiveModel) -> bool {
-    let same = |column| {
-        let value = sent.get(column).into_value();
-        value.map(|value| value == stored.get(column))
-    };
-    let mut key = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
-    if key.clone().all(|column| same(column).is_some()) {
-        return key.all(|column| same(column) == Some(true));
-    }
-    E::Column::iter().all(|column| same(column) != Some(false))
 }

@@ -8,13 +8,13 @@ use sea_orm::{
 };
 
 use super::{
-    block::mariadb::{self, still_in_transaction},
+    block::mariadb::still_in_transaction,
     evidence::leaves_rows_out,
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
-    onboard::is_row,
     parts::{
-        columns_of, is_as_returned, owner_key, quoted, read, returned, table_name, was_written,
+        columns_of, is_as_returned, owner_key, quoted, read, returned, returning_on_mariadb,
+        table_name, was_written,
     },
     send::{query, query_large},
 };
@@ -50,10 +50,10 @@ impl Names {
 }
 
 /// Inserts the rows and returns those it inserted as they are stored. PostgreSQL and SQLite leave out
-/// a row whose owner does not exist or has one; on MariaDB/MySQL it refuses them all.
+/// a row whose owner does not exist or has one; on MariaDB it refuses them all.
 ///
 /// The rows come in the order of their keys, so that two callers with the same keys cannot deadlock
-/// each other. One statement; on MySQL, and outside a transaction on PostgreSQL if a row is refused,
+/// each other. One statement; outside a transaction on PostgreSQL if a row is refused,
 /// two.
 pub(crate) async fn insert<R, C: ConnectionTrait>(
     db: &C,
@@ -65,7 +65,7 @@ where
     let rows = Rows::<R>::new(offered.iter().copied())?;
     match db.get_database_backend() {
         DbBackend::Postgres => on_postgres(db, &rows).await,
-        DbBackend::MySql => on_mysql(db, &rows, offered).await,
+        DbBackend::MySql => on_mariadb(db, &rows).await,
         _ => on_sqlite(db, &rows).await,
     }
 }
@@ -162,38 +162,19 @@ where
     Ok(inserted)
 }
 
-async fn on_mysql<R, C: ConnectionTrait>(
-    db: &C,
-    rows: &Rows<R>,
-    offered: &[&R::ActiveModel],
-) -> Result<Vec<R::Model>, DbErr>
+async fn on_mariadb<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
     let backend = DbBackend::MySql;
     fit_a_packet(db, &rows.values(backend)).await?;
     let sql = format!(
-        "{} WHERE 1 = 1{} /*M!100500 RETURNING {} */",
+        "{} WHERE 1 = 1{}{}",
         rows.insert(backend, Given::Binds(0)),
         still_in_transaction(Scope::of::<C>()),
-        mariadb::columns::<R>()
+        returning_on_mariadb::<R>()
     );
-    let inserted = send(db, rows, &sql).await?;
-    if !inserted.is_empty() {
-        return models::<R>(&inserted);
-    }
-    // MySQL does not return what it inserted.
-    let keys: Vec<_> = rows.only(R::owner_id()).into_cells();
-    let mut stored = rows_of_owners::<R, C>(db, &keys, false).await?;
-    let mut inserted = Vec::new();
-    for (key, sent) in keys.iter().zip(offered) {
-        if let Some(Some(row)) = stored.remove(&Key::of(key))
-            && is_row::<R>(&row, sent)
-        {
-            inserted.push(row);
-        }
-    }
-    Ok(inserted)
+    models::<R>(&send(db, rows, &sql).await?)
 }
 
 async fn send<R, C: ConnectionTrait>(
@@ -218,7 +199,7 @@ where
 
 /// Every owner among those who exists, with the row that the database has for it.
 ///
-/// `locking` sees, under REPEATABLE READ on MariaDB/MySQL, what a plain read does not: a row that
+/// `locking` sees, under REPEATABLE READ on MariaDB, what a plain read does not: a row that
 /// stood in the way. It locks the gaps in which the others are missing.
 pub(crate) async fn rows_of_owners<R, C: ConnectionTrait>(
     db: &C,

@@ -125,10 +125,9 @@ pub(super) fn returning<E: EntityTrait>() -> ReturningClause {
     Query::returning().exprs(E::Column::iter().map(|column| column.select_as(Expr::col(column))))
 }
 
-/// ` /*M!100500 RETURNING … */`, which MySQL takes for a comment and answers with no row
-/// ([executable comments](https://mariadb.com/kb/en/comment-syntax/)) (D3).
+/// The clause that SeaORM does not write for MariaDB (D3).
 pub(super) fn returning_on_mariadb<E: EntityTrait>() -> String {
-    format!(" /*M!100500 RETURNING {} */", columns::<E>())
+    format!(" RETURNING {}", columns::<E>())
 }
 
 pub(super) fn select_columns<E: EntityTrait>(
@@ -241,7 +240,7 @@ pub(super) fn then(mut first: Statement, second: Statement) -> Statement {
     first
 }
 
-/// In a transaction under REPEATABLE READ on MariaDB/MySQL a plain read does not see the row that was
+/// In a transaction under REPEATABLE READ on MariaDB a plain read does not see the row that was
 /// just clashed with, and FOR UPDATE deadlocks callers who all look at the same row. MariaDB has no
 /// FOR SHARE.
 pub(super) fn see_what_was_clashed_with<C: ConnectionTrait>(select: &mut Statement) {

@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
 #[cfg(feature = "mysql")]
-use super::{
-    alive::has_no_savepoints,
-    block::{call::call, mariadb::is_no_block},
-};
+use super::{alive::has_no_savepoints, block::call::call};
+#[cfg(feature = "mysql")]
+use crate::error::is_not_mariadb;
 use crate::{
     error::{is_lost, is_stale_statement},
     scope::Scope,
@@ -95,27 +94,36 @@ async fn query_once<C: ConnectionTrait>(
 ) -> Result<Vec<QueryResult>, DbErr> {
     #[cfg(feature = "mysql")]
     if travels_in_a_variable(db).await? {
-        match call(db, statement.clone()).await {
-            Err(error) if is_no_block(&error) => {}
-            outcome => return outcome.map(|outcome| outcome.rows),
-        }
+        let outcome = call(db, statement).await.map_err(or_not_mariadb);
+        return outcome.map(|outcome| outcome.rows);
     }
-    db.query_all_raw(current(statement)).await
+    let rows = db.query_all_raw(current(statement)).await;
+    rows.map_err(or_not_mariadb)
 }
 
 async fn execute_once<C: ConnectionTrait>(db: &C, statement: Statement) -> Result<u64, DbErr> {
     #[cfg(feature = "mysql")]
     if travels_in_a_variable(db).await? {
-        match call(db, statement.clone()).await {
-            Err(error) if is_no_block(&error) => {}
-            outcome => return outcome.map(|outcome| outcome.rows_changed),
-        }
+        let outcome = call(db, statement).await.map_err(or_not_mariadb);
+        return outcome.map(|outcome| outcome.rows_changed);
     }
-    let outcome = db.execute_raw(current(statement)).await?;
-    Ok(outcome.rows_affected())
+    let outcome = db.execute_raw(current(statement)).await;
+    Ok(outcome.map_err(or_not_mariadb)?.rows_affected())
 }
 
-/// Whether the statement is one of a transaction on MariaDB/MySQL. A variable that is set on one
+/// In place of the error of a MySQL that cannot read MariaDB's statement, and so has done nothing.
+fn or_not_mariadb(error: DbErr) -> DbErr {
+    #[cfg(feature = "mysql")]
+    if is_not_mariadb(&error) {
+        return DbErr::Custom(
+            "the server is not MariaDB 10.6 or later: it has no RETURNING and no compound statements"
+                .into(),
+        );
+    }
+    error
+}
+
+/// Whether the statement is one of a transaction on MariaDB. A variable that is set on one
 /// connection of a pool is not there on the next, so a type that is not SeaORM's is asked.
 #[cfg(feature = "mysql")]
 async fn travels_in_a_variable<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {

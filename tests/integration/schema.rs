@@ -376,55 +376,55 @@ fn settings(backend: On) -> &'static [Setting] {
             (
                 "SET foreign_key_checks = OFF",
                 "foreign keys on",
-                "foreign keys are off on this MariaDB/MySQL connection: \
+                "foreign keys are off on this MariaDB connection: \
                  a user could be deleted under a host",
             ),
             (
                 "SET unique_checks = OFF",
                 "unique checks on",
-                "unique checks are off on this MariaDB/MySQL connection: \
+                "unique checks are off on this MariaDB connection: \
                  a user could get two hosts",
             ),
             (
                 "SET check_constraint_checks = OFF",
                 "checks on",
-                "checks are off on this MariaDB/MySQL connection: \
+                "checks are off on this MariaDB connection: \
                  one address could sign up twice",
             ),
             (
                 "SET autocommit = OFF",
                 "autocommit on",
-                "autocommit is off on this MariaDB/MySQL connection: \
+                "autocommit is off on this MariaDB connection: \
                  a user could be lost with the connection",
             ),
             (
                 "SET completion_type = CHAIN",
                 "completion_type NO_CHAIN",
-                "completion_type is CHAIN on this MariaDB/MySQL connection: \
+                "completion_type is CHAIN on this MariaDB connection: \
                  a user could be lost with the connection",
             ),
             (
                 "SET sql_mode = 'PIPES_AS_CONCAT,NO_ZERO_DATE'",
                 "a strict sql_mode",
-                "sql_mode is not strict on this MariaDB/MySQL connection: \
+                "sql_mode is not strict on this MariaDB connection: \
                  an address could be stored as another one",
             ),
             (
                 "SET NAMES utf8mb3",
                 "utf8mb4",
-                "character_set_client is utf8mb3 on this MariaDB/MySQL connection: \
+                "character_set_client is utf8mb3 on this MariaDB connection: \
                  an address could be stored as another one",
             ),
             (
                 "SET character_set_results = latin1",
                 "utf8mb4",
-                "character_set_results is latin1 on this MariaDB/MySQL connection: \
+                "character_set_results is latin1 on this MariaDB connection: \
                  an address could be stored as another one",
             ),
             (
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
                 "READ COMMITTED or stricter",
-                "transactions read uncommitted rows on this MariaDB/MySQL connection: \
+                "transactions read uncommitted rows on this MariaDB connection: \
                  a host could be found and never be stored",
             ),
         ],

@@ -240,7 +240,10 @@ async fn it_is_verified_and_described(db: Db) {
     found.retain(|difference| !of_the_address(difference));
     assert_eq!(found, [""; 0]);
     let described = model.describe();
-    assert_eq!(described.tables["its invoice"].associations[0].foreign_key, "orderId");
+    assert_eq!(
+        described.tables["its invoice"].associations[0].foreign_key,
+        "orderId"
+    );
 
     let lost = match db.backend {
         On::Sqlite => "DROP TABLE \"its invoice\"",

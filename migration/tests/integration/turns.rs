@@ -156,12 +156,14 @@ async fn waiting_is_reported_once_on_mariadb() {
     on_server(MARIADB, async |url| {
         let place = Place::on(url);
         let db = pool(url, 1).await;
-        let lock = "DO GET_LOCK(CONCAT('guesthouse-', MD5(DATABASE())), 0)";
+        let lock = "DO GET_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)), 0)";
         let turn = transaction(&db, lock).await;
         let waiting = Waiting::start(&place);
-        turn.execute_unprepared("DO RELEASE_LOCK(CONCAT('guesthouse-', MD5(DATABASE())))")
-            .await
-            .unwrap();
+        turn.execute_unprepared(
+            "DO RELEASE_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)))",
+        )
+        .await
+        .unwrap();
         waiting.succeed();
         turn.commit().await.unwrap();
         db.close().await.unwrap();

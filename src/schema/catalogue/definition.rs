@@ -299,7 +299,7 @@ impl<'a> Definition<'a> {
                 if item.starts_with(after, &[Keyword::NOT, Keyword::ENFORCED]) {
                     continue;
                 }
-                // To `sqlparser` it binds closer than AND, to MariaDB/MySQL it does not.
+                // To `sqlparser` it binds closer than AND, to MariaDB it does not.
                 if condition
                     .iter()
                     .any(|token| keyword(Some(token)) == Keyword::XOR)
@@ -318,7 +318,7 @@ impl<'a> Definition<'a> {
         demands
     }
 
-    /// The foreign keys of MariaDB/MySQL, which all stand by themselves; `None` if one cannot be
+    /// The foreign keys of MariaDB, which all stand by themselves; `None` if one cannot be
     /// parsed.
     pub(super) fn foreign_keys(&self) -> Option<Vec<ForeignKeyConstraint>> {
         let mut keys = Vec::new();

@@ -1,4 +1,4 @@
-//! MariaDB/MySQL: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with
+//! MariaDB: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with
 //! no more than SELECT: MariaDB's `referential_constraints` is empty to one.
 //!
 //! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a
@@ -124,7 +124,7 @@ const SETTINGS: &str = concat!(
 );
 
 const DIALECT: Dialect = Dialect {
-    connection: "MariaDB/MySQL connection",
+    connection: "MariaDB connection",
     name,
     holds,
     // `datetime` ends with the year 9999.
@@ -221,7 +221,7 @@ pub(super) async fn read(
         ansi_quotes: first.session.sql_mode.contains("ANSI_QUOTES"),
         backslash_escapes: !first.session.sql_mode.contains("NO_BACKSLASH_ESCAPES"),
     };
-    let is_mariadb = first.texts.version.contains("MariaDB");
+    let is_mariadb = is_mariadb(&first.texts.version);
     let mut found = Rows {
         columns: rows(connection, COLUMNS, names).await?,
         index_parts: rows(connection, INDEXES, names).await?,
@@ -258,6 +258,19 @@ pub(super) async fn read(
     Ok((settings, DIALECT, found))
 }
 
+fn is_mariadb(version: &str) -> bool {
+    version.contains("MariaDB")
+}
+
+/// Whether the server has the statements that the library sends: `json_table` came last.
+fn is_mariadb_10_6(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return false;
+    };
+    is_mariadb(version) && (major, minor) >= (10, 6)
+}
+
 fn faults(settings: Settings) -> Vec<Setting> {
     let texts = settings.texts;
     let charsets = [
@@ -268,7 +281,16 @@ fn faults(settings: Settings) -> Vec<Setting> {
     let other_charset = charsets
         .into_iter()
         .find(|(_, charset)| charset != "utf8mb4");
-    let mut faults: Vec<_> = settings.session.faults().collect();
+    let not_mariadb = (!is_mariadb_10_6(&texts.version)).then(|| {
+        let product = if is_mariadb(&texts.version) {
+            ""
+        } else {
+            "MySQL "
+        };
+        Setting::NotMariaDb(format!("{product}{}", texts.version))
+    });
+    let mut faults: Vec<_> = not_mariadb.into_iter().collect();
+    faults.extend(settings.session.faults());
     let at_first: Vec<_> = settings
         .global
         .faults()
@@ -388,6 +410,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_server_is_mariadb_with_every_statement() {
+        for version in [
+            "10.6.2-MariaDB",
+            "10.11.19-MariaDB-deb12",
+            "11.8.1-MariaDB-log",
+        ] {
+            assert!(is_mariadb_10_6(version), "{version}");
+        }
+        for version in ["10.5.29-MariaDB", "8.4.7", "9.7.4-2", ""] {
+            assert!(!is_mariadb_10_6(version), "{version}");
+        }
+    }
+
     /// A server's own settings are not changed under the tests that run beside.
     #[test]
     fn what_a_new_connection_begins_with_counts_once() {
@@ -400,7 +436,7 @@ mod tests {
                     client: utf8mb4(),
                     connection: utf8mb4(),
                     results: utf8mb4(),
-                    version: String::new(),
+                    version: "10.6.2-MariaDB".to_owned(),
                 },
             })
         };

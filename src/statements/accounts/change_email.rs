@@ -6,12 +6,12 @@ use sea_orm::{
 };
 
 use crate::statements::{
-    block::mariadb::{self, still_in_transaction},
+    block::mariadb,
     parts::{
         owner_key, read, returning, returning_what_is_written, select_columns, then, was_written,
         what_was_written,
     },
-    send::{execute, query},
+    send::query,
     text::Text,
 };
 use crate::{accounts::SignUp, scope::Scope};
@@ -19,8 +19,7 @@ use crate::{accounts::SignUp, scope::Scope};
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
 ///
-/// PostgreSQL, SQLite and MariaDB: one statement; in a transaction on PostgreSQL the three of a block
-/// and a SELECT. MySQL: two.
+/// One statement; in a transaction on PostgreSQL the three of a block and a SELECT.
 pub(crate) async fn update<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -34,7 +33,7 @@ where
         DbBackend::Postgres if crate::statements::alive::is_transaction_on_postgres(db).await? => {
             in_a_block_on_postgres::<U, C>(db, key, change).await
         }
-        DbBackend::MySql => on_mysql::<U, C>(db, key, change).await,
+        DbBackend::MySql => on_mariadb::<U, C>(db, key, change).await,
         DbBackend::Sqlite => on_sqlite::<U, C>(db, key, change).await,
         backend => {
             let mut update = update_statement::<U>(key, change);
@@ -134,7 +133,7 @@ where
 
 /// The user is read in the same statement: another call could delete it in between, and the change
 /// that was made would be answered with a no.
-async fn on_mysql<U: SignUp, C: ConnectionTrait>(
+async fn on_mariadb<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
     change: &U::ActiveModel,
@@ -153,31 +152,8 @@ where
     let values = [update.values, user.values].into_iter().flatten();
     let values: Vec<_> = values.flat_map(|values| values.0).collect();
     let block = mariadb::block(Scope::of::<C>(), &steps);
-    match query(db, Statement::from_sql_and_values(backend, block, values)).await {
-        Ok(rows) => rows.first().map(|row| read::<U>(row, "")).transpose(),
-        Err(error) if mariadb::is_no_block(&error) => {
-            without_a_block::<U, C>(db, key, change).await
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// MySQL has no blocks.
-async fn without_a_block<U: SignUp, C: ConnectionTrait>(
-    db: &C,
-    key: &Value,
-    change: &U::ActiveModel,
-) -> Result<Option<U::Model>, DbErr>
-where
-    U::Guest: Related<U>,
-{
-    let mut update = DbBackend::MySql.build(&update_statement::<U>(key, change));
-    update.sql.push_str(still_in_transaction(Scope::of::<C>()));
-    // sqlx has the server count the rows that were found, changed or not.
-    match execute(db, update).await? {
-        0 => Ok(None),
-        _ => stored::<U, C>(db, key).await,
-    }
+    let rows = query(db, Statement::from_sql_and_values(backend, block, values)).await?;
+    rows.first().map(|row| read::<U>(row, "")).transpose()
 }
 
 async fn stored<U: SignUp, C: ConnectionTrait>(

@@ -15,7 +15,7 @@ const NOT_DELETED: &str = "the user was not deleted";
 /// Deletes the user with this key and its guest; whether there was such a user. A key that refuses
 /// is an error, and so is a user who is still there.
 ///
-/// SQLite: one statement. PostgreSQL: one, in a transaction the three of a block. MariaDB/MySQL:
+/// SQLite: one statement. PostgreSQL: one, in a transaction the three of a block. MariaDB:
 /// one, and another for a user without a guest.
 pub(crate) async fn delete<U: SignUp, C>(db: &C, key: &Value) -> Result<bool, DbErr>
 where

@@ -21,7 +21,7 @@ use crate::statements::{
         table_name, then,
     },
     raised,
-    send::{execute, look as look_at, query},
+    send::{look as look_at, query},
     text::Text,
 };
 use crate::{
@@ -56,7 +56,7 @@ pub(crate) enum MayClash {
 /// something left the user out. A clash that the database reports is an error.
 ///
 /// PostgreSQL and MariaDB: one statement. SQLite: two in a transaction of their own, one in the
-/// caller's. MySQL: two in a transaction of their own or in a savepoint.
+/// caller's.
 pub(crate) async fn insert_both<U: SignUp, C>(
     db: &C,
     user: &U::ActiveModel,
@@ -69,7 +69,7 @@ where
 {
     match (db.get_database_backend(), Scope::of::<C>()) {
         (DbBackend::Postgres, _) => on_postgres::<U, C>(db, user, guest, keys).await,
-        (DbBackend::MySql, scope) => on_mysql::<U, C>(db, scope, user, guest).await,
+        (DbBackend::MySql, scope) => on_mariadb::<U, C>(db, scope, user, guest).await,
         (_, Scope::Autocommit) => one_by_one::<U, C>(db, user, guest).await,
         _ => in_a_block_on_sqlite::<U, C>(db, user, guest).await,
     }
@@ -174,7 +174,7 @@ where
     let mut select = Query::select();
     select_columns::<U>(&mut select, U::default().table_name(), FIRST);
     select_columns::<U::Guest>(&mut select, U::Guest::default().table_name(), SECOND);
-    // A limit of its own overrides `sql_select_limit` of MariaDB/MySQL.
+    // A limit of its own overrides `sql_select_limit` of MariaDB.
     select
         .expr_as(has_guest.finally(Expr::cust("0")), Alias::new(CHECK))
         .from(U::default().table_ref())
@@ -426,9 +426,9 @@ where
     both
 }
 
-// ---- MariaDB and MySQL ----
+// ---- MariaDB ----
 
-async fn on_mysql<U: SignUp, C>(
+async fn on_mariadb<U: SignUp, C>(
     db: &C,
     scope: Scope,
     user: &U::ActiveModel,
@@ -464,15 +464,9 @@ where
             let values: Vec<_> = values.flat_map(|values| values.0).collect();
             Statement::from_sql_and_values(backend, mariadb::block(scope, &steps), values)
         });
-    match query(db, statement).await {
-        Ok(rows) => match &rows[..] {
-            [user, guest] => Ok(Some((read::<U>(user, "")?, read::<U::Guest>(guest, "")?))),
-            _ => Err(raised::error(NO_GUEST)),
-        },
-        Err(error) if mariadb::is_no_block(&error) => {
-            without_a_block::<U, C>(db, scope, user, guest, &handle).await
-        }
-        Err(error) => Err(error),
+    match &query(db, statement).await?[..] {
+        [user, guest] => Ok(Some((read::<U>(user, "")?, read::<U::Guest>(guest, "")?))),
+        _ => Err(raised::error(NO_GUEST)),
     }
 }
 
@@ -493,54 +487,4 @@ where
         .from(U::default().table_ref())
         .and_where(Expr::col((Alias::new(users), handle.column.clone())).eq(handle.value.clone()));
     insert_guest::<U>(guest, source, users)
-}
-
-/// MySQL has neither blocks nor RETURNING.
-async fn without_a_block<U: SignUp, C>(
-    db: &C,
-    scope: Scope,
-    user: &U::ActiveModel,
-    guest: &<U::Guest as EntityTrait>::ActiveModel,
-    handle: &Handle,
-) -> Result<Option<Both<U>>, DbErr>
-where
-    C: ConnectionTrait + TransactionTrait,
-    U::Guest: Related<U>,
-{
-    if scope == Scope::Transaction {
-        db.execute_unprepared("SAVEPOINT guesthouse").await?;
-        let outcome = insert_and_read::<U, _>(db, user, guest, handle).await;
-        if outcome.is_err() {
-            db.execute_unprepared("ROLLBACK TO SAVEPOINT guesthouse")
-                .await?;
-        }
-        return outcome;
-    }
-    let unit = db.begin().await?;
-    match insert_and_read::<U, _>(&unit, user, guest, handle).await {
-        Ok(both) => {
-            unit.commit().await?;
-            Ok(both)
-        }
-        Err(error) => {
-            unit.rollback().await?;
-            Err(error)
-        }
-    }
-}
-
-async fn insert_and_read<U: SignUp, C: ConnectionTrait>(
-    unit: &C,
-    user: &U::ActiveModel,
-    guest: &<U::Guest as EntityTrait>::ActiveModel,
-    handle: &Handle,
-) -> Result<Option<Both<U>>, DbErr>
-where
-    U::Guest: Related<U>,
-{
-    let backend = DbBackend::MySql;
-    execute(unit, backend.build(&insert_values::<U>(user))).await?;
-    execute(unit, backend.build(&insert_guest_of::<U>(handle, guest))).await?;
-    let rows = query(unit, backend.build(&stored::<U>(handle))).await?;
-    rows.first().map(both::<U>).transpose()
 }

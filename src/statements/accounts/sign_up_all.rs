@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, QueryResult, Related,
-    Statement, TransactionSession, TransactionTrait, sea_query::Query,
+    Statement, TransactionTrait, sea_query::Query,
 };
 
 use super::{
@@ -18,7 +18,7 @@ use crate::statements::{
     key::only_column,
     parts::{FIRST, SECOND, every_column_of, quoted, select_columns, table_name, text_of},
     raised,
-    send::{query, query_large},
+    send::query_large,
 };
 use crate::{accounts::SignUp, role::Role, scope::Scope};
 
@@ -100,7 +100,7 @@ where
 /// A guest that is not stored yet.
 pub(crate) type GuestOf<U> = <<U as SignUp>::Guest as EntityTrait>::ActiveModel;
 
-/// Whether [`insert`] fails if an address is taken: on MariaDB/MySQL, and on SQLite if only the
+/// Whether [`insert`] fails if an address is taken: on MariaDB, and on SQLite if only the
 /// address shows which of the users it has made.
 pub(crate) fn fails_if_taken<U: SignUp>(db: &impl ConnectionTrait, pairs: &Pairs<U>) -> bool
 where
@@ -117,7 +117,7 @@ where
 /// stored. Every other address is that of a user who was read; an address of which neither is true
 /// makes the statement fail, see [`is_unexplained`], as a taken one does if [`fails_if_taken`].
 ///
-/// One statement, in the order in which the rows come. MySQL: three.
+/// One statement, in the order in which the rows come.
 pub(crate) async fn insert<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<Both<U>>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
@@ -125,7 +125,7 @@ where
 {
     let rows = match db.get_database_backend() {
         DbBackend::Postgres => on_postgres(db, pairs).await?,
-        DbBackend::MySql => on_mysql(db, pairs).await?,
+        DbBackend::MySql => on_mariadb(db, pairs).await?,
         _ => on_sqlite(db, pairs).await?,
     };
     rows.iter().map(both::<U>).collect()
@@ -279,7 +279,7 @@ where
     sqlite::run(db, Statement::from_sql_and_values(backend, sql, values)).await
 }
 
-async fn on_mysql<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
+async fn on_mariadb<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
 where
     C: ConnectionTrait + TransactionTrait,
     U::Guest: Related<U>,
@@ -299,59 +299,7 @@ where
     );
     let sql = mariadb::block(Scope::of::<C>(), &steps);
     let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
-    match query_large(db, statement).await {
-        Err(error) if mariadb::is_no_block(&error) => without_a_block(db, pairs).await,
-        outcome => outcome,
-    }
-}
-
-/// MySQL has no blocks.
-async fn without_a_block<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
-where
-    C: ConnectionTrait + TransactionTrait,
-    U::Guest: Related<U>,
-{
-    let unit = db.begin().await?;
-    match one_by_one(&unit, pairs).await {
-        Ok(rows) => {
-            unit.commit().await?;
-            Ok(rows)
-        }
-        Err(error) => {
-            unit.rollback().await?;
-            Err(error)
-        }
-    }
-}
-
-async fn one_by_one<U: SignUp>(
-    unit: &impl ConnectionTrait,
-    pairs: &Pairs<U>,
-) -> Result<Vec<QueryResult>, DbErr>
-where
-    U::Guest: Related<U>,
-{
-    let backend = DbBackend::MySql;
-    let given = Given::Binds(0);
-    let statement = Statement::from_sql_and_values;
-    let insert_users = pairs.users.insert(backend, given);
-    query(
-        unit,
-        statement(backend, insert_users, pairs.users.values(backend)),
-    )
-    .await?;
-    let insert_guests = pairs.insert_guests(backend, given, &table_name::<U>(backend));
-    query(
-        unit,
-        statement(backend, insert_guests, pairs.guests.values(backend)),
-    )
-    .await?;
-    let stored = stored(pairs, backend, given);
-    query(
-        unit,
-        statement(backend, stored, pairs.users.values(backend)),
-    )
-    .await
+    query_large(db, statement).await
 }
 
 /// The users of the input, each with its guest. A limit of its own overrides `sql_select_limit`.

@@ -8,9 +8,7 @@
 //! connection and has neither binds nor columns. What is left of that one answer is skipped, unless
 //! the number that the server gave the statement makes it look like the beginning of another one. So
 //! the server is also asked to close the connection if the call does not follow soon: then the
-//! transaction ends with an error.
-//!
-//! MySQL, where a block is a comment, has to live with it (D22).
+//! transaction ends with an error (D22).
 
 use aes::{
     Aes128,
@@ -24,21 +22,21 @@ use uuid::Uuid;
 
 use crate::statements::{alive::after_a_dropped_call, parts::hex, queue};
 
-/// [`CALL`] puts the time back.
+/// [`CALL`] puts the time back. MySQL, which refuses the call, takes this for a comment.
 const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
      @@wait_timeout), wait_timeout = 2, */ @guesthouse = NULL";
 
 /// Makes the session's key, once, and returns it.
-const KEY: &str = "/*M!100602 BEGIN NOT ATOMIC SELECT @guesthouse_key := COALESCE(@guesthouse_key, \
-     UNHEX(MD5(CONCAT(UUID(), RAND(), RAND(), NOW(6))))); END */";
+const KEY: &str = "BEGIN NOT ATOMIC SELECT @guesthouse_key := COALESCE(@guesthouse_key, \
+     UNHEX(MD5(CONCAT(UUID(), RAND(), RAND(), NOW(6))))); END";
 
 /// Returns the token of the call, the rows of its statement, and how many rows it changed.
-const CALL: &str = "/*M!100602 BEGIN NOT ATOMIC DECLARE call_ LONGTEXT CHARACTER SET utf8mb4 \
+const CALL: &str = "BEGIN NOT ATOMIC DECLARE call_ LONGTEXT CHARACTER SET utf8mb4 \
      DEFAULT IF(@guesthouse_hidden, \
      CONVERT(AES_DECRYPT(@guesthouse_call, @guesthouse_key) USING utf8mb4), \
      CONVERT(@guesthouse_call USING utf8mb4)); \
      SET @guesthouse_call = NULL, wait_timeout = CAST(@guesthouse_wait AS UNSIGNED); \
-     SELECT @guesthouse_token; EXECUTE IMMEDIATE call_; SELECT ROW_COUNT(); END */";
+     SELECT @guesthouse_token; EXECUTE IMMEDIATE call_; SELECT ROW_COUNT(); END";
 
 /// What a statement came to.
 pub(in crate::statements) struct Outcome {

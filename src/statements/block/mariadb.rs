@@ -1,15 +1,14 @@
 //! [Compound statements](https://mariadb.com/kb/en/begin-end/), which MariaDB prepares since
-//! 10.6.2. MySQL takes the whole of one for a comment.
+//! 10.6.2. MySQL has none (D3).
 
-use sea_orm::{DbErr, EntityTrait, IdenStatic, Iterable};
+use sea_orm::{EntityTrait, IdenStatic, Iterable};
 
-use crate::{error::code, scope::Scope};
+use crate::scope::Scope;
 
-/// True in the transaction of the caller, or where there is none to be in. MySQL, which does not
-/// report it, takes it for a comment.
+/// True in the transaction of the caller, or where there is none to be in.
 pub(in crate::statements) fn still_in_transaction(scope: Scope) -> &'static str {
     match scope {
-        Scope::Transaction => " /*M! AND @@in_transaction = 1 */",
+        Scope::Transaction => " AND @@in_transaction = 1",
         Scope::Autocommit | Scope::Unknown => "",
     }
 }
@@ -34,8 +33,8 @@ pub(in crate::statements) fn block(scope: Scope, steps: &str) -> String {
         ),
     };
     format!(
-        "/*M!100602 BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN {undo} RESIGNAL; \
-         END; {begin} {steps} {end} END */"
+        "BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN {undo} RESIGNAL; \
+         END; {begin} {steps} {end} END"
     )
 }
 
@@ -49,9 +48,4 @@ pub(in crate::statements) fn columns<E: EntityTrait>() -> String {
         .map(|column| format!("`{}`", column.as_str()))
         .collect();
     columns.join(", ")
-}
-
-/// Whether the server is one to which a block is a comment, or no syntax.
-pub(in crate::statements) fn is_no_block(error: &DbErr) -> bool {
-    matches!(code(error).as_deref(), Some("1064" | "1065" | "1295"))
 }

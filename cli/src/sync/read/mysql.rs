@@ -30,7 +30,7 @@ const COLUMNS: &str = "
     SELECT CAST(c.table_name AS CHAR) AS table_name, CAST(c.column_name AS CHAR) AS name,
            CAST(c.column_type AS CHAR) AS declared,
            c.is_nullable = 'YES' AS nullable,
-           coalesce(c.generation_expression, '') <> '' AS generated,
+           coalesce(c.generation_expression, '') <> '' AS is_generated,
            c.extra LIKE '%auto_increment%' AS auto_increment
     FROM information_schema.columns AS c
     WHERE c.table_schema = database()
@@ -89,7 +89,7 @@ struct Found {
     name: String,
     declared: String,
     nullable: bool,
-    generated: bool,
+    is_generated: bool,
     auto_increment: bool,
 }
 
@@ -164,7 +164,7 @@ fn column(found: Found, json: &[Name]) -> Result<ColumnRow, SyncError> {
     Ok(ColumnRow {
         table: found.table_name,
         name: found.name,
-        kind: (!found.generated).then_some(kind),
+        kind: (!found.is_generated).then_some(kind),
         nullable: found.nullable,
         auto_increment: found.auto_increment,
         note: is_uuid.then_some("is binary(16) and taken for a UUID"),
