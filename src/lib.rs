@@ -9,7 +9,7 @@
 //! | sign people up | [`sign_up`], [`sign_up_with_id`], [`sign_up_all`] |
 //! | make a user a host, and end that | [`become_host`], [`become_hosts`], [`stop_hosting`] |
 //! | give any owner a role of my own | [`Role`], [`onboard`], [`onboard_all`], [`offboard`], [`backfill`] |
-//! | use a `users` table of my own | [`SignUp`], [`sign_up_as`], [`change_email_as`], [`delete_user_as`] |
+//! | use a `users` table of my own | [`SignUp`], [`sign_up_as`], [`sign_up_all_as`], [`change_email_as`], [`delete_user_as`] |
 //! | read accounts | [`Account::find`], [`Account::find_by_email`], [`Accounts`] |
 //! | show them | [`AccountView`], [`AccountSummary`], [`describe()`] |
 //! | change an address, delete a user | [`change_email`], [`delete_user`] |
@@ -31,8 +31,10 @@
 //!
 //! # Features
 //!
-//! `sqlite` (default), `postgres`, `mysql`: one for each database you use. `openapi` derives utoipa schemas
-//! for the views.
+//! `sqlite` (default), `postgres`, `mysql` (MariaDB from 10.6): one for each database you use. `openapi` derives
+//! utoipa schemas for the views.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("guesthouse needs a database: enable feature `sqlite`, `postgres` or `mysql`");

@@ -12,6 +12,8 @@
 //! `guesthouse-migration` uses this crate without its features, so that an app which only applies
 //! migrations compiles no command line.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connection;
 mod drop_table;
 mod force;

@@ -8,6 +8,8 @@
 //! code. What applies them, and the program, is the crate `guesthouse-cli`, which serves any
 //! migrator; the program is behind the feature `cli`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "cli")]
 pub use guesthouse_cli as cli;
 #[cfg(feature = "cli")]

@@ -47,23 +47,21 @@ mod mayor {
 }
 
 async fn create_tables<O: EntityTrait, R: EntityTrait>(db: &Db, owner: O, role: R) {
-    let schema = Schema::new(db.pool.get_database_backend());
+    if db.backend == On::MariaDb {
+        // As a table is on many servers, if nobody asks for another collation.
+        db.execute("ALTER DATABASE COLLATE utf8mb4_general_ci")
+            .await;
+    }
+    // A connection of its own: those that are open keep the collation that they began with.
+    let pool = db.pool_of(1).await;
+    let schema = Schema::new(pool.get_database_backend());
     for create in [
         schema.create_table_from_entity(owner),
         schema.create_table_from_entity(role),
     ] {
-        db.pool.execute(&create).await.unwrap();
+        pool.execute(&create).await.unwrap();
     }
-    if db.backend == On::MariaDb {
-        for table in ["mayors", "cities"] {
-            // As a table is on many servers, if nobody asks for another collation.
-            let fold = format!(
-                "SET STATEMENT foreign_key_checks = 0 FOR ALTER TABLE IF EXISTS {table} \
-                 CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
-            );
-            db.execute(&fold).await;
-        }
-    }
+    pool.close().await.unwrap();
 }
 
 fn mayor_of(code: &str) -> mayor::ActiveModel {

@@ -20,7 +20,10 @@ use sea_orm::{
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::support::{Backend as On, TestDb, email};
+use crate::{
+    support::{Backend as On, TestDb, email},
+    transactions::turn_to_read_transactions,
+};
 
 fn contention() -> Error {
     Error::Contention {
@@ -390,6 +393,7 @@ fn a_transaction_has_the_isolation_level_that_it_was_given() {
             let level = transaction_with(&db.pool, options, async |txn| {
                 sign_up(txn, email("ada")).await?;
                 let ask = Statement::from_string(txn.get_database_backend(), ask);
+                let _turn = turn_to_read_transactions().await;
                 let row = txn.query_one_raw(ask).await?.expect("a row");
                 Ok::<String, AppError>(row.try_get_by_index(0)?)
             })

@@ -36,13 +36,19 @@ async fn what_its_own_tables_lack_is_reported(db: Db) {
     }
     sync(&db).await;
     let found = differences(&db, &Model::accounts()).await;
-    assert_eq!(found, lacking(db.backend));
+    let mut expected = lacking(db.backend);
+    if db.backend == On::MariaDb {
+        let collation = db.text("SELECT @@collation_database").await;
+        expected.insert(
+            0,
+            format!("users.email is compared by {collation}: two users could be taken for one"),
+        );
+    }
+    assert_eq!(found, expected);
 }
 
 fn lacking(backend: On) -> Vec<String> {
     let letters = "users.email may hold capital letters: one address could sign up twice";
-    let collation =
-        "users.email is compared by utf8mb4_general_ci: two users could be taken for one";
     let time = match backend {
         On::Sqlite => return vec![letters.into()],
         On::Postgres => {
@@ -50,11 +56,7 @@ fn lacking(backend: On) -> Vec<String> {
         }
         On::MariaDb => "is timestamp, not datetime(6): a * could not be read back as it was stored",
     };
-    let mut lacking = Vec::new();
-    if backend == On::MariaDb {
-        lacking.push(collation.to_owned());
-    }
-    lacking.push(letters.to_owned());
+    let mut lacking = vec![letters.to_owned()];
     for (table, one) in [("users", "user"), ("guests", "guest"), ("hosts", "host")] {
         for column in ["created_at", "updated_at"] {
             lacking.push(format!("{table}.{column} {}", time.replace('*', one)));

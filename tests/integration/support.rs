@@ -17,6 +17,7 @@ use guesthouse::{Email, guest, host, user};
 use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, EntityTrait, QueryOrder,
+    Statement,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -254,6 +255,23 @@ impl TestDb {
                 .await
                 .unwrap(),
         }
+    }
+
+    /// Whether a transaction under REPEATABLE READ finds the row that it has just clashed with: on
+    /// MariaDB, unless `innodb_snapshot_isolation` is on, as it is by default since 11.6.2.
+    pub async fn finds_what_it_clashed_with(&self) -> bool {
+        self.backend == Backend::MariaDb
+            && self
+                .text("SELECT IF(@@innodb_snapshot_isolation, 'on', 'off')")
+                .await
+                == "off"
+    }
+
+    /// The one text that a query answers with.
+    pub async fn text(&self, query: &str) -> String {
+        let query = Statement::from_string(self.pool.get_database_backend(), query);
+        let row = self.pool.query_one_raw(query).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
     }
 
     /// Runs SQL as an administrator would type it.

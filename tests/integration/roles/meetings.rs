@@ -84,7 +84,7 @@ where
 
     let answer = onboard::<R>(&txn, R::row(owner, 2)).await;
 
-    if db.backend == On::MariaDb {
+    if db.finds_what_it_clashed_with().await {
         assert_eq!(answer.unwrap(), Onboarding::Existing(row.clone()));
         txn.commit().await.unwrap();
     } else {
