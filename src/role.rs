@@ -30,8 +30,9 @@ pub(crate) const ATTEMPTS: usize = 3;
 /// An entity of which every owner has at most one row.
 ///
 /// The relation that the entity declares is the definition: its foreign key is not null, refers to
-/// the primary key of the owner's table and has a unique index of its own. That index is what makes
-/// the promise true. [`host::Entity`](crate::host::Entity) is a role; an app adds its own with one line and calls
+/// the primary key of the owner's table and has a unique index of its own, or is the primary key
+/// itself. That index is what makes the promise true. A relation to another column than the owner's
+/// primary key is refused by every call with [`Error::Database`]. [`host::Entity`](crate::host::Entity) is a role; an app adds its own with one line and calls
 /// [`onboard`](crate::onboard).
 ///
 /// # Examples

@@ -12,7 +12,7 @@ use crate::{
     statements::{
         alive::turn,
         hidden::refuse_hidden,
-        key::{Key, single},
+        key::{Key, refers_to_the_key, single},
         without::owners_without,
     },
 };
@@ -72,6 +72,7 @@ where
     R: Role + Related<R::Owner>,
 {
     typed(async move {
+        refers_to_the_key::<R>().map_err(Error::of_read)?;
         turn(db).await?;
         refuse_hidden(db, &[&R::Owner::default(), &R::default()])
             .await

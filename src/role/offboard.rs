@@ -9,7 +9,7 @@ use crate::{
     statements::{
         alive::turn,
         evidence::leaves_rows_out,
-        key::single,
+        key::{refers_to_the_key, single},
         offboard::{Deleted, delete_role},
     },
 };
@@ -66,6 +66,7 @@ where
     R: Role + Related<R::Owner>,
 {
     typed(async move {
+        refers_to_the_key::<R>().map_err(Error::of_read)?;
         let owner = single(owner, R::Owner::default().table_name()).map_err(Error::of_read)?;
         offboard_on::<R, _>(db, &owner).await
     })

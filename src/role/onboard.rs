@@ -9,6 +9,7 @@ use crate::{
     statements::{
         alive::turn,
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        key::refers_to_the_key,
         onboard::{Attempt, onboard_once},
     },
 };
@@ -119,6 +120,7 @@ where
     R: Role + Related<R::Owner>,
 {
     let role = role.before_save(db, true).await.map_err(Error::of_read)?;
+    refers_to_the_key::<R>().map_err(Error::of_read)?;
     let owner = owner_of::<R>(&role)?;
     record_owner(&owner);
     let span = Span::current();

@@ -14,7 +14,7 @@ use crate::{
     statements::{
         alive::{ends_with_a_refusal, leaves_out_no_row, looks_first, turn},
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
-        key::Key,
+        key::{Key, refers_to_the_key},
         onboard_all,
     },
 };
@@ -107,6 +107,7 @@ where
     OwnerId<R>: ValueType,
 {
     typed(async move {
+        refers_to_the_key::<R>().map_err(Error::of_read)?;
         let mut owners = Vec::with_capacity(rows.len());
         let mut offers = Vec::with_capacity(rows.len());
         for row in rows {

@@ -19,6 +19,7 @@ pub(crate) mod sign_up_all;
 use position::model;
 
 use super::{
+    key::refers_to_the_key,
     parts::{FIRST, SECOND, check_range, see_what_was_clashed_with, select_columns},
     send::look,
     text::Text,
@@ -98,6 +99,7 @@ pub(crate) struct RoleOfUser {
     entity: TypeId,
     table: &'static str,
     of_user: fn() -> SelectStatement,
+    refers_to_the_key: fn() -> Result<(), DbErr>,
 }
 
 impl RoleOfUser {
@@ -109,6 +111,7 @@ impl RoleOfUser {
             entity: TypeId::of::<R>(),
             table: R::default().table_name(),
             of_user: || of_user::<R>(R::owner_id()),
+            refers_to_the_key: refers_to_the_key::<R>,
         }
     }
 }
@@ -128,6 +131,13 @@ impl fmt::Debug for RoleOfUser {
 }
 
 impl Filter {
+    fn check(self) -> Result<(), DbErr> {
+        match self {
+            Self::With(role) | Self::Without(role) => (role.refers_to_the_key)(),
+            Self::All | Self::Hosts | Self::WithoutHost | Self::WithoutGuest => Ok(()),
+        }
+    }
+
     /// Where guest and host are joined.
     fn on_joined(self) -> Option<Expr> {
         match self {
@@ -164,6 +174,7 @@ fn of_user<R: EntityTrait>(user_id: R::Column) -> SelectStatement {
 }
 
 pub(crate) async fn count(db: &impl ConnectionTrait, filter: Filter) -> Result<u64, DbErr> {
+    filter.check()?;
     let mut count = Query::select();
     count
         .expr(Expr::col(Asterisk).count())
@@ -184,6 +195,7 @@ pub(crate) async fn page(
     after: Option<Uuid>,
     limit: u64,
 ) -> Result<Vec<Row>, DbErr> {
+    filter.check()?;
     let backend = db.get_database_backend();
     let mut select = select(after.filter(|_| backend == DbBackend::Postgres));
     select

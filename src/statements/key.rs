@@ -1,10 +1,13 @@
 //! Keys of owners, to be compared and looked up by.
 
 use sea_orm::{
-    DbErr, EntityTrait, Iterable, PrimaryKeyToColumn, Value,
+    DbErr, EntityName, EntityTrait, IdenStatic, Identity, Iterable, PrimaryKeyToColumn, Related,
+    Value,
     sea_query::{IntoValueTuple, PostgresQueryBuilder, QueryBuilder, ValueTuple},
 };
 use uuid::Uuid;
+
+use crate::role::Role;
 
 /// The value of a key, whatever its type. The order is one that all callers share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +46,30 @@ pub(crate) fn only_column<E: EntityTrait>() -> Result<E::Column, DbErr> {
         1 => Ok(first_column::<E>()),
         _ => Err(several_columns(E::default().table_name())),
     }
+}
+
+/// Fails if the role's foreign key refers to another column than the primary key of its owner's table:
+/// an owner is looked for by that one.
+///
+/// Where a second relation leads to the owner and `owner_id` is overridden, the relation that is declared
+/// may be the other one, and nothing is known here.
+pub(crate) fn refers_to_the_key<R>() -> Result<(), DbErr>
+where
+    R: Role + Related<R::Owner>,
+{
+    let is = |identity: &Identity, column: &str| matches!(identity, Identity::Unary(name) if name.to_string() == column);
+    let relation = <R as Related<R::Owner>>::to();
+    let key = only_column::<R::Owner>()?;
+    if is(&relation.from_col, R::owner_id().as_str()) && !is(&relation.to_col, key.as_str()) {
+        return Err(DbErr::Type(format!(
+            "{}.{} does not refer to {}.{}, the primary key: no owner could be found by it",
+            R::default().table_name(),
+            R::owner_id().as_str(),
+            R::Owner::default().table_name(),
+            key.as_str()
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn first_column<E: EntityTrait>() -> E::Column {

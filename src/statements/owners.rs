@@ -9,6 +9,7 @@ use sea_orm::{
 };
 
 use super::{
+    key::refers_to_the_key,
     parts::{FIRST, ROLE, SECOND, of_the_owner, read, select_columns},
     send::look,
 };
@@ -20,6 +21,7 @@ pub(crate) struct Has {
     role: TypeId,
     table: &'static str,
     of_the_owner: fn() -> SelectStatement,
+    refers_to_the_key: fn() -> Result<(), DbErr>,
     yes: bool,
 }
 
@@ -32,16 +34,18 @@ impl Has {
             role: TypeId::of::<R>(),
             table: R::default().table_name(),
             of_the_owner: of_the_owner::<R>,
+            refers_to_the_key: refers_to_the_key::<R>,
             yes,
         }
     }
 
-    fn condition(&self) -> Expr {
+    fn condition(&self) -> Result<Expr, DbErr> {
+        (self.refers_to_the_key)()?;
         let exists = Expr::exists((self.of_the_owner)());
-        match self.yes {
+        Ok(match self.yes {
             true => exists,
             false => exists.not(),
-        }
+        })
     }
 }
 
@@ -77,7 +81,7 @@ pub(crate) async fn count<U: EntityTrait>(
         .expr(Expr::cust("count(*)"))
         .from(U::default().table_ref());
     for filter in filters {
-        select.and_where(filter.condition());
+        select.and_where(filter.condition()?);
     }
     let rows = look(db, db.get_database_backend().build(&select)).await?;
     let row = rows.first();
@@ -90,7 +94,7 @@ pub(crate) async fn page<U: EntityTrait>(
     db: &impl ConnectionTrait,
     page: Page<'_, U>,
 ) -> Result<Vec<U::Model>, DbErr> {
-    let select = select::<U>(&page);
+    let select = select::<U>(&page)?;
     let rows = look(db, db.get_database_backend().build(&select)).await?;
     rows.iter().map(|row| read::<U>(row, FIRST)).collect()
 }
@@ -103,13 +107,14 @@ pub(crate) async fn page_beside<R>(
 where
     R: Role + Related<R::Owner>,
 {
+    refers_to_the_key::<R>()?;
     let owner_id = || Expr::col((ROLE, R::owner_id()));
     let mut on = owner_id().equals((R::Owner::default(), page.key));
     if let Some(after) = page.after.clone() {
         // PostgreSQL does not conclude it, and would read the roles of all owners before.
         on = on.and(owner_id().gt(after));
     }
-    let mut select = select::<R::Owner>(&page);
+    let mut select = select::<R::Owner>(&page)?;
     select.join_as(JoinType::LeftJoin, R::default().table_ref(), ROLE, on);
     select_columns::<R>(&mut select, ROLE, SECOND);
 
@@ -140,7 +145,7 @@ where
     }
 }
 
-fn select<U: EntityTrait>(page: &Page<'_, U>) -> SelectStatement {
+fn select<U: EntityTrait>(page: &Page<'_, U>) -> Result<SelectStatement, DbErr> {
     let column = || (U::default(), page.key);
     let mut select = Query::select();
     select_columns::<U>(&mut select, U::default().table_name(), FIRST);
@@ -154,7 +159,7 @@ fn select<U: EntityTrait>(page: &Page<'_, U>) -> SelectStatement {
         .order_by(column(), Order::Asc)
         .limit(page.limit);
     for filter in page.filters {
-        select.and_where(filter.condition());
+        select.and_where(filter.condition()?);
     }
-    select
+    Ok(select)
 }

@@ -70,11 +70,75 @@ mod invoice {
     }
 }
 
+/// In the format that SeaORM had before 2.0.
+mod shipment {
+    use sea_orm::entity::prelude::*;
+
+    use super::OrderId;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "shipments")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i32,
+        #[sea_orm(unique)]
+        pub order_id: OrderId,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::order::Entity",
+            from = "Column::OrderId",
+            to = "super::order::Column::Id",
+            on_delete = "Restrict"
+        )]
+        Order,
+    }
+
+    impl Related<super::order::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Order.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = super::order::Entity;
+    }
+}
+
+/// It refers to another unique column than the primary key.
+mod newsletter {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "newsletters")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i32,
+        #[sea_orm(unique)]
+        pub email: String,
+        #[sea_orm(belongs_to, from = "email", to = "email", on_delete = "Restrict")]
+        pub order: BelongsTo<super::order::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = super::order::Entity;
+    }
+}
+
 async fn create_tables(db: &Db) {
     let schema = Schema::new(db.pool.get_database_backend());
     for create in [
         schema.create_table_from_entity(order::Entity),
         schema.create_table_from_entity(invoice::Entity),
+        schema.create_table_from_entity(shipment::Entity),
+        schema.create_table_from_entity(newsletter::Entity),
     ] {
         db.pool.execute(&create).await.unwrap();
     }
@@ -114,7 +178,69 @@ on_each_backend!(
     a_transaction_goes_on_after_each_answer,
     people_sign_up_to_it,
     it_is_verified_and_described,
+    an_entity_in_the_older_format_is_a_role,
+    a_role_that_refers_to_another_column_is_refused,
 );
+
+async fn an_entity_in_the_older_format_is_a_role(db: Db) {
+    create_tables(&db).await;
+    let (one, other) = (order(&db, "one").await, order(&db, "other").await);
+    let of = |order_id| shipment::ActiveModel {
+        order_id: Set(order_id),
+        ..Default::default()
+    };
+    let first = onboard::<shipment::Entity>(&db.pool, of(one))
+        .await
+        .unwrap();
+    assert!(first.is_new());
+    let many = onboard_all::<shipment::Entity>(&db.pool, vec![of(one), of(other)]).await;
+    let many = many.unwrap();
+    assert_eq!(many.existing, [first.into_model()]);
+    assert_eq!(many.new[0].order_id, other);
+    let gone = offboard::<shipment::Entity>(&db.pool, other).await.unwrap();
+    assert_eq!(gone, many.new.into_iter().next());
+    let given = backfill::<shipment::Entity>(&db.pool, of, |_| {}).await;
+    assert_eq!(given.unwrap(), 1);
+    let model = Model::new().role::<shipment::Entity>();
+    assert_eq!(differences(&db, &model).await, [""; 0]);
+}
+
+/// The owner is looked for by the primary key, which such a row does not name.
+async fn a_role_that_refers_to_another_column_is_refused(db: Db) {
+    create_tables(&db).await;
+    let ada = order(&db, "ada").await;
+    let row = || newsletter::ActiveModel {
+        email: Set("ada@example.com".to_owned()),
+        ..Default::default()
+    };
+    fn is_refused<T: std::fmt::Debug>(answer: Result<T, Error>) {
+        use std::error::Error as _;
+
+        let error = answer.unwrap_err();
+        let source = error.source().expect("a source").to_string();
+        assert!(
+            source.contains("newsletters.email does not refer to order.Id, the primary key"),
+            "{source}"
+        );
+    }
+    let owners = Owners::<order::Entity>::all;
+    is_refused(onboard::<newsletter::Entity>(&db.pool, row()).await);
+    is_refused(onboard_all::<newsletter::Entity>(&db.pool, vec![row()]).await);
+    is_refused(offboard::<newsletter::Entity>(&db.pool, ada).await);
+    is_refused(backfill::<newsletter::Entity>(&db.pool, |_| row(), |_| {}).await);
+    is_refused(owners().with::<newsletter::Entity>().count(&db.pool).await);
+    is_refused(
+        owners()
+            .without::<newsletter::Entity>()
+            .fetch(&db.pool)
+            .await,
+    );
+    is_refused(owners().fetch_beside::<newsletter::Entity>(&db.pool).await);
+    let pool = db.pool_of(1).await;
+    let rows = newsletter::Entity::find().all(&pool).await.unwrap();
+    assert_eq!(rows.len(), 0);
+    pool.close().await.unwrap();
+}
 
 async fn every_verb_works_where_the_foreign_key_is_the_primary_key(db: Db) {
     create_tables(&db).await;
