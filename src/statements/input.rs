@@ -313,12 +313,14 @@ impl Input {
             DbBackend::Postgres => (0..self.rows).map(|row| self.object(row)).collect(),
             _ => (0..self.rows).map(|row| self.array(row, backend)).collect(),
         };
-        let mut values = vec![rows.to_string().into()];
+        let rows = std::iter::once(rows.to_string().into());
         #[cfg(feature = "postgres")]
         if backend == DbBackend::Postgres {
-            values.extend(self.beside.as_ref().map(Column::array));
+            return rows
+                .chain(self.beside.as_ref().map(Column::array))
+                .collect();
         }
-        values
+        rows.collect()
     }
 
     /// `{"column": value, …}`

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, Related, Statement, Value,
-    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
@@ -81,7 +81,7 @@ async fn in_a_block_on_postgres<R, C: ConnectionTrait>(
 where
     R: Role + Related<R::Owner>,
 {
-    use sea_orm::IdenStatic;
+    use sea_orm::{IdenStatic, sea_query::Alias};
 
     use super::{
         alive::turn_on_unknown,

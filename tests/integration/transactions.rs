@@ -18,7 +18,9 @@ pub async fn turn_to_read_transactions() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
 
     let turn = TURN.lock().await;
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    let mut pause = tokio::time::interval(Duration::from_millis(150));
+    pause.tick().await;
+    pause.tick().await;
     turn
 }
 

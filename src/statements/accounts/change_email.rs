@@ -12,7 +12,6 @@ use crate::statements::{
         what_was_written,
     },
     send::query,
-    text::Text,
 };
 use crate::{accounts::SignUp, scope::Scope};
 
@@ -156,6 +155,7 @@ where
     rows.first().map(|row| read::<U>(row, "")).transpose()
 }
 
+#[cfg(feature = "postgres")]
 async fn stored<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -163,6 +163,8 @@ async fn stored<U: SignUp, C: ConnectionTrait>(
 where
     U::Guest: Related<U>,
 {
+    use crate::statements::text::Text;
+
     let statement = Text::of::<U>("user", db.get_database_backend())
         .bind(key.clone())
         .or_build(|backend| backend.build(&the_user::<U>(key)));
