@@ -16,7 +16,8 @@ use crate::{role::Role, scope::Scope};
 /// Deletes the role's row of the owner and returns what was deleted; `None` if there is none.
 ///
 /// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; in a transaction on
-/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB: a SELECT, and a DELETE if there is a row.
+/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB: a SELECT, and a DELETE
+/// if there is a row.
 pub(crate) async fn delete_role<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,

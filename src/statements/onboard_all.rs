@@ -53,8 +53,7 @@ impl Names {
 /// a row whose owner does not exist or has one; on MariaDB it refuses them all.
 ///
 /// The rows come in the order of their keys, so that two callers with the same keys cannot deadlock
-/// each other. One statement; outside a transaction on PostgreSQL if a row is refused,
-/// two.
+/// each other. One statement; outside a transaction on PostgreSQL if a row is refused, two.
 pub(crate) async fn insert<R, C: ConnectionTrait>(
     db: &C,
     offered: &[&R::ActiveModel],

@@ -70,7 +70,7 @@ where
         }
     }
 
-    /// Inserts the guests of those users in `users` who are in the input.
+    /// Inserts the guests of those in `users` who are in the input.
     fn insert_guests(&self, backend: DbBackend, given: Given<'_>, users: &str) -> String {
         let Names {
             id, email, user_id, ..
@@ -100,8 +100,8 @@ where
 /// A guest that is not stored yet.
 pub(crate) type GuestOf<U> = <<U as SignUp>::Guest as EntityTrait>::ActiveModel;
 
-/// Whether [`insert`] fails if an address is taken: on MariaDB, and on SQLite if only the
-/// address shows which of the users it has made.
+/// Whether [`insert`] fails if an address is taken: on MariaDB, and on SQLite if only the address
+/// shows which of the users it has made.
 pub(crate) fn fails_if_taken<U: SignUp>(db: &impl ConnectionTrait, pairs: &Pairs<U>) -> bool
 where
     U::Guest: Related<U>,
