@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::Pin};
 
-use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityName, Related};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, DbErr, EntityName, Related};
 use tracing::instrument;
 
 use crate::{
@@ -94,7 +94,7 @@ struct Entry {
 #[derive(Clone)]
 struct RoleEntry {
     owners: String,
-    questions: fn() -> Questions,
+    questions: fn() -> Result<Questions, DbErr>,
     /// Of guests, which every owner is to have.
     backfill: Option<Backfill>,
 }
@@ -258,7 +258,7 @@ impl Model {
             let Some(role) = &entry.role else {
                 continue;
             };
-            let asked = (role.questions)();
+            let asked = (role.questions)().map_err(Error::of_read)?;
             tables.extend(asked.tables);
             selects.extend([asked.owners, asked.rows, asked.owners_without]);
             audits.push(RoleAudit {

@@ -64,10 +64,8 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
         refuse_hidden(db, &[&user::Entity, &guest::Entity, &host::Entity])
             .await
             .map_err(Error::of_read)?;
-        let [guests, hosts] = [
-            Questions::about::<guest::Entity>(),
-            Questions::about::<host::Entity>(),
-        ];
+        let guests = Questions::about::<guest::Entity>().map_err(Error::of_read)?;
+        let hosts = Questions::about::<host::Entity>().map_err(Error::of_read)?;
         let questions = [guests.owners, hosts.rows, guests.owners_without];
         let counts = count(db, questions).await.map_err(Error::of_read)?;
         Ok(Audit {

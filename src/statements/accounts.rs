@@ -98,8 +98,7 @@ pub(crate) enum Filter {
 pub(crate) struct RoleOfUser {
     entity: TypeId,
     table: &'static str,
-    of_user: fn() -> SelectStatement,
-    refers_to_the_key: fn() -> Result<(), DbErr>,
+    of_user: fn() -> Result<SelectStatement, DbErr>,
 }
 
 impl RoleOfUser {
@@ -110,8 +109,10 @@ impl RoleOfUser {
         Self {
             entity: TypeId::of::<R>(),
             table: R::default().table_name(),
-            of_user: || of_user::<R>(R::owner_id()),
-            refers_to_the_key: refers_to_the_key::<R>,
+            of_user: || {
+                refers_to_the_key::<R>()?;
+                Ok(of_user::<R>(R::owner_id()))
+            },
         }
     }
 }
@@ -131,35 +132,28 @@ impl fmt::Debug for RoleOfUser {
 }
 
 impl Filter {
-    fn check(self) -> Result<(), DbErr> {
-        match self {
-            Self::With(role) | Self::Without(role) => (role.refers_to_the_key)(),
-            Self::All | Self::Hosts | Self::WithoutHost | Self::WithoutGuest => Ok(()),
-        }
-    }
-
     /// Where guest and host are joined.
-    fn on_joined(self) -> Option<Expr> {
-        match self {
+    fn on_joined(self) -> Result<Option<Expr>, DbErr> {
+        Ok(match self {
             Self::All => None,
             Self::Hosts => Some(host::Column::Id.is_not_null()),
             Self::WithoutHost => Some(host::Column::Id.is_null()),
             Self::WithoutGuest => Some(guest::Column::Id.is_null()),
-            Self::With(_) | Self::Without(_) => self.alone(),
-        }
+            Self::With(_) | Self::Without(_) => self.alone()?,
+        })
     }
 
     /// Where they are not: it counts no user twice.
-    fn alone(self) -> Option<Expr> {
+    fn alone(self) -> Result<Option<Expr>, DbErr> {
         let has = |role: SelectStatement| Expr::exists(role);
-        match self {
+        Ok(match self {
             Self::All => None,
             Self::Hosts => Some(has(of_user::<host::Entity>(host::Column::UserId))),
             Self::WithoutHost => Some(has(of_user::<host::Entity>(host::Column::UserId)).not()),
             Self::WithoutGuest => Some(has(of_user::<guest::Entity>(guest::Column::UserId)).not()),
-            Self::With(role) => Some(has((role.of_user)())),
-            Self::Without(role) => Some(has((role.of_user)()).not()),
-        }
+            Self::With(role) => Some(has((role.of_user)()?)),
+            Self::Without(role) => Some(has((role.of_user)()?).not()),
+        })
     }
 }
 
@@ -174,12 +168,11 @@ fn of_user<R: EntityTrait>(user_id: R::Column) -> SelectStatement {
 }
 
 pub(crate) async fn count(db: &impl ConnectionTrait, filter: Filter) -> Result<u64, DbErr> {
-    filter.check()?;
     let mut count = Query::select();
     count
         .expr(Expr::col(Asterisk).count())
         .from(user::Entity)
-        .and_where_option(filter.alone());
+        .and_where_option(filter.alone()?);
     let rows = look(db, db.get_database_backend().build(&count)).await?;
     let count: i64 = match rows.first() {
         Some(row) => row.try_get_by_index(0)?,
@@ -195,12 +188,11 @@ pub(crate) async fn page(
     after: Option<Uuid>,
     limit: u64,
 ) -> Result<Vec<Row>, DbErr> {
-    filter.check()?;
     let backend = db.get_database_backend();
     let mut select = select(after.filter(|_| backend == DbBackend::Postgres));
     select
         .and_where_option(after.map(|after| user::Column::Id.gt(after)))
-        .and_where_option(filter.on_joined())
+        .and_where_option(filter.on_joined()?)
         .order_by((user::Entity, user::Column::Id), Order::Asc)
         .limit(limit);
     read(db, backend.build(&select)).await

@@ -20,8 +20,7 @@ use crate::role::{Beside, OwnerId, Role};
 pub(crate) struct Has {
     role: TypeId,
     table: &'static str,
-    of_the_owner: fn() -> SelectStatement,
-    refers_to_the_key: fn() -> Result<(), DbErr>,
+    of_the_owner: fn() -> Result<SelectStatement, DbErr>,
     yes: bool,
 }
 
@@ -34,14 +33,12 @@ impl Has {
             role: TypeId::of::<R>(),
             table: R::default().table_name(),
             of_the_owner: of_the_owner::<R>,
-            refers_to_the_key: refers_to_the_key::<R>,
             yes,
         }
     }
 
     fn condition(&self) -> Result<Expr, DbErr> {
-        (self.refers_to_the_key)()?;
-        let exists = Expr::exists((self.of_the_owner)());
+        let exists = Expr::exists((self.of_the_owner)()?);
         Ok(match self.yes {
             true => exists,
             false => exists.not(),

@@ -11,7 +11,11 @@ use sea_orm::{
     },
 };
 
-use super::{block::mariadb::columns, evidence::leaves_rows_out, key::first_column};
+use super::{
+    block::mariadb::columns,
+    evidence::leaves_rows_out,
+    key::{first_column, refers_to_the_key},
+};
 use crate::{role::Role, scope::Scope};
 
 /// The primary key of the role's owner.
@@ -31,16 +35,18 @@ pub(super) const SECOND: &str = "B_";
 pub(super) const ROLE: &str = "role";
 
 /// `SELECT 1` of the role's row that belongs to the owner of the statement around it.
-pub(super) fn of_the_owner<R>() -> SelectStatement
+pub(super) fn of_the_owner<R>() -> Result<SelectStatement, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
+    refers_to_the_key::<R>()?;
     let owner = (R::Owner::default(), owner_key::<R>());
-    Query::select()
+    let select = Query::select()
         .expr(Expr::cust("1"))
         .from_as(R::default().table_ref(), ROLE)
         .and_where(Expr::col((ROLE, R::owner_id())).equals(owner))
-        .take()
+        .take();
+    Ok(select)
 }
 
 /// The quoted name of the entity's table, for SQL that is put together as text.

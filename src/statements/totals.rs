@@ -17,18 +17,18 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    pub(crate) fn about<R>() -> Self
+    pub(crate) fn about<R>() -> Result<Self, DbErr>
     where
         R: Role + Related<R::Owner>,
     {
-        Self {
+        Ok(Self {
             tables: [Box::new(R::Owner::default()), Box::new(R::default())],
             owners: count_of::<R::Owner>(),
             rows: count_of::<R>(),
             owners_without: count_of::<R::Owner>()
-                .and_where(Expr::exists(of_the_owner::<R>()).not())
+                .and_where(Expr::exists(of_the_owner::<R>()?).not())
                 .take(),
-        }
+        })
     }
 }
 

@@ -5,12 +5,10 @@ use guesthouse::{
     Error, Model, Onboarding, Owners, backfill, delete_user_as, offboard, onboard, onboard_all,
     sign_up_all_as, sign_up_as,
 };
-use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, Schema, TransactionTrait,
-};
+use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder, TransactionTrait};
 
 use crate::{
-    roles::differences,
+    roles::{create_table, differences},
     support::{Backend as On, TestDb as Db, email},
 };
 
@@ -133,15 +131,10 @@ mod newsletter {
 }
 
 async fn create_tables(db: &Db) {
-    let schema = Schema::new(db.pool.get_database_backend());
-    for create in [
-        schema.create_table_from_entity(order::Entity),
-        schema.create_table_from_entity(invoice::Entity),
-        schema.create_table_from_entity(shipment::Entity),
-        schema.create_table_from_entity(newsletter::Entity),
-    ] {
-        db.pool.execute(&create).await.unwrap();
-    }
+    create_table(db, order::Entity).await;
+    create_table(db, invoice::Entity).await;
+    create_table(db, shipment::Entity).await;
+    create_table(db, newsletter::Entity).await;
 }
 
 async fn order(db: &Db, name: &str) -> OrderId {
@@ -236,6 +229,8 @@ async fn a_role_that_refers_to_another_column_is_refused(db: Db) {
             .await,
     );
     is_refused(owners().fetch_beside::<newsletter::Entity>(&db.pool).await);
+    let model = Model::new().role::<newsletter::Entity>();
+    is_refused(model.audit(&db.pool).await);
     let pool = db.pool_of(1).await;
     let rows = newsletter::Entity::find().all(&pool).await.unwrap();
     assert_eq!(rows.len(), 0);
