@@ -2,12 +2,11 @@
 //! on it is refused for the row that stands in the way, not for somebody who is in its way for now.
 
 use guesthouse::{Error, change_email_as, sign_up_all_as, sign_up_as};
-use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait, Schema, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Schema, TransactionTrait};
 
 use crate::{
-    roles::{member, profile},
+    own_users,
+    roles::{create_table, member, profile},
     support::{Backend as On, TestDb as Db, email},
 };
 
@@ -24,8 +23,7 @@ async fn create_tables(db: &Db) {
         .await;
     }
     db.pool.execute(members.if_not_exists()).await.unwrap();
-    let profiles = schema.create_table_from_entity(profile::Entity);
-    db.pool.execute(&profiles).await.unwrap();
+    create_table(db, profile::Entity).await;
     match db.backend {
         On::Sqlite => {}
         On::Postgres => {
@@ -49,15 +47,7 @@ async fn create_tables(db: &Db) {
 }
 
 fn named(name: &str) -> (guesthouse::Email, member::ActiveModel, profile::ActiveModel) {
-    let member = member::ActiveModel {
-        name: Set(name.to_owned()),
-        password_hash: Set(String::new()),
-        ..Default::default()
-    };
-    let profile = profile::ActiveModel {
-        bio: Set(name.to_owned()),
-        ..Default::default()
-    };
+    let (member, profile) = own_users::named(name);
     (email(name), member, profile)
 }
 

@@ -3,26 +3,17 @@
 
 use guesthouse::{Accounts, Error, Model, change_email_as, delete_user_as, retry, sign_up_as};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseConnection, EntityTrait, QueryOrder, Schema,
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, EntityTrait, QueryOrder,
     TransactionTrait,
 };
 
 use crate::{
-    roles::{member, profile},
+    roles::{create_members, member, profile},
     support::{Backend as On, TestDb as Db, at_once, email},
 };
 
-async fn create_tables(db: &Db) {
-    let schema = Schema::new(db.pool.get_database_backend());
-    for create in [
-        schema.create_table_from_entity(member::Entity),
-        schema.create_table_from_entity(profile::Entity),
-    ] {
-        db.pool.execute(&create).await.unwrap();
-    }
-}
-
-fn named(name: &str) -> (member::ActiveModel, profile::ActiveModel) {
+/// What the app gives of a person, beside the address.
+pub fn named(name: &str) -> (member::ActiveModel, profile::ActiveModel) {
     let member = member::ActiveModel {
         name: Set(name.to_owned()),
         password_hash: Set("$argon2id$".to_owned()),
@@ -71,7 +62,7 @@ on_each_backend!(
 
 /// A row that cannot be read is no missing row, and two rows are no owner who is there twice.
 async fn a_page_says_no_half_of_the_truth(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     sign_up(&db.pool, "ada").await.unwrap();
     sign_up(&db.pool, "grace").await.unwrap();
     let page = Accounts::of::<member::Entity>().limit(1);
@@ -99,7 +90,7 @@ async fn a_page_says_no_half_of_the_truth(db: Db) {
 
 /// `Model::backfill_guests` has nothing for a column of the app's own.
 async fn a_guest_is_not_made_up(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     sign_up(&db.pool, "ada").await.unwrap();
     let (mut grace, _) = named("grace");
     grace.email = Set("grace@example.com".to_owned());
@@ -122,7 +113,7 @@ async fn a_guest_is_not_made_up(db: Db) {
 }
 
 async fn both_rows_are_made_or_neither(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let (ada, of_ada) = sign_up(&db.pool, "ada").await.unwrap();
     assert_eq!(
         (ada.name.as_str(), ada.email.as_str()),
@@ -142,7 +133,7 @@ async fn both_rows_are_made_or_neither(db: Db) {
 }
 
 async fn a_refusal_leaves_the_callers_transaction_usable(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let (ada, of_ada) = sign_up(&db.pool, "ada").await.unwrap();
     let txn = db.pool.begin().await.unwrap();
 
@@ -170,7 +161,7 @@ async fn a_refusal_leaves_the_callers_transaction_usable(db: Db) {
 }
 
 async fn a_key_that_is_set_makes_the_call_repeatable(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let call = |id: i64, name: &'static str| {
         let (member, profile) = named(name);
         let member = member::ActiveModel {
@@ -203,7 +194,7 @@ async fn a_key_that_is_set_makes_the_call_repeatable(db: Db) {
 }
 
 async fn fifty_callers_with_one_address_are_one_member(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let pool = db.pool.clone();
     let answers = at_once(move |_| {
         let pool = pool.clone();
@@ -223,7 +214,7 @@ async fn fifty_callers_with_one_address_are_one_member(db: Db) {
 }
 
 async fn an_address_is_changed_and_a_member_deleted(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let (ada, _) = sign_up(&db.pool, "ada").await.unwrap();
     let (grace, of_grace) = sign_up(&db.pool, "grace").await.unwrap();
 
@@ -257,7 +248,7 @@ async fn an_address_is_changed_and_a_member_deleted(db: Db) {
 }
 
 async fn a_member_who_is_referred_to_stays(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let (ada, of_ada) = sign_up(&db.pool, "ada").await.unwrap();
     db.execute(
         "CREATE TABLE orders (id integer PRIMARY KEY, member_id bigint NOT NULL, \
@@ -283,7 +274,7 @@ async fn a_member_who_is_referred_to_stays(db: Db) {
 
 /// A column that the app gives is no difference, and an address that is not unique is one.
 async fn the_apps_own_tables_are_verified(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let model = Model::new().sign_up::<member::Entity>();
     let found = crate::roles::differences(&db, &model).await;
     let folding = found

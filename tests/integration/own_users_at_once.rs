@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use guesthouse::{Error, SignUps, retry, sign_up_all_as};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, DatabaseConnection, EntityTrait, ModelTrait, QueryOrder, Schema,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, EntityTrait, ModelTrait, QueryOrder, TransactionTrait,
 };
 
 use crate::{
-    roles::{member, profile},
+    own_users,
+    roles::{create_members, create_table, member, profile},
     support::{TestDb as Db, at_once, email},
 };
 
@@ -69,28 +69,9 @@ mod card {
 type Members = SignUps<(member::Model, profile::Model)>;
 type Person = (guesthouse::Email, member::ActiveModel, profile::ActiveModel);
 
-async fn create_table<E: EntityTrait>(db: &Db, entity: E) {
-    let schema = Schema::new(db.pool.get_database_backend());
-    let create = schema.create_table_from_entity(entity);
-    db.pool.execute(&create).await.unwrap();
-}
-
-async fn create_tables(db: &Db) {
-    create_table(db, member::Entity).await;
-    create_table(db, profile::Entity).await;
-}
-
 /// A person with this name, whose address is that of `of`.
 fn named(name: &str, of: &str) -> Person {
-    let member = member::ActiveModel {
-        name: Set(name.to_owned()),
-        password_hash: Set("$argon2id$".to_owned()),
-        ..Default::default()
-    };
-    let profile = profile::ActiveModel {
-        bio: Set(format!("{name}'s \u{1f3e0}")),
-        ..Default::default()
-    };
+    let (member, profile) = own_users::named(name);
     (email(of), member, profile)
 }
 
@@ -151,7 +132,7 @@ on_each_backend!(
 );
 
 async fn each_gets_what_the_app_gave_for_them(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     assert_eq!(
         sign_up_all(&db.pool, Vec::new()).await.unwrap(),
         Members::default()
@@ -179,7 +160,7 @@ async fn each_gets_what_the_app_gave_for_them(db: Db) {
 }
 
 async fn keys_of_the_app_are_kept_and_a_taken_one_makes_nothing(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let keyed = |id: i64, name: &str| {
         let (email, mut member, profile) = person(name);
         member.id = Set(id);
@@ -201,7 +182,7 @@ async fn keys_of_the_app_are_kept_and_a_taken_one_makes_nothing(db: Db) {
 }
 
 async fn rows_that_cannot_be_stored_make_nothing(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let mut without_bio = [person("ada"), person("grace")];
     for (_, _, profile) in &mut without_bio {
         profile.bio = NotSet;
@@ -216,7 +197,7 @@ async fn rows_that_cannot_be_stored_make_nothing(db: Db) {
 }
 
 async fn the_callers_transaction_decides(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let members = sign_up_all(&db.pool, vec![person("ada")]).await.unwrap();
     assert_eq!(names(&members), ["ada"]);
 
@@ -238,7 +219,7 @@ async fn the_callers_transaction_decides(db: Db) {
 }
 
 async fn fifty_callers_make_each_member_once(db: Db) {
-    create_tables(&db).await;
+    create_members(&db).await;
     let everybody = ["ada", "grace", "linus", "mary", "zoe"];
     let pool = db.pool.clone();
     let answers = at_once(move |n| {

@@ -162,7 +162,7 @@ pub async fn create_members(db: &Db) {
     create_table(db, profile::Entity).await;
 }
 
-async fn create_table<E: EntityTrait>(db: &Db, entity: E) {
+pub async fn create_table<E: EntityTrait>(db: &Db, entity: E) {
     let create = Schema::new(db.pool.get_database_backend()).create_table_from_entity(entity);
     db.pool.execute(&create).await.unwrap();
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     courier::{self, Vehicle},
+    own_users::named,
     roles::{member, profile},
     support::{Backend as On, Statements, TestDb as Db, email},
 };
@@ -90,19 +91,6 @@ fn courier_of(user_id: Uuid) -> courier::ActiveModel {
     }
 }
 
-fn member_with_profile() -> (member::ActiveModel, profile::ActiveModel) {
-    let member = member::ActiveModel {
-        name: Set("Zoe".into()),
-        password_hash: Set("$argon2id$".into()),
-        ..Default::default()
-    };
-    let profile = profile::ActiveModel {
-        bio: Set(String::new()),
-        ..Default::default()
-    };
-    (member, profile)
-}
-
 async fn accounts(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
     let ada = db.user("ada").await.id;
     let mut page = Page::new("account");
@@ -152,7 +140,7 @@ async fn signing_up(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
     page.case("with an id, new", sent);
     sign_up_with_id(pool, id, email("mary")).await.unwrap();
     page.case("with an id, again", sent);
-    let (member, profile) = member_with_profile();
+    let (member, profile) = named("Zoe");
     sign_up_as::<member::Entity>(pool, email("zoe"), member, profile)
         .await
         .unwrap();
@@ -210,7 +198,7 @@ async fn in_bulk(db: &Db, pool: &DatabaseConnection, sent: &Statements) {
         .unwrap();
     page.case("new", sent);
     let yet_another = ["zita", "yoko"].map(|name| {
-        let (member, profile) = member_with_profile();
+        let (member, profile) = named(name);
         (email(name), member, profile)
     });
     sign_up_all_as::<member::Entity>(pool, yet_another.to_vec())
