@@ -50,7 +50,8 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///   connections;
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
 ///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of
-///   the connection and of the server for new ones; `utf8mb4` for client, connection and results.
+///   the connection and of the server for new ones; `utf8mb4` for client, connection and results. The
+///   server has to be MariaDB 10.6 or later, and not MySQL.
 ///
 /// It does not check connections that are in use, nor settings that are about durability alone,
 /// such as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.

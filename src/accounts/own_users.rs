@@ -1,8 +1,8 @@
 //! The same accounts for an app whose users are its own: a table with columns and keys of its choice.
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, EntityTrait, ModelTrait, Related,
-    TransactionTrait, Value,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, ModelTrait, Related, TransactionTrait,
+    Value,
 };
 use tracing::instrument;
 
@@ -18,15 +18,12 @@ use crate::{
     statements::{
         accounts::{
             Look,
-            sign_up::{Found, MayClash, users_in_the_way},
+            sign_up::{Both, Found, MayClash, users_in_the_way},
             sign_up_all::GuestOf,
         },
         key::{Key, single},
     },
 };
-
-/// The model of a user's guest.
-type GuestModel<U> = <<U as SignUp>::Guest as EntityTrait>::Model;
 
 /// Makes a user of the app's own and its guest, together or not at all.
 ///
@@ -140,7 +137,7 @@ pub async fn sign_up_as<U>(
     email: Email,
     user: U::ActiveModel,
     guest: GuestOf<U>,
-) -> Result<(U::Model, GuestModel<U>), Error>
+) -> Result<Both<U>, Error>
 where
     U: SignUp<Guest: Related<U>>,
 {

@@ -185,12 +185,10 @@ where
     U: SignUp<Guest: Related<U>>,
     C: ConnectionTrait + TransactionTrait,
 {
-    let mut emails = Vec::with_capacity(people.len());
-    let mut rows = Vec::with_capacity(people.len());
-    for (email, user, guest) in people {
-        emails.push(email);
-        rows.push((user, guest));
-    }
+    let halves = people
+        .into_iter()
+        .map(|(email, user, guest)| (email, (user, guest)));
+    let (emails, rows): (Vec<_>, Vec<_>) = halves.unzip();
     let mut positions = HashMap::with_capacity(emails.len());
     let mut firsts = Vec::with_capacity(emails.len());
     for (position, (email, row)) in emails.iter().zip(rows).enumerate() {

@@ -211,10 +211,10 @@ pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
     }
 }
 
-/// Whether MySQL cannot read a statement that MariaDB can, by the syntax or by a variable in it.
+/// Whether the server cannot read a statement that MariaDB can.
 #[cfg(feature = "mysql")]
 pub(crate) fn is_not_mariadb(error: &DbErr) -> bool {
-    database_error(error).is_some_and(|error| matches!(Code::of(error), Code::MySql(1064 | 1193)))
+    database_error(error).is_some_and(|error| matches!(Code::of(error), Code::MySql(1064)))
 }
 
 /// Whether there was no answer, so that a write may have been done.

@@ -61,7 +61,8 @@ impl<M, K> Default for Onboardings<M, K> {
 /// PostgreSQL and SQLite: one statement for any number of rows, and one more if some of the owners
 /// have the role already or do not exist (PostgreSQL outside a transaction: two more). MariaDB two, one
 /// of them if there is nobody to give the role to, and one more above a megabyte to learn
-/// `max_allowed_packet`, beyond which it refuses. None for no row. In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
+/// `max_allowed_packet`, beyond which it refuses. None for no row.
+/// In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
 /// and MariaDB two or three more for each statement.
 ///
 /// # Concurrency

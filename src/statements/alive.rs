@@ -1,6 +1,6 @@
 //! Whether the caller's transaction is still there.
 //!
-//! PostgreSQL refuses every statement of a transaction that has failed. MariaDB end one at a
+//! PostgreSQL refuses every statement of a transaction that has failed. MariaDB ends one at a
 //! deadlock, SQLite at `RAISE(ROLLBACK)` or a full disk, and from then on each statement commits by
 //! itself.
 

@@ -53,8 +53,8 @@ fn names_column(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
     error.table() == Some(table) && named.is_some_and(|(columns, _)| is_column(columns))
 }
 
-/// `Duplicate entry '…' for key 'users_email'`. MariaDB does not
-/// name the table, so a key of that name on another table, which a trigger may fill, counts too.
+/// `Duplicate entry '…' for key 'users_email'`. MariaDB does not name the table, so a key of that
+/// name on another table, which a trigger may fill, counts too.
 async fn is_key_on_mysql(
     db: &impl ConnectionTrait,
     message: &str,

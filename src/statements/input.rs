@@ -359,7 +359,7 @@ impl Column {
     fn type_on_mysql(&self) -> String {
         match self.cells.first() {
             Some(Value::Uuid(_)) => "char(32)".to_owned(),
-            // A text would be compared with a number as a double, which not each `bigint` is.
+            // A text would be compared with a number as a double, which cannot hold every `bigint`.
             Some(Value::TinyInt(_) | Value::SmallInt(_) | Value::Int(_) | Value::BigInt(_)) => {
                 "bigint".to_owned()
             }

@@ -428,14 +428,13 @@ where
 
 // ---- MariaDB ----
 
-async fn on_mariadb<U: SignUp, C>(
+async fn on_mariadb<U: SignUp, C: ConnectionTrait>(
     db: &C,
     scope: Scope,
     user: &U::ActiveModel,
     guest: &<U::Guest as EntityTrait>::ActiveModel,
 ) -> Result<Option<Both<U>>, DbErr>
 where
-    C: ConnectionTrait + TransactionTrait,
     U::Guest: Related<U>,
 {
     let name = match scope {

@@ -12,6 +12,7 @@ use super::{
     sign_up::{Both, both},
 };
 use crate::statements::{
+    alive::leaves_out_no_row,
     block::{mariadb, sqlite},
     evidence::{folds_on_postgres, has_skipping_trigger, leaves_rows_out, of_the_type_of},
     input::{BESIDE, Given, INPUT, Rows, fit_a_packet},
@@ -102,15 +103,12 @@ pub(crate) type GuestOf<U> = <<U as SignUp>::Guest as EntityTrait>::ActiveModel;
 
 /// Whether [`insert`] fails if an address is taken: on MariaDB, and on SQLite if only the address
 /// shows which of the users it has made.
-pub(crate) fn fails_if_taken<U: SignUp>(db: &impl ConnectionTrait, pairs: &Pairs<U>) -> bool
+pub(crate) fn fails_if_taken<U: SignUp, C: ConnectionTrait>(db: &C, pairs: &Pairs<U>) -> bool
 where
     U::Guest: Related<U>,
 {
-    match db.get_database_backend() {
-        DbBackend::Postgres => false,
-        DbBackend::MySql => true,
-        _ => !pairs.has_keys,
-    }
+    let only_by_address = !pairs.has_keys && db.get_database_backend() == DbBackend::Sqlite;
+    leaves_out_no_row(db) || only_by_address
 }
 
 /// Inserts the users whose address is free, each with its guest, and returns them as they are
@@ -203,8 +201,8 @@ where
     let given = pairs.users.values(backend).len();
     let has_guest = format!("new_guest.{user_id}");
     let no_guest = raised::on_postgres(&format!("{has_guest} IS NULL"), NO_GUEST, &has_guest);
-    let table = format!("'{}'", users.replace('\'', "''"));
-    let column = format!("'{}'", U::email().as_str().replace('\'', "''"));
+    let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
+    let (table, column) = (literal(&users), literal(U::email().as_str()));
     let skips = format!(
         "({} OR {})",
         has_skipping_trigger(&table),
@@ -279,9 +277,11 @@ where
     sqlite::run(db, Statement::from_sql_and_values(backend, sql, values)).await
 }
 
-async fn on_mariadb<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
+async fn on_mariadb<U: SignUp, C: ConnectionTrait>(
+    db: &C,
+    pairs: &Pairs<U>,
+) -> Result<Vec<QueryResult>, DbErr>
 where
-    C: ConnectionTrait + TransactionTrait,
     U::Guest: Related<U>,
 {
     let backend = DbBackend::MySql;
