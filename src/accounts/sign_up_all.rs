@@ -244,6 +244,10 @@ where
             let locking = attempt > 0 && looks_first(db);
             let found = sign_up_all::taken(db, &all, locking).await;
             taken = found.map_err(Error::of_read)?;
+            if attempt > 0 {
+                let repeated = sign_up_all::repeated(db, &all).await;
+                taken.extend(repeated.map_err(Error::of_read)?);
+            }
             if taken.len() == pairs.len() {
                 return Ok(Vec::new());
             }

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Schema, TransactionT
 use crate::{
     own_users,
     roles::{create_table, member, profile},
-    support::{Backend as On, TestDb as Db, email},
+    support::{Backend as On, TestDb as Db, email, is_possible},
 };
 
 /// Ada signed up before there were rules.
@@ -71,6 +71,7 @@ on_each_backend!(
     one_address_is_taken,
     an_address_among_many_is_taken,
     an_address_is_not_changed_to_one,
+    one_of_two_in_a_call_is_taken,
 );
 
 async fn one_address_is_taken(db: Db) {
@@ -123,4 +124,39 @@ async fn an_address_is_not_changed_to_one(db: Db) {
     let own = change_email_as::<member::Entity>(&txn, grace.id, email("grace")).await;
     assert_eq!(own.unwrap(), grace);
     txn.commit().await.unwrap();
+}
+
+/// Two addresses that differ in an accent, which none of SQLite's collations passes over.
+async fn one_of_two_in_a_call_is_taken(db: Db) {
+    create_tables(&db).await;
+    if db.backend == On::Postgres {
+        let plain = "CREATE COLLATION plain \
+                     (provider = icu, locale = 'und-u-ks-level1', deterministic = false)";
+        if !is_possible(plain) {
+            return;
+        }
+        db.execute(plain).await;
+        db.execute("ALTER TABLE members ALTER COLUMN email TYPE varchar(254) COLLATE plain")
+            .await;
+    }
+    let people = || vec![named("zoé"), named("grace"), named("zoe"), named("ada")];
+    let made = sign_up_all_as::<member::Entity>(&db.pool, people())
+        .await
+        .unwrap();
+    let names: Vec<_> = made.created.iter().map(|made| &made.0.name).collect();
+    if db.backend == On::Sqlite {
+        assert_eq!(names, ["zoé", "grace", "zoe"]);
+        assert_eq!(made.taken, [email("ada")]);
+    } else {
+        assert_eq!(names, ["grace", "zoe"]);
+        assert_eq!(made.taken, [email("zoé"), email("ada")]);
+    }
+    let members = number_of_members(&db).await;
+    assert_eq!(members, 1 + made.created.len() as u64);
+
+    let again = sign_up_all_as::<member::Entity>(&db.pool, people())
+        .await
+        .unwrap();
+    assert_eq!((again.created.len(), again.taken.len()), (0, 4));
+    assert_eq!(number_of_members(&db).await, members);
 }

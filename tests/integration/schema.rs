@@ -15,12 +15,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use self::changes::{
-    Case, GUESTS, HOSTS, USERS, change, is_possible, of_roles, of_users, start_again,
-};
+use self::changes::{Case, GUESTS, HOSTS, USERS, change, of_roles, of_users, start_again};
 use crate::{
     migration::catalogue,
-    support::{Backend as On, TestDb as Db, email},
+    support::{Backend as On, TestDb as Db, email, is_possible},
     tracing::{heard, listen},
 };
 

@@ -364,6 +364,11 @@ where
     answers
 }
 
+/// Whether the server can do it: `scripts/servers` says of one that it was built without ICU.
+pub fn is_possible(sql: &str) -> bool {
+    !sql.contains("icu") || env::var_os("GUESTHOUSE_TEST_WITHOUT_ICU").is_none()
+}
+
 pub fn email(name: &str) -> Email {
     format!("{name}@example.com").parse().unwrap()
 }

@@ -88,7 +88,12 @@ where
         let owner = Some((U::Guest::owner_id(), key.as_str()));
         let insert = self.guests.insert_with(backend, given, owner);
         let beside = self.guests.compared(backend, &quoted(backend, BESIDE));
-        format!("{insert} JOIN {users} ON {users}.{email} = {beside}")
+        // Another collation could take two addresses of the input for one, which would get two guests.
+        let exactly = match backend {
+            DbBackend::Postgres => " COLLATE \"C\"",
+            _ => "",
+        };
+        format!("{insert} JOIN {users} ON {users}.{email} = {beside}{exactly}")
     }
 
     fn values(&self, backend: DbBackend) -> Vec<sea_orm::Value> {
@@ -177,6 +182,37 @@ where
     let values = || emails.values(backend);
     fit_a_packet(db, &values()).await?;
     let statement = || Statement::from_sql_and_values(backend, &sql, values());
+    let found = query_large(db, statement).await?;
+    found.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// Those of the addresses that the collation of their column takes for an earlier one of the input.
+/// PostgreSQL leaves them out itself, and no collation of SQLite's own is one for which two addresses
+/// are the same.
+///
+/// `coalesce` has the column's collation, and its subquery no row.
+pub(crate) async fn repeated<U: SignUp>(
+    db: &impl ConnectionTrait,
+    pairs: &Pairs<U>,
+) -> Result<HashSet<String>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let backend = db.get_database_backend();
+    if backend != DbBackend::MySql {
+        return Ok(HashSet::new());
+    }
+    let emails = pairs.users.only(U::email());
+    let Names { users, email, .. } = Names::of::<U>(backend);
+    let sql = format!(
+        "SELECT email FROM (SELECT {INPUT}.{email} AS email, row_number() OVER (PARTITION BY \
+         coalesce((SELECT {users}.{email} FROM {users} LIMIT 0), {}) ORDER BY {INPUT}.{email}) AS n \
+         FROM {}) AS numbered WHERE n > 1 LIMIT {}",
+        emails.compared(backend, &email),
+        emails.table(backend, Given::Binds(0)),
+        emails.len(),
+    );
+    let statement = || Statement::from_sql_and_values(backend, &sql, emails.values(backend));
     let found = query_large(db, statement).await?;
     found.iter().map(|row| row.try_get_by_index(0)).collect()
 }

@@ -1,7 +1,5 @@
 //! Changing a schema by hand, as an administrator would, and making it anew.
 
-use std::env;
-
 use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
@@ -109,11 +107,6 @@ pub fn of_users(backend: On) -> Vec<Case> {
         On::MariaDb => [OF_USERS_EVERYWHERE, own].concat(),
         _ => [OF_USERS_EVERYWHERE, OF_USERS_BUT_ON_MARIADB, own].concat(),
     }
-}
-
-/// Whether the server can do it: `scripts/servers` says of one that it was built without ICU.
-pub fn is_possible(sql: &str) -> bool {
-    !sql.contains("icu") || env::var_os("GUESTHOUSE_TEST_WITHOUT_ICU").is_none()
 }
 
 pub fn of_roles(backend: On) -> Vec<Case> {

@@ -10,10 +10,8 @@ use guesthouse::{
 use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, Statement, TransactionTrait};
 use uuid::Uuid;
 
-use super::changes::{
-    self, GUESTS, HOSTS, USERS, is_possible, of_roles, of_users, start_again, try_change,
-};
-use crate::support::{Backend as On, TestDb as Db, email};
+use super::changes::{self, GUESTS, HOSTS, USERS, of_roles, of_users, start_again, try_change};
+use crate::support::{Backend as On, TestDb as Db, email, is_possible};
 
 /// Something that somebody did to a table.
 #[derive(Clone, Debug)]

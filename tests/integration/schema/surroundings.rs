@@ -7,11 +7,11 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use uuid::Uuid;
 
 use super::{
-    changes::{USERS, is_possible, start_again, try_change},
+    changes::{USERS, start_again, try_change},
     connect, differences, lines, url_of,
 };
 use crate::{
-    support::{Backend as On, TestDb as Db, email, run},
+    support::{Backend as On, TestDb as Db, email, is_possible, run},
     tracing::{heard, listen},
 };
 
