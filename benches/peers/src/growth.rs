@@ -6,15 +6,17 @@ use guesthouse::{
     Account, Accounts, Email, become_host, become_hosts, change_email, delete_user, sign_up,
     sign_up_all, stop_hosting,
 };
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value, sea_query::ArrayType,
+};
 use uuid::Uuid;
 
 use crate::{
     database::{Home, seeded_id},
-    postgres::{Pool, open},
+    postgres::{BECOME_HOSTS, Pool, open},
 };
 
-pub const OPERATIONS: [&str; 12] = [
+pub const OPERATIONS: [&str; 13] = [
     "sign_up",
     "become_host",
     "become_host again",
@@ -26,10 +28,12 @@ pub const OPERATIONS: [&str; 12] = [
     "delete_user",
     "sign_up_all, each of 500",
     "become_hosts, each of these",
-    "become_hosts, each of 500 scattered",
+    "become_hosts, each of 250 scattered",
+    "a plain INSERT, each of 250 scattered",
 ];
 
 const BULK: usize = 500;
+const SCATTERED: usize = 250;
 
 /// Microseconds of each operation, one figure a round.
 pub type Costs = BTreeMap<(&'static str, usize), Vec<f64>>;
@@ -118,7 +122,8 @@ pub async fn rounds(server: &str, sizes: &[usize], rounds: usize, calls: usize) 
 
 async fn one_round(field: &mut Field, round: usize, calls: usize) -> Vec<(&'static str, f64)> {
     let ids: Vec<_> = (0..calls).map(|_| field.fresh()).collect();
-    let many: Vec<_> = (0..BULK).map(|_| field.fresh()).collect();
+    let [scattered, others] =
+        [(); 2].map(|()| (0..SCATTERED).map(|_| field.fresh()).collect::<Vec<_>>());
     let db = &field.db;
     let address = |user_id: Uuid| -> Email { format!("{user_id}@example.com").parse().unwrap() };
     let mut costs = Vec::new();
@@ -202,12 +207,29 @@ async fn one_round(field: &mut Field, round: usize, calls: usize) -> Vec<(&'stat
     let people = sign_up_all(db, emails).await.unwrap().created;
     costs_of(OPERATIONS[9], since(begun) / BULK as f64);
     let people: Vec<_> = people.iter().map(|account| account.user.id).collect();
-    for (operation, ids) in [(OPERATIONS[10], people), (OPERATIONS[11], many)] {
+    for (operation, ids) in [(OPERATIONS[10], people), (OPERATIONS[11], scattered)] {
         let begun = Instant::now();
-        assert_eq!(become_hosts(db, &ids).await.unwrap().new.len(), BULK);
-        costs_of(operation, since(begun) / BULK as f64);
+        let made = become_hosts(db, &ids).await.unwrap();
+        costs_of(operation, since(begun) / ids.len() as f64);
+        assert_eq!(made.new.len(), ids.len());
     }
+    let begun = Instant::now();
+    insert_hosts(db, &others).await;
+    costs_of(OPERATIONS[12], since(begun) / others.len() as f64);
     costs
+}
+
+/// The least that a server does for this many hosts, on the connection of the other operations.
+async fn insert_hosts(db: &DatabaseConnection, user_ids: &[Uuid]) {
+    let array = |ids: Vec<Uuid>| {
+        let ids = ids.into_iter().map(Value::from).collect();
+        Value::Array(ArrayType::Uuid, Some(Box::new(ids)))
+    };
+    let ids = user_ids.iter().map(|_| Uuid::now_v7()).collect();
+    let values = [array(ids), array(user_ids.to_vec())];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, BECOME_HOSTS, values);
+    let made = db.execute_raw(statement).await.unwrap();
+    assert_eq!(made.rows_affected(), user_ids.len() as u64);
 }
 
 /// Microseconds of one call.

@@ -7,6 +7,7 @@ mod seaorm;
 mod sqlx;
 mod toasty;
 
+pub use floor::BECOME_HOSTS;
 pub use guesthouse::{Guesthouse, Pool, open};
 pub use seaorm::SeaOrm;
 pub use sqlx::{Sqlx, become_host_on};

@@ -37,15 +37,16 @@ pub fn title(workload: Workload) -> &'static str {
 }
 
 impl Results {
-    /// Writes the page and its pictures. What Guesthouse has lost since the page that was there.
+    /// Writes the page and its pictures. Returns what Guesthouse has lost since the page that was there.
     pub fn write(&self, folder: &Path) -> Vec<String> {
         fs::create_dir_all(folder).unwrap();
         let (path, page) = (folder.join("benchmarks.md"), self.page());
         let before = fs::read_to_string(&path).unwrap_or_default();
+        let losses = verdict::losses(&before, &page, self.noise());
         fs::write(path, &page).unwrap();
         fs::write(folder.join("benchmarks.svg"), self.bars()).unwrap();
         fs::write(folder.join("growth.svg"), self.lines()).unwrap();
-        verdict::losses(&before, &page, self.noise())
+        losses
     }
 
     fn page(&self) -> String {

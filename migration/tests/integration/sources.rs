@@ -1,6 +1,12 @@
 //! The databases as sources of entities: what `sync` reads of each, and what it refuses to go by.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use guesthouse_migration::{
     Migrator,
@@ -601,4 +607,48 @@ async fn a_role_that_does_not_see_every_table_is_refused_on_mariadb() {
         );
     })
     .await;
+}
+
+/// `sync` runs after each `up`: its time must not grow by a statement with each table.
+#[tokio::test]
+async fn as_many_statements_for_sixty_tables_as_for_four() {
+    let sqlite = migrated().await;
+    reads_them_all_at_once(sqlite).await;
+    for variable in [POSTGRES, MARIADB] {
+        on_server(variable, async |url| {
+            let db = Database::connect(url).await.unwrap();
+            Migrator::up(&db, None).await.unwrap();
+            reads_them_all_at_once(db).await;
+        })
+        .await;
+    }
+}
+
+async fn reads_them_all_at_once(mut db: DatabaseConnection) {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = sent.clone();
+    db.set_metric_callback(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
+    let before = generated(&db).await.files.len();
+    let for_few = sent.swap(0, Ordering::Relaxed);
+    for n in 0..56 {
+        let mut table = Table::create();
+        table
+            .table(format!("things_{n}"))
+            .col(ColumnDef::new("id").big_integer().not_null().primary_key())
+            .col(ColumnDef::new("host_id").uuid().not_null().unique_key())
+            .foreign_key(
+                ForeignKey::create()
+                    .from(format!("things_{n}"), "host_id")
+                    .to("hosts", "id"),
+            );
+        let statement = db.get_database_backend().build(&table);
+        db.execute_raw(statement).await.unwrap();
+    }
+    sent.store(0, Ordering::Relaxed);
+    assert_eq!(generated(&db).await.files.len(), before + 56);
+    assert_eq!(sent.load(Ordering::Relaxed), for_few);
+    assert!(for_few > 2, "{for_few} were counted");
+    db.close().await.unwrap();
 }

@@ -1,7 +1,9 @@
 //! What stands around a table: triggers, row level security, temporary tables, other schemas, and
 //! the database with its encoding.
 
-use guesthouse::{Error, Model, audit, audit_emails, backfill, backfill_guests, guest, sign_up};
+use guesthouse::{
+    Error, Model, audit, audit_emails, backfill, backfill_guests, become_host, guest, sign_up,
+};
 use guesthouse_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use uuid::Uuid;
@@ -320,6 +322,34 @@ fn a_setting_of_new_connections_is_found() {
             [format!("foreign keys are off on this PostgreSQL {found}")]
         );
         new.close().await.unwrap();
+    });
+    run(On::MariaDb, |db: Db| async move {
+        // The server runs it on each new connection of a user who is not an administrator.
+        let name = format!("app_{}", Uuid::now_v7().simple());
+        let (_, database) = db.url.rsplit_once('/').unwrap();
+        db.execute(&format!(
+            "CREATE USER {name}@'%'; GRANT SELECT, INSERT ON {database}.* TO {name}@'%'; \
+             SET GLOBAL init_connect = \
+             'SET autocommit = user() NOT LIKE \\'{name}@%\\' AND @@autocommit'"
+        ))
+        .await;
+        let app = connect(&url_of(&db, &name)).await;
+        let found = lines(&app).await;
+        let ada = db.user("ada").await;
+        let host = become_host(&app, ada.id).await;
+        app.close().await.unwrap();
+        db.execute(&format!(
+            "SET GLOBAL init_connect = ''; DROP USER {name}@'%'"
+        ))
+        .await;
+
+        assert_eq!(
+            found,
+            ["autocommit is off on this MariaDB connection: \
+              a user could be lost with the connection"]
+        );
+        assert!(host.is_ok_and(|host| host.is_new()));
+        assert_eq!(db.rows().await.hosts, []);
     });
 }
 

@@ -17,7 +17,7 @@ const BECOME_HOST: &str = "WITH n AS (INSERT INTO hosts (id, user_id) VALUES ($1
     SELECT id, user_id, created_at, updated_at, true FROM n UNION ALL
     SELECT id, user_id, created_at, updated_at, false FROM hosts WHERE user_id = $2";
 /// Fails as a whole if a user does not exist or is a host.
-const BECOME_HOSTS: &str = "INSERT INTO hosts (id, user_id)
+pub const BECOME_HOSTS: &str = "INSERT INTO hosts (id, user_id)
     SELECT * FROM unnest($1::uuid[], $2::uuid[])";
 
 struct Connection {
