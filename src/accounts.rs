@@ -1,5 +1,5 @@
-//! The accounts of a marketplace, on top of the engine: users who sign up with an e-mail address, their
-//! guests and their hosts.
+//! The accounts of a marketplace, on top of the engine: users who sign up with an e-mail address,
+//! their guests and their hosts.
 
 mod account;
 mod audit;

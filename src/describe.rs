@@ -57,7 +57,7 @@ pub struct ColumnSchema {
     /// The type in the database.
     pub database_type: PerBackend,
     /// The type of one value in the model, by its name in `sea_orm::entity::prelude`. A nullable
-    /// column has an `Option` of it, an array a `Vec`; of an enum it is the type of the stored
+    /// column has an `Option` of it, an array a `Vec`; for an enum it is the type of the stored
     /// values.
     pub rust_type: String,
     /// Whether it is the primary key or a part of it.
@@ -71,13 +71,13 @@ pub struct ColumnSchema {
     pub array: bool,
     /// The values it may have, if it is an enum.
     pub enum_values: Option<Vec<String>>,
-    /// What the database itself puts into a row that was written without this column; `None` if
-    /// such a row is refused, and for a table of the app's own, whose entity does not say it. Rows saved through SeaORM do not come to need it: the entities set
-    /// these columns.
+    /// The database's own value for a row that is written without this column; `None` if such a row
+    /// is refused, and for a table of the app's own, whose entity does not declare it. Rows saved
+    /// through SeaORM never need it: the entities set these columns.
     pub default: Option<PerBackend>,
 }
 
-/// What is spelled differently by each backend.
+/// What each backend spells differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PerBackend {
@@ -89,7 +89,7 @@ pub struct PerBackend {
     pub mysql: Option<String>,
 }
 
-/// A way from the rows of one table to those of another.
+/// A link from the rows of one table to those of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Association {
@@ -102,10 +102,10 @@ pub struct Association {
     /// The column of the foreign key: in this table for [`AssociationKind::BelongsTo`], else in
     /// the other one. Columns of a composite key are separated by commas.
     pub foreign_key: String,
-    /// The column that the foreign key refers to, in the respective other table.
+    /// The column that the foreign key refers to, in the table that does not have the key.
     pub references: String,
-    /// Whether there may be no row at the other end. That a user has a guest is the doing of
-    /// [`sign_up`](crate::sign_up), not of the database, so it is optional.
+    /// Whether there may be no row at the other end. The guest of a user is optional, since
+    /// [`sign_up`](crate::sign_up) makes it and the database does not require it.
     pub optional: bool,
     /// What the foreign key does when the row it refers to is deleted, as in SQL: `RESTRICT`.
     /// `None` on the side that does not have the key.
@@ -125,7 +125,7 @@ pub enum AssociationKind {
     HasMany,
 }
 
-/// The keys of the JSON in which a row is shown.
+/// The keys of the JSON that shows a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Views {
@@ -138,12 +138,12 @@ pub struct Views {
 /// Describes users, guests and hosts, as the entities, the views and the migrated database have
 /// them.
 ///
-/// It is made from the entities and the views at every call and needs no database. It speaks of all
-/// three backends, whatever features are on; two calls give the same JSON, byte for byte.
+/// Each call makes it from the entities and the views, without a database. It covers all three
+/// backends, whatever features are on; two calls give the same JSON, byte for byte.
 ///
-/// Types and defaults are those of the migrated database. The entities do not know two of them, the
-/// type of a timestamp on MariaDB and all defaults; these follow from the type of the column,
-/// as they do in the migrations.
+/// Types and defaults are those of the migrated database. The entities declare neither the type of
+/// a timestamp on MariaDB nor any default; these follow from the type of the column, as they do in
+/// the migrations.
 ///
 /// # Examples
 ///
@@ -167,7 +167,7 @@ pub fn describe() -> Schema {
 }
 
 impl Views {
-    /// Nothing: what of an app's own row may leave the server is the app's to say.
+    /// No keys: the app decides which parts of its own rows may leave the server.
     fn none() -> Self {
         Self {
             default: Vec::new(),
@@ -299,7 +299,7 @@ fn database_type(kind: &ColumnType) -> PerBackend {
     }
 }
 
-/// What the migrations of this library have of each column of these types.
+/// The defaults that the migrations of this library give to columns of these types.
 fn default_of(kind: &ColumnType, primary_key: bool) -> Option<PerBackend> {
     let (sqlite, postgres, mysql) = match kind {
         ColumnType::Uuid if primary_key => (
@@ -343,7 +343,7 @@ fn rust_type(kind: &ArrayType) -> String {
         ArrayType::ChronoDateTimeUtc => "DateTimeUtc",
         ArrayType::ChronoDateTimeLocal => "DateTimeLocal",
         ArrayType::ChronoDateTimeWithTimeZone => "DateTimeWithTimeZone",
-        // `Uuid`, and what another crate's features may add, such as `Json`: named as the type is.
+        // `Uuid`, and what another crate's features may add, such as `Json`: named like the type.
         named => return format!("{named:?}"),
     };
     name.to_owned()
@@ -399,7 +399,7 @@ fn names(columns: &Identity) -> String {
     names.join(",")
 }
 
-/// SeaORM makes the variant `CoverPhoto` of the module `cover_photo` that it leads to.
+/// SeaORM names the variant `CoverPhoto` after the module `cover_photo` that it leads to.
 fn snake_case(variant: &str) -> String {
     let mut name = String::new();
     for letter in variant.chars() {
@@ -413,7 +413,7 @@ fn snake_case(variant: &str) -> String {
 
 /// The names of the fields of `V`, in the order in which they are serialised.
 ///
-/// A derived `Deserialize` begins by naming them, so no value of `V` has to be made up.
+/// A derived `Deserialize` begins by naming them, so no value of `V` is needed.
 fn fields<V: DeserializeOwned>() -> Vec<String> {
     struct Listen<'a>(&'a mut Vec<String>);
 
@@ -453,7 +453,7 @@ mod tests {
 
     use super::*;
 
-    /// What the three tables have none of.
+    /// What none of the three tables has.
     mod listing {
         use sea_orm::entity::prelude::*;
 
@@ -597,7 +597,7 @@ mod tests {
         assert!(!listing.optional);
     }
 
-    /// A type that a backend lacks is no panic.
+    /// A type that a backend lacks does not panic.
     #[test]
     fn every_type_is_rendered_or_none() {
         use ColumnType as T;
@@ -640,7 +640,7 @@ mod tests {
         }
     }
 
-    /// What the views are said to have is what they are serialised with.
+    /// The keys described for the views are those of their JSON.
     #[test]
     fn views_are_the_keys_of_the_json() {
         fn assert_keys<V: Serialize + DeserializeOwned>(view: V) {

@@ -19,13 +19,13 @@ pub(crate) use code::{
 
 /// Why an operation did not do what it was asked.
 ///
-/// The first seven are answers, not failures: the database said no, nothing was written, and a
+/// The first seven are answers, not failures: the database refused, nothing was written, and a
 /// caller's transaction can go on and commit. The others are failures of the database or of the
-/// way to it.
+/// connection to it.
 ///
-/// `Display` and `Debug` hold no e-mail address, no SQL and no connection string. What the driver
-/// said is reachable through [`source`](std::error::Error::source) only; print it where such data
-/// may go.
+/// `Display` and `Debug` hold no e-mail address, no SQL and no connection string. The driver's
+/// error is reachable only through [`source`](std::error::Error::source); print it only where such
+/// data may go.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -64,28 +64,29 @@ pub enum Error {
         source: DbErr,
     },
     /// Other work on the database was in the way: serialization failure, deadlock, lock timeout,
-    /// busy, a table that was altered meanwhile. This call wrote nothing, for certain. After a
-    /// deadlock the whole transaction is gone, so it is the whole transaction that can be run again.
+    /// busy, a table that was altered meanwhile. This call certainly wrote nothing. A deadlock
+    /// rolls back the whole transaction, so run the whole transaction again.
     Contention {
-        /// What the database said.
+        /// The error of the database.
         source: DbErr,
     },
     /// The connection or the server failed after a write or a `COMMIT` was sent: the rows may be
     /// there or not.
     OutcomeUnknown {
-        /// What the driver said.
+        /// The error of the driver.
         source: DbErr,
     },
-    /// The caller's transaction was over before this call, by an earlier error that the caller passed
-    /// over. On PostgreSQL every statement is refused then (25P02); MariaDB and SQLite would
-    /// let each one commit by itself, so this library looks and refuses. Roll the transaction back.
+    /// The caller's transaction was over before this call: an earlier error, which the caller
+    /// ignored, has ended it. PostgreSQL then refuses every statement (25P02). MariaDB and SQLite
+    /// would let each one commit by itself, so this library checks and refuses. Roll the
+    /// transaction back.
     Aborted {
-        /// What the database said.
+        /// The error of the database.
         source: DbErr,
     },
-    /// Any other error of the database or of the way to it.
+    /// Any other error of the database or of the connection to it.
     Database {
-        /// What the driver said.
+        /// The error of the driver.
         source: DbErr,
     },
 }
@@ -104,13 +105,14 @@ impl Error {
     }
 
     /// The database's own code: PostgreSQL's SQLSTATE, the error number of MariaDB, SQLite's
-    /// extended result code. `None` for an answer, and for a failure on the way to the database.
+    /// extended result code. `None` if no database raised the error, as for [`Error::EmailTaken`]
+    /// and for a lost connection.
     pub fn code(&self) -> Option<Cow<'_, str>> {
         self.driver().and_then(code)
     }
 
-    /// For [`Error::StillReferenced`], the table whose row refers to the one that was to be deleted.
-    /// SQLite does not name it.
+    /// For [`Error::StillReferenced`], the table whose row refers to the one that was to be
+    /// deleted. SQLite does not name it.
     pub fn referring_table(&self) -> Option<&str> {
         match self {
             Self::StillReferenced { source } => code::referring_table(source),
@@ -118,8 +120,9 @@ impl Error {
         }
     }
 
-    /// The kind of the error in one word, for metrics, log queries and problem details: `email-taken`,
-    /// `contention`. It is the field `error.type` of the spans, an attribute of OpenTelemetry's
+    /// The kind of the error in one word, for metrics, log queries and problem details:
+    /// `email-taken`, `contention`. It is the field `error.type` of the spans, an attribute of
+    /// OpenTelemetry's
     /// [semantic conventions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
     ///
     /// ```
@@ -141,7 +144,7 @@ impl Error {
         }
     }
 
-    /// Whether the database answered with a no that spoils nothing.
+    /// Whether it is an answer of the database that leaves the transaction usable.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -155,12 +158,11 @@ impl Error {
         )
     }
 
-    /// The place in the domain of an error that a driver raised, or a statement that was to write on
-    /// a connection of this type.
+    /// Classifies the error of a statement that was to write, on a connection of this type.
     ///
     /// Inside the caller's transaction nothing is final: losing the connection rolls it back. Any
-    /// other connection counts as one that commits by itself: a wrong "unknown" costs a second look,
-    /// a wrong "not done" costs the row (D6).
+    /// other connection counts as one that commits by itself: a wrong "unknown" costs a second
+    /// look, a wrong "not done" costs the row (D6).
     pub(crate) fn of_write<C: ConnectionTrait>(source: DbErr) -> Self {
         match Class::of(&source) {
             Class::Lost if Scope::of::<C>() != Scope::Transaction => {
@@ -170,7 +172,7 @@ impl Error {
         }
     }
 
-    /// The same for a read, or where nothing was at stake.
+    /// The same for a read, or where nothing could have been written.
     pub(crate) fn of_read(source: DbErr) -> Self {
         match Class::of(&source) {
             Class::Contention => Self::Contention { source },
@@ -181,7 +183,8 @@ impl Error {
 
     /// An error of a hook that runs after a write on a connection of this type.
     ///
-    /// Outside a transaction the row is there, so it is not contention, which has written nothing.
+    /// Outside a transaction the row is stored, so the error is not contention, which means that
+    /// nothing was written.
     pub(crate) fn of_hook_after<C: ConnectionTrait>(source: DbErr) -> Self {
         match Scope::of::<C>() {
             Scope::Transaction => Self::of_read(source),
@@ -189,7 +192,8 @@ impl Error {
         }
     }
 
-    /// Whether a key refused it: of a row that refers to the one that was to be deleted.
+    /// Classifies the error of a delete, which the foreign key of a row that refers to this one may
+    /// have refused.
     pub(crate) fn of_delete<C: ConnectionTrait>(source: DbErr) -> Self {
         match Violation::of(&source) {
             Some(Violation::Foreign) => Self::StillReferenced { source },
@@ -204,8 +208,8 @@ impl Error {
         }
     }
 
-    /// A key's refusal that has ended the transaction, and would not be met another time. Its source
-    /// shows it, too, where an error of the app's own hides this one.
+    /// A key's refusal that has ended the transaction, and would not recur. Its source is marked as
+    /// contention too, for where an error of the app's own hides this one.
     pub(crate) fn contended(clash: DbErr) -> Self {
         #[cfg(feature = "postgres")]
         if let Some(error) = database_error(&clash) {
@@ -215,14 +219,15 @@ impl Error {
         Self::Contention { source: clash }
     }
 
-    /// What stood in the way was gone as often as it was looked for.
+    /// What stood in the way was gone again each time it was looked for.
     pub(crate) fn came_and_went() -> Self {
         Self::Contention {
             source: DbErr::Custom(code::CAME_AND_WENT.into()),
         }
     }
 
-    /// A row was neither written nor found, each time, and the table has something that does so.
+    /// A row was neither written nor found by any attempt, and the table has something that leaves
+    /// rows out.
     pub(crate) fn left_out(table: &str) -> Self {
         Self::Database {
             source: DbErr::Custom(format!(
@@ -231,9 +236,9 @@ impl Error {
         }
     }
 
-    /// What explains a row that was neither written nor found, each time: the clash if it is `lasting`,
-    /// or, without one, something that leaves rows out of the table; else what stood in the way is
-    /// gone.
+    /// The error for a row that was neither written nor found by any attempt. If the cause is
+    /// `lasting`, it is the clash or, without one, something that leaves rows out of the table;
+    /// else what stood in the way is gone.
     pub(crate) fn unexplained(
         lasting: Result<bool, DbErr>,
         clash: Option<DbErr>,
@@ -276,11 +281,11 @@ impl Error {
     }
 }
 
-/// What an error of the app's own statement means, so that `?` turns it into contention, an aborted
+/// Classifies an error of the app's own statement, so that `?` turns it into contention, an aborted
 /// transaction or a failure of the database.
 ///
-/// Never [`Error::OutcomeUnknown`]: the error does not say whether the statement was a write outside
-/// a transaction.
+/// Never [`Error::OutcomeUnknown`]: the error does not show whether the statement was a write
+/// outside a transaction.
 impl From<DbErr> for Error {
     fn from(source: DbErr) -> Self {
         Self::of_read(source)

@@ -8,12 +8,12 @@
 //! | [`lost_answers`] | errors, deadlines, and calls that can be repeated |
 //! | [`accounts`] | reading accounts page by page, and what leaves the server |
 //! | [`adopting`] | bulk calls, back-fill, audit, and the check before serving |
-//! | [`migrations`] | the schema, its program, and entities from the live schema |
+//! | [`migrations`] | the schema, the program that migrates it, and entities from the live schema |
 //! | [`databases`] | how the three differ, what was tested, and what was not |
 //! | [`scaling`] | SQLite, PostgreSQL with a standby, Galera |
 //! | [`recipes`] | an outbox, a verified e-mail, erasing a person, a profile |
 //!
-//! The figures beside other crates are in `docs/benchmarks.md` of the repository.
+//! The comparison with other crates is in `docs/benchmarks.md` of the repository.
 
 #[doc = include_str!("../docs/one-to-one.md")]
 pub mod one_to_one {}

@@ -1,13 +1,13 @@
 //! Has-one relations for [SeaORM 2](sea_orm) that hold under concurrency.
 //!
-//! In a marketplace each user has one guest, made at sign-up, and at most one host, made by onboarding
-//! and enforced by a unique index. The calls below return the same typed answer to one caller or fifty,
-//! on their own or inside your transaction, on SQLite, PostgreSQL and MariaDB.
+//! Each user of a marketplace has one guest, made at sign-up, and at most one host, made by
+//! onboarding and enforced by a unique index. The calls below return the same typed answer to one
+//! caller or fifty, on their own or inside your transaction, on SQLite, PostgreSQL and MariaDB.
 //!
 //! | I want to | call |
 //! | --- | --- |
 //! | sign people up | [`sign_up`], [`sign_up_with_id`], [`sign_up_all`] |
-//! | make a user a host, and end that | [`become_host`], [`become_hosts`], [`stop_hosting`] |
+//! | make a user a host, and undo it | [`become_host`], [`become_hosts`], [`stop_hosting`] |
 //! | give any owner a role of my own | [`Role`], [`onboard`], [`onboard_all`], [`offboard`], [`backfill`] |
 //! | use a `users` table of my own | [`SignUp`], [`sign_up_as`], [`sign_up_all_as`], [`change_email_as`], [`delete_user_as`] |
 //! | read accounts | [`Account::find`], [`Account::find_by_email`], [`Accounts`] |
@@ -15,24 +15,26 @@
 //! | change an address, delete a user | [`change_email`], [`delete_user`] |
 //! | run my own statements beside them | [`retry::transaction`], [`retry::attempts`] |
 //! | make several calls on one connection | [`Session`] |
-//! | adopt a database that has users | [`audit()`], [`audit_emails`], [`backfill_guests`] |
-//! | know that the live schema is right | [`verify_schema`], [`Model::verify`] |
+//! | adopt a database that already has users | [`audit()`], [`audit_emails`], [`backfill_guests`] |
+//! | check the live schema | [`verify_schema`], [`Model::verify`] |
 //!
-//! Every call takes a connection or a transaction, and uses only that. An [`Error`] says what was
-//! refused and whether anything was written. The [guides](guide) begin with what a has-one needs in the
-//! database.
+//! Calls on accounts and roles take a connection or a transaction, and use only that. An [`Error`]
+//! shows what was refused and whether anything was written. The [guides](guide) begin with what a
+//! has-one needs in the database.
 //!
 //! # Traces
 //!
-//! Each call is a span of `tracing` at the level DEBUG, under its own name (`sign_up`, `onboard`), with ids,
-//! the role and the outcome, and an event for an error, whose kind ([`Error::name`]) is the field `error.type`,
-//! as in OpenTelemetry; `retry` reports each further attempt there.
-//! [`verify_schema`] reports at WARN what an app may want. Nothing holds an e-mail address, SQL or a URL.
+//! Each call on accounts, roles and the schema is a `tracing` span at DEBUG, with ids, the role and
+//! the outcome. It is named after the function that does the work: `sign_up`, or `onboard` for
+//! [`become_host`]. An error is an event, and its kind ([`Error::name`]) is the span's field
+//! `error.type`, as in OpenTelemetry. The functions of [`mod@retry`] report each further attempt at
+//! DEBUG, and [`verify_schema`] reports at WARN what breaks no guarantee by itself. No span or
+//! event holds an e-mail address, SQL or a URL.
 //!
 //! # Features
 //!
-//! `sqlite` (default), `postgres`, `mysql` (MariaDB from 10.6): one for each database you use. `openapi` derives
-//! utoipa schemas for the views.
+//! `sqlite` (default), `postgres`, `mysql` (MariaDB 10.6 or later): one for each database you use.
+//! `openapi` derives utoipa schemas for the views.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

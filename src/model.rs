@@ -1,4 +1,4 @@
-//! The tables that an app has, for all that looks at them together.
+//! The tables that an app has, for the functions that take them all.
 
 use std::{fmt, pin::Pin};
 
@@ -86,16 +86,16 @@ pub struct Model {
 struct Entry {
     table: Table,
     describe: fn(&mut Schema),
-    /// `None` of a table of users, which is nobody's role.
+    /// `None` for a table of users, which is not a role.
     role: Option<RoleEntry>,
 }
 
-/// What is asked of a role and done to it.
+/// What is counted of a role, and how it is given to every owner.
 #[derive(Clone)]
 struct RoleEntry {
     owners: String,
     questions: fn() -> Result<Questions, DbErr>,
-    /// Of guests, which every owner is to have.
+    /// Set for guests, which every owner is to have.
     backfill: Option<Backfill>,
 }
 
@@ -134,7 +134,7 @@ where
     Box::pin(backfill::<R>(db, row, progress))
 }
 
-/// How many rows a role of a [`Model`] has, and how many of its owners have none.
+/// How many rows a role of a [`Model`] has, and how many of its owners lack one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoleAudit {
@@ -142,18 +142,18 @@ pub struct RoleAudit {
     pub table: String,
     /// The table of its owners.
     pub owner_table: String,
-    /// The rows of the owners' table.
+    /// The number of rows in the owners' table.
     pub owners: u64,
-    /// The rows of the role's table.
+    /// The number of rows in the role's table.
     pub rows: u64,
-    /// Owners without a row of the role's table.
+    /// The number of owners without a row in the role's table.
     pub owners_without: u64,
-    /// Whether every owner is to have one: guests, for [`Model::backfill_guests`].
+    /// Whether every owner is to have one, as with guests; see [`Model::backfill_guests`].
     pub is_for_every_owner: bool,
 }
 
 impl Model {
-    /// No table, for an app without those of this library.
+    /// An empty list, for an app without the tables of this library.
     pub fn new() -> Self {
         Self::default()
     }
@@ -179,7 +179,7 @@ impl Model {
             )
     }
 
-    /// The table of a role.
+    /// Adds the table of a role.
     pub fn role<R>(self) -> Self
     where
         R: Role + Related<R::Owner>,
@@ -189,8 +189,9 @@ impl Model {
         self.with(table, Schema::add_theirs::<R>, Some(RoleEntry::of::<R>()))
     }
 
-    /// The table of the app's own users and that of their guests. All columns that the entity has
-    /// are taken for columns that the app gives.
+    /// Adds the table of the app's own users and that of their guests.
+    ///
+    /// [`verify`](Self::verify) assumes that the app sets every column of the entity.
     pub fn sign_up<U: SignUp>(self) -> Self
     where
         U::Guest: Related<U>,
@@ -238,13 +239,13 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Contention`] (SQLite busy) and [`Error::Database`], also where PostgreSQL's row level
-    /// security applies to this role: it would count what it may see.
+    /// [`Error::Contention`] (SQLite busy) and [`Error::Database`], also if PostgreSQL's row level
+    /// security applies to the database role: the counts would miss hidden rows.
     ///
     /// # Transactions
     ///
-    /// One statement, so all counts belong to one moment. PostgreSQL: one before it, which looks for row
-    /// level security.
+    /// One statement, so all counts are of one moment. PostgreSQL: one before it, which checks for
+    /// row level security.
     #[instrument(level = "debug", skip_all, fields(error.type), err(level = "debug"))]
     pub async fn audit(&self, db: &DatabaseConnection) -> Result<Vec<RoleAudit>, Error> {
         typed(self.counted(db)).await
@@ -284,7 +285,7 @@ impl Model {
         Ok(audits)
     }
 
-    /// Looks for misspelled addresses, as [`audit_emails`](crate::audit_emails()) does. `None` if the
+    /// Finds misspelled addresses, as [`audit_emails`](crate::audit_emails()) does; `None` if the
     /// list does not have the users of this library.
     ///
     /// # Errors
@@ -301,15 +302,18 @@ impl Model {
         }
     }
 
-    /// Gives every user without a guest one, as [`backfill_guests`](crate::backfill_guests) does, and
-    /// returns how many it gave: the guests of this library, or those of
-    /// [`sign_up`](Self::sign_up). `None` if the list has neither.
+    /// Gives every user without a guest one, as [`backfill_guests`](crate::backfill_guests) does,
+    /// and returns how many it gave.
     ///
-    /// The guest has what its `before_save` and the database give it, beside its user.
+    /// It covers the guests of this library and those of [`sign_up`](Self::sign_up), and returns
+    /// `None` if the list has neither.
+    ///
+    /// Besides its user, a guest has what its `before_save` and the database set.
     ///
     /// # Errors
     ///
-    /// Those of [`backfill`](crate::backfill()), and [`Error::Database`] for a column that nobody gives.
+    /// Those of [`backfill`](crate::backfill()), and [`Error::Database`] for a column that is
+    /// required and nobody sets.
     ///
     /// # Transactions
     ///
@@ -330,27 +334,27 @@ impl Model {
         Ok(given)
     }
 
-    /// Checks whether the live database is what the promises rest on: what
-    /// [`verify_schema`](crate::verify_schema) checks, of each of these tables.
+    /// Checks that the live database upholds the guarantees, as
+    /// [`verify_schema`](crate::verify_schema) does, for each of these tables.
     ///
-    /// Of a role it checks that its foreign key to the owner is not null, unique, and there; the
-    /// action on delete is the one that the entity declares, else RESTRICT. What else an app keeps
-    /// apart or within bounds is not checked, but what stands between a statement and a row is:
-    /// rules, row level security, clauses of SQLite, and how rows are kept. A setting of the
-    /// connection is reported of the first table.
+    /// Of a role it checks that its foreign key to the owner exists, is not null and is unique, and
+    /// that its action on delete is the one that the entity declares, else RESTRICT. It does not
+    /// check the app's other unique keys and bounds. It does check what can come between a
+    /// statement and a row: rules, row level security, `ON CONFLICT` clauses of SQLite, and how
+    /// rows are stored. A setting of a connection is reported with the first table.
     ///
     /// # Errors
     ///
-    /// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then
-    ///   by table as they were listed, first of the table, then by column as the entity has them,
-    ///   then by kind.
+    /// - [`SchemaError::Drift`]: every difference, always in the same order: the settings, then
+    ///   table by table as listed, first those of the table, then column by column as the entity
+    ///   has them, then by kind.
     /// - [`SchemaError::Database`]: the catalogue could not be read.
     ///
     /// # Transactions
     ///
-    /// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
-    /// PostgreSQL: seven. MariaDB: four, and one for each of the tables that is there. All:
-    /// one more on each connection of the pool that is idle.
+    /// One, which writes nothing, so that everything is read on one connection. SQLite: five
+    /// statements. PostgreSQL: seven. MariaDB: four, and one for each of the tables that exists.
+    /// All: one more on each idle connection of the pool.
     pub async fn verify(&self, db: &DatabaseConnection) -> Result<(), SchemaError> {
         if self.entries.is_empty() {
             return Ok(());

@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::{error::Error, statements::alive::is_over_at_commit};
 
 /// The first attempt and at most seven more, after pauses of 5 ms doubling to half a second, each
-/// lengthened by a random share so that the losers of one race do not meet again.
+/// lengthened by a random share so that the losers of one race do not collide again.
 fn policy() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(5))
@@ -26,16 +26,16 @@ fn log_retry(error: &Error, pause: Duration) {
     tracing::debug!(%error, ?pause, "contention: trying again");
 }
 
-/// Calls `call` until it ends in something other than [`Error::Contention`], at most eight times.
+/// Calls `call` until it returns something other than [`Error::Contention`], at most eight times.
 ///
 /// For one operation outside a transaction. Inside a transaction of the caller's it would be wrong:
-/// after contention the transaction is over, and repeating its last statement repeats only a part
-/// of it; see [`transaction`].
+/// after contention the transaction may be over, and repeating its last call repeats only a part of
+/// it; see [`transaction`].
 ///
 /// # Errors
 ///
-/// Whatever `call` returned last. [`Error::OutcomeUnknown`] is not repeated: the call may have been
-/// done.
+/// The last error of `call`. It is not called again after [`Error::OutcomeUnknown`], since it may
+/// have been done.
 ///
 /// # Examples
 ///
@@ -66,36 +66,36 @@ where
 /// Runs `work` in a transaction and commits it; after contention, at any statement or at the
 /// `COMMIT`, rolls back and runs it again, at most eight times in all.
 ///
-/// `work` may run several times, so it does nothing that a rollback does not undo. Its error rolls
-/// the transaction back; a refusal that it handles itself does not. On SQLite the transaction takes
-/// the write lock at once (`BEGIN IMMEDIATE`), since a transaction that reads first cannot wait for
-/// it later.
+/// `work` may run several times, so it must do nothing that a rollback does not undo. Its error
+/// rolls the transaction back; a refusal that it handles itself does not. On SQLite the transaction
+/// takes the write lock at once (`BEGIN IMMEDIATE`), since a transaction that reads first cannot
+/// wait for it later.
 ///
 /// `E` is this library's [`Error`] or an error type of the app's own that is made from it, such as
-/// an enum of `thiserror` with a variant `#[from] guesthouse::Error`. Contention is found wherever
-/// it is among the [sources](std::error::Error::source) of an error, also as a `DbErr` of the app's
-/// own statements: a deadlock there is tried again like one here.
+/// an enum of `thiserror` with a variant `#[from] guesthouse::Error`. Contention is found anywhere
+/// among the [sources](std::error::Error::source) of an error, also as a `DbErr` of the app's own
+/// statements: `work` runs again after a deadlock there too.
 ///
 /// # Errors
 ///
-/// - What `work` returned last.
+/// - The last error of `work`.
 /// - [`Error::Contention`] if the last attempt met it too.
-/// - [`Error::OutcomeUnknown`] if the connection was lost at the `COMMIT`; it is not repeated.
-/// - [`Error::Aborted`] on PostgreSQL if `work` passed over an error that had ended the
-///   transaction: PostgreSQL would answer the `COMMIT` of it with success and keep nothing.
+/// - [`Error::OutcomeUnknown`] if the connection was lost at the `COMMIT`; `work` is not run again.
+/// - [`Error::Aborted`] if `work` ignored an error that had ended the transaction. PostgreSQL would
+///   answer its `COMMIT` with success and keep nothing.
 /// - [`Error::Database`] for anything else.
 ///
-/// Those of this library come as `E`.
+/// Errors of this library are returned as `E`.
 ///
 /// # Transactions
 ///
-/// One for each attempt. PostgreSQL: one statement more before the `COMMIT`, to see that the
-/// transaction is alive.
+/// One for each attempt, with one statement before the `COMMIT`, which checks that the transaction
+/// is not over.
 ///
 /// # Concurrency
 ///
-/// In a spawned task and in a handler of axum, whose futures are [`Send`], the closure is `async move`
-/// and owns what it captures; [`attempts`] does the same with borrows.
+/// In a spawned task and in an axum handler, whose futures are [`Send`], the closure must be
+/// `async move` and own what it captures; [`attempts`] does the same with borrows.
 ///
 /// # Examples
 ///
@@ -126,8 +126,8 @@ where
     transaction_with(db, TransactionOptions::default(), work).await
 }
 
-/// As [`transaction`], with an isolation level, an access mode or SQLite's way to begin, which is
-/// [`Immediate`](SqliteTransactionMode::Immediate) unless `options` give another.
+/// As [`transaction`], with an isolation level, an access mode or SQLite's transaction mode, which
+/// is [`Immediate`](SqliteTransactionMode::Immediate) unless `options` give another.
 ///
 /// # Errors
 ///
@@ -195,7 +195,7 @@ where
 /// [`transaction`] without a closure: attempts that the caller begins and ends.
 ///
 /// A closure that borrows what it captures makes a future that is not `Send` for every lifetime, so
-/// it does not compile in a handler of axum or in [`tokio::spawn`]. This does, and can do all that
+/// it does not compile in an axum handler or in [`tokio::spawn`]. This does, and can do all that
 /// `transaction` can.
 ///
 /// # Examples
@@ -247,13 +247,13 @@ pub struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    /// With an isolation level, an access mode or SQLite's way to begin, which is
+    /// Sets an isolation level, an access mode or SQLite's transaction mode, which is
     /// [`Immediate`](SqliteTransactionMode::Immediate) unless `options` give another.
     pub fn with(self, options: TransactionOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Begins a transaction, after contention again and again as [`transaction`] does.
+    /// Begins a transaction, and tries again after contention as [`transaction`] does.
     ///
     /// # Errors
     ///
@@ -274,8 +274,9 @@ impl Attempts<'_> {
         }
     }
 
-    /// Commits the transaction if `outcome` is `Ok`, else rolls it back. Returns what has come of it,
-    /// or `None` after contention, when there is to be another attempt.
+    /// Commits the transaction if `outcome` is `Ok`, else rolls it back.
+    ///
+    /// Returns the outcome, or `None` if another attempt is to follow after contention.
     pub async fn end<T, E>(
         &mut self,
         txn: DatabaseTransaction,
@@ -287,7 +288,7 @@ impl Attempts<'_> {
         let answer = match outcome {
             Ok(done) => commit(txn).await.map(|()| done).map_err(E::from),
             Err(error) => match txn.rollback().await {
-                // The database may have ended the transaction already: then the error stays.
+                // The database may have ended the transaction already: then `error` is the answer.
                 Err(source) if !has_failed(&error) => Err(Error::of_read(source).into()),
                 _ => Err(error),
             },
@@ -301,7 +302,7 @@ impl Attempts<'_> {
         Some(answer)
     }
 
-    /// After contention waits for the next attempt, if there is to be one.
+    /// After contention, waits for the next attempt if there is to be one.
     async fn goes_on_after(&mut self, error: &Error) -> bool {
         if !error.is_retryable() {
             return false;
@@ -347,7 +348,7 @@ fn originally(error: &(impl StdError + 'static)) -> Option<Error> {
     None
 }
 
-/// Begins in a task of its own, which comes to its end and rolls back by itself if the caller goes:
+/// Begins in a task of its own, which runs to its end, and rolls back, if the caller is dropped:
 /// sqlx counts a transaction only after the server has answered, and would give the connection back
 /// to the pool inside one.
 async fn begin(
@@ -364,18 +365,18 @@ async fn begin(
     begun.map_err(Error::of_read)
 }
 
-/// Commits what is still there.
+/// Commits the transaction, unless it is over.
 async fn commit(txn: DatabaseTransaction) -> Result<(), Error> {
     match is_over_at_commit(&txn).await {
         Ok(false) => {}
         Ok(true) => {
-            // What the rollback ends is over, so its own answer is of no interest.
+            // The transaction is over, so the answer to the rollback does not matter.
             let _ = txn.rollback().await;
             return Err(Error::over());
         }
         Err(source) => return Err(Error::of_read(source)),
     }
-    // The connection commits by itself once the transaction is at its end.
+    // After a lost COMMIT the outcome is as unknown as on a connection that commits by itself.
     txn.commit()
         .await
         .map_err(Error::of_write::<DatabaseConnection>)

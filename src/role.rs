@@ -1,4 +1,5 @@
-//! The engine: what makes an entity a role, something its owner has at most once, and every verb for it.
+//! The engine: what makes an entity a role, which an owner has at most once, and the functions for
+//! it.
 //!
 //! Nothing in it knows of users, guests and hosts.
 
@@ -29,11 +30,11 @@ pub(crate) const ATTEMPTS: usize = 3;
 
 /// An entity of which every owner has at most one row.
 ///
-/// The relation that the entity declares is the definition: its foreign key is not null, refers to
-/// the primary key of the owner's table and has a unique index of its own, or is the primary key
-/// itself. That index is what makes the promise true. A relation to another column than the owner's
-/// primary key is refused by every call with [`Error::Database`]. [`host::Entity`](crate::host::Entity) is a role; an app adds its own with one line and calls
-/// [`onboard`](crate::onboard).
+/// The relation that the entity declares defines the role: its foreign key is not null, refers to
+/// the primary key of the owner's table, and either has a unique index of its own or is the primary
+/// key itself. That index enforces the promise. Every call refuses a relation to another column
+/// than the owner's primary key with [`Error::Database`]. [`host::Entity`](crate::host::Entity) is
+/// a role; an app adds its own with one `impl` and calls [`onboard`](crate::onboard).
 ///
 /// # Examples
 ///
@@ -109,7 +110,7 @@ where
         })
 }
 
-/// Names the owner in the span of the call. Ids of other types than UUIDs may be personal.
+/// Records the owner in the span of the call, if its id is a UUID: others may be personal.
 fn record_owner(owner: &Value) {
     if let Value::Uuid(Some(owner_id)) = owner {
         Span::current().record("owner_id", display(owner_id));

@@ -1,4 +1,4 @@
-//! What must hold in the live database, and the question whether it does (D27).
+//! What must hold in the live database, and the check that it does (D27).
 
 mod catalogue;
 mod comparison;
@@ -17,66 +17,66 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 
 /// Checks that the live schema upholds the guarantees of this library.
 ///
-/// It reads the catalogue and the settings of connections, and no row of any table; a role that may
-/// only read the tables can run it. A table that the role cannot see is reported as missing.
+/// It reads the catalogue and the settings of connections, and no row of any table; a database role
+/// that may only read the tables can run it. A table that the role cannot see is reported as
+/// missing.
 ///
 /// It checks, of `users`, `guests` and `hosts`:
 ///
-/// - the columns: their types (a domain counts as the type that it is made of), whether they may be
-///   null, and that they take and keep the value that they are given: none is generated, and only
-///   `updated_at` is rewritten on every update; that any address fits, by its length and its
-///   character set, and that different addresses are different by the column's collation;
-/// - the primary keys and the unique indexes: that they are whole, valid, not deferrable, and
-///   compare by the values themselves, in the order that their collation has today. Another unique
+/// - the columns: their types (a domain counts as its base type), whether they may be null, and
+///   that they keep the value that they are given: none is generated, and only `updated_at` may be
+///   rewritten on every update; that any address fits, in length and character set, and that
+///   different addresses differ under the column's collation;
+/// - the primary keys and the unique indexes: that they are complete, valid, not deferrable, and
+///   compare the values themselves, in the order that their collation has today. Another unique
 ///   index over the same column must not be deferrable or compare by another rule;
 /// - every foreign key over these columns: what it does on delete, that the one to the owner is
 ///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
-///   disabled), and that none refers to a table in which nobody makes rows for it;
+///   disabled), and that no other one would refuse every insert of this library;
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
-///   within the years 1 to 9999, as sqlx panics when it reads others. A check that demands more is
-///   as good;
-/// - clauses of SQLite other than `ON CONFLICT ABORT`, and rules of PostgreSQL, which take the
-///   place of a refusal or of a statement;
-/// - how rows are kept: by `InnoDB` on MariaDB; on PostgreSQL in logged tables that neither
-///   inherit nor are inherited from, and without row level security that applies to this role;
-///   everywhere in a table that is not temporary.
+///   within the years 1 to 9999, as sqlx panics when it reads others. A stricter check is as good;
+/// - `ON CONFLICT` clauses of SQLite other than `ABORT`, and rules of PostgreSQL, which replace a
+///   refusal or a statement;
+/// - how rows are stored: by `InnoDB` on MariaDB; on PostgreSQL in logged tables that neither
+///   inherit nor are inherited from, and without row level security that applies to the database
+///   role; everywhere in a table that is not temporary.
 ///
-/// It checks the settings of every connection of the pool that is idle, under which an `Ok` might
-/// not be kept or might not be true:
+/// It checks the settings, on every idle connection of the pool, under which an `Ok` might not be
+/// kept or might not be true:
 ///
 /// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be
 ///   `OFF`;
 /// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
 ///   connections;
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
-///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, of
-///   the connection and of the server for new ones; `utf8mb4` for client, connection and results. The
-///   server has to be MariaDB 10.6 or later, and not MySQL.
+///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, on
+///   the connection and on the server for new ones; `utf8mb4` for client, connection and results.
+///   The server has to be MariaDB 10.6 or later, and not MySQL.
 ///
-/// It does not check connections that are in use, nor settings that are about durability alone,
-/// such as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
+/// It does not check connections that are in use, nor settings that affect durability alone, such
+/// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
 ///
-/// Names of indexes and constraints are free. Tables and columns that this library does not know
-/// are left alone, unless such a column has to be given a value, which no call of this library does.
+/// Indexes and constraints may have any name. Tables and columns that this library does not know
+/// are ignored, unless such a column requires a value, which no call of this library gives.
 ///
-/// What an app may want is a warning through `tracing`: an index that is not needed
-/// beside the unique one; a trigger, as what it does cannot be known (on MariaDB the role
-/// sees those of tables on which it has the right `TRIGGER`); a foreign key of the app's own
-/// columns that removes or changes rows; a column that has to be given a value, if a trigger may
-/// give it.
+/// What breaks no guarantee by itself is a warning through `tracing`: an index that is redundant
+/// beside the unique one; a trigger, since its effect is unknown (on MariaDB the database role sees
+/// those of tables on which it has the `TRIGGER` privilege); a rule that adds statements to a
+/// DELETE; a foreign key of the app's own columns that removes or changes rows; a column that
+/// requires a value, if a trigger may give it.
 ///
 /// # Errors
 ///
-/// - [`SchemaError::Drift`]: every difference, in the same order each time: the settings, then by
-///   table (`users`, `guests`, `hosts`), first of the table, then by column as the entity has them,
-///   then by kind.
+/// - [`SchemaError::Drift`]: every difference, always in the same order: the settings, then table
+///   by table (`users`, `guests`, `hosts`), first those of the table, then column by column as the
+///   entity has them, then by kind.
 /// - [`SchemaError::Database`]: the catalogue could not be read.
 ///
 /// # Transactions
 ///
-/// One, which writes nothing, so that all comes from one connection. SQLite: five statements.
-/// PostgreSQL: seven. MariaDB: four, and one for each of the three tables that is there. All:
-/// one more on each connection of the pool that is idle, as each has settings of its own.
+/// One, which writes nothing, so that everything is read on one connection. SQLite: five
+/// statements. PostgreSQL: seven. MariaDB: four, and one for each of the three tables that exists.
+/// All: one more on each idle connection of the pool, as each has settings of its own.
 ///
 /// # Examples
 ///
@@ -134,13 +134,13 @@ pub(crate) async fn verify(db: &DatabaseConnection, expected: &[Table]) -> Resul
     }
 }
 
-/// Why [`verify_schema`] did not answer yes.
+/// Why [`verify_schema`] failed.
 ///
-/// `Display` and `Debug` hold names and types of the schema, no row and no connection string. What
-/// the driver said is reachable through [`source`](std::error::Error::source) only.
+/// `Display` and `Debug` hold names and types of the schema, no row and no connection string. The
+/// driver's error is reachable only through [`source`](std::error::Error::source).
 #[derive(Clone)]
 pub enum SchemaError {
-    /// The database differs from what the library needs. Displayed with one difference a line.
+    /// The database differs from what the library needs. `Display` prints one difference a line.
     Drift(Vec<Difference>),
     /// The catalogue could not be read.
     Database(DbErr),
@@ -152,14 +152,14 @@ pub enum SchemaError {
 /// could get two hosts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The table it is about; `users` where it is about a setting of the connection.
+    /// The table it is about; the first table checked if it is about a setting of a connection.
     pub table: String,
-    /// The column, `None` if it is about all of the table.
+    /// The column; `None` if it is about the whole table.
     pub column: Option<String>,
     /// What is needed, such as `unique`.
     pub expected: String,
-    /// What is there and what could come of it, such as `is not unique: a user could get two
-    /// hosts`. With a column, that is the subject of the sentence; without, the sentence is whole.
+    /// What is there and the harm it could do, such as `is not unique: a user could get two hosts`.
+    /// The column is the subject of this sentence; without a column, the sentence is complete.
     pub found: String,
 }
 
@@ -223,11 +223,11 @@ impl std::error::Error for SchemaError {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) name: String,
-    /// One of its rows, with its article.
+    /// What one of its rows is called, with its article.
     row: String,
     /// What nobody could do without the table.
     purpose: String,
-    /// Whether an insert can clash with any of its keys, not with a certain one.
+    /// Whether an insert takes any of its keys as the arbiter, not a certain one.
     any_key_is_arbiter: bool,
     columns: Vec<Column>,
 }
@@ -241,14 +241,14 @@ struct Column {
     primary: bool,
     unique: bool,
     refers_to: Option<Reference>,
-    /// The check that keeps it in lower case. Entities know nothing of checks.
+    /// Whether a check must keep it in lower case. Entities do not declare checks.
     lower_case: bool,
-    /// Whether it is this library's, so that its type and bounds are what the migrations make. Of
-    /// an app's own columns that is so of keys.
+    /// Whether its type and bounds must be those that the migrations make. Of an app's own columns
+    /// that holds for keys and the address.
     ours: bool,
     /// Whether this library gives it a value in each insert.
     written: bool,
-    /// Whether it is there to change with each update.
+    /// Whether it is meant to change with each update.
     follows_updates: bool,
 }
 
@@ -257,7 +257,7 @@ struct Column {
 struct Reference {
     table: String,
     column: String,
-    /// One row of that table, without its article.
+    /// What one row of that table is called, without its article.
     owner: String,
     on_delete: ForeignKeyAction,
 }
@@ -316,13 +316,13 @@ impl Table {
         role
     }
 
-    /// Of this one and of those that it refers to.
+    /// The names of this table and of those that it refers to.
     fn names_of_tables(&self) -> impl Iterator<Item = &String> {
         let references = self.columns.iter().flat_map(|column| &column.refers_to);
         std::iter::once(&self.name).chain(references.map(|reference| &reference.table))
     }
 
-    /// The same of columns, each with its table.
+    /// The same for columns, each with its table.
     fn names_of_columns(&self) -> impl Iterator<Item = (&str, &str)> {
         let own = self
             .columns
@@ -369,7 +369,7 @@ fn column<E: EntityTrait>(column: E::Column) -> Column {
     }
 }
 
-/// PostgreSQL and MariaDB act the same if a foreign key does not say how: they refuse.
+/// RESTRICT if the entity declares no action: PostgreSQL and MariaDB then refuse the delete.
 fn reference<O: EntityTrait>(relation: &RelationDef) -> Reference {
     Reference {
         table: table_name::<O>(),
@@ -388,8 +388,8 @@ fn table_name<E: EntityTrait>() -> String {
     }
 }
 
-/// The name of the module that holds the entity, which is that of one row: `courier`. In the root
-/// of a crate an entity has no such name, and its table's name has to do.
+/// The name of the module that holds the entity, which names one row: `courier`. An entity in the
+/// root of a crate has no such module, and is called by the name of its table.
 pub(crate) fn model_name<E: EntityTrait>() -> String {
     let path = type_name::<E>();
     let mut modules = path.rsplit("::").skip(1);

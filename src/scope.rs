@@ -1,4 +1,4 @@
-//! What a connection is to a caller: one that commits each statement by itself, or a transaction.
+//! Whether a connection commits each statement by itself or is a transaction.
 
 use std::any::TypeId;
 
@@ -9,16 +9,16 @@ use crate::session::{Session, SessionTransaction};
 /// What happens to a statement that has been sent on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// It commits by itself. An error spoils nothing for anyone.
+    /// It commits by itself. An error affects nothing else.
     Autocommit,
     /// It belongs to a transaction that the caller ends.
     Transaction,
-    /// A type that is neither SeaORM's nor this library's: either.
+    /// Either: the type is neither SeaORM's nor this library's.
     Unknown,
 }
 
 impl Scope {
-    /// What the type of the connection says.
+    /// The scope that the type of the connection shows.
     pub(crate) fn of<C: ConnectionTrait>() -> Self {
         let connection = typeid::of::<C>();
         let is_among = |types: [TypeId; 2]| types.contains(&connection);

@@ -18,22 +18,25 @@ mod transaction;
 use held::{Held, gone, timed_out};
 pub use transaction::SessionTransaction;
 
-/// One connection of a pool, held for several calls. Each call commits by itself, as on the pool.
+/// One connection of a pool, held for several calls.
 ///
-/// A pool pings its connections whenever one is taken and given back; a session does not, so each
-/// call saves one or two round trips. What belongs to one connection stays: a role, a tenant's
-/// setting for row level security, `wsrep_sync_wait` of Galera for reading what was just written.
+/// Each call commits by itself, as on the pool.
+///
+/// A pool pings a connection whenever it is taken and given back; a session does not, so each call
+/// saves one or two round trips. Settings of the connection stay between calls: the role, the
+/// tenant for row level security, `wsrep_sync_wait` of Galera for reading what was just written.
 ///
 /// Nobody else gets a connection in an unknown state. When the session is dropped its connection is
 /// closed; [`Session::release`] gives it back to the pool. A call that is dropped before its answer
-/// closes the connection, too, and the session refuses every later statement.
+/// closes the connection too, and the session refuses every later statement.
 ///
 /// # Errors
 ///
-/// Statements are refused with [`DbErr::ConnectionAcquire`], and not sent, after a call was dropped,
-/// and when a transaction of another task keeps the connection for longer than the pool's
+/// Statements are refused with [`DbErr::ConnectionAcquire`], and not sent, after a call was
+/// dropped, and when a transaction of another task keeps the connection for longer than the pool's
 /// `acquire_timeout`. A statement that begins a transaction is refused with [`DbErr::Custom`]: the
-/// next call would be acknowledged and not committed. [`begin`](sea_orm::TransactionTrait::begin) opens one.
+/// next call would return `Ok` and not be committed. Open one with
+/// [`begin`](sea_orm::TransactionTrait::begin).
 ///
 /// # Concurrency
 ///
@@ -79,8 +82,8 @@ impl Session {
 
     /// Gives the connection back to the pool, as it is.
     ///
-    /// What was set on it stays for whoever gets it next. To end that, drop the session. After a call
-    /// that was dropped there is nothing left to give back.
+    /// Its settings stay for the next caller who gets it; to discard them, drop the session
+    /// instead. After a dropped call there is nothing to give back.
     pub async fn release(self) {
         if let Some(held) = self.slot.held.lock().await.take() {
             held.give_back();
@@ -105,7 +108,7 @@ struct Slot {
 }
 
 impl Slot {
-    /// Takes the connection when no other task uses it. It goes back to the place that it comes from.
+    /// Takes the connection once no other task uses it, and returns the place to put it back.
     async fn take(&self) -> Result<(OwnedMutexGuard<Option<Held>>, Held), DbErr> {
         let lock = Arc::clone(&self.held).lock_owned();
         let mut place = timeout(self.patience, lock)

@@ -1,5 +1,5 @@
-//! The statements: one file an operation, its three databases side by side, and the parts that they
-//! share. No other file of the library but `schema` sends SQL.
+//! The statements: one file an operation, with its three databases side by side, and the parts that
+//! they share. Beside them only `schema` and `session` send SQL.
 
 pub(crate) mod accounts;
 pub(crate) mod alive;

@@ -17,8 +17,9 @@ use uuid::Uuid;
 /// - an unset `id` of type UUID becomes a new UUIDv7 on insert;
 /// - an unset `created_at` and `updated_at` become the present time on insert;
 /// - `updated_at` becomes the present time on an update that changes another column;
-/// - every timestamp with time zone that is set is turned to UTC and cut to microseconds, which is
-///   what PostgreSQL and MariaDB store. So what a save returns equals what a later read returns.
+/// - every timestamp with time zone that is set is converted to UTC and truncated to microseconds,
+///   which is what PostgreSQL and MariaDB store. So what a save returns equals what a later read
+///   returns.
 ///
 /// # Examples
 ///
@@ -65,7 +66,7 @@ pub fn on_save<A: ActiveModelTrait>(mut row: A, insert: bool) -> A {
     row
 }
 
-/// The value that every backend gives back unchanged: UTC, whole microseconds.
+/// The value that every backend returns unchanged: UTC, whole microseconds.
 fn stored(time: DateTime<FixedOffset>) -> Value {
     time.to_utc().fixed_offset().trunc_subsecs(6).into()
 }

@@ -33,7 +33,7 @@ pub(crate) fn email(backend: DbBackend) -> ColumnDef {
     let mut email = ColumnDef::new("email");
     email.string_len(254).not_null();
     if backend == DbBackend::MySql {
-        // The default collation takes `é` for `e`.
+        // The default collation treats `é` as `e`.
         email.extra("COLLATE utf8mb4_bin");
     }
     email

@@ -1,12 +1,12 @@
 //! The schema of Guesthouse: one migration a table, and the program that applies them.
 //!
 //! [`Migrator`] lists the migrations for SQLite, PostgreSQL and MariaDB/MySQL. An app with tables
-//! of its own puts its migrations behind these in a migrator of its own and hands it to `cli::run`,
-//! which gives it the same commands.
+//! of its own lists its migrations after these in a migrator of its own and passes it to
+//! `cli::run`, which gives it the same commands.
 //!
 //! The migrations know nothing of the entities: what a migration does must not change with today's
-//! code. What applies them, and the program, is the crate `guesthouse-cli`, which serves any
-//! migrator; the program is behind the feature `cli`.
+//! code. The crate `guesthouse-cli` applies them and has the program, for any migrator; the program
+//! needs the feature `cli`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,4 @@
-//! The `guests` table: at most one guest a user.
+//! The `guests` table: each user has at most one guest.
 
 use guesthouse_cli::drop_table;
 use sea_orm_migration::prelude::*;

@@ -1,4 +1,4 @@
-//! The `hosts` table: at most one host a user.
+//! The `hosts` table: each user has at most one host.
 
 use guesthouse_cli::drop_table;
 use sea_orm_migration::prelude::*;

@@ -5,12 +5,13 @@ use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 mod half_applied;
 
-/// What every migration here answers to [`MigrationTrait::use_transaction`].
+/// What every migration here returns from [`MigrationTrait::use_transaction`].
 ///
 /// On PostgreSQL and SQLite the table and the record of the migration come together or not at all,
 /// and SQLite stays on one connection of the pool. MariaDB/MySQL commit at each `CREATE` and `DROP`
-/// whatever is asked, so there the transaction is without effect, and [`create`] and
-/// [`drop_table`](guesthouse_cli::drop_table) accept what a run that died before recording its work left behind.
+/// in any case, so there the transaction has no effect, and [`create`] and
+/// [`drop_table`](guesthouse_cli::drop_table) accept what a run that died before recording its work
+/// left behind.
 pub(crate) const USE_TRANSACTION: Option<bool> = Some(true);
 
 /// A table with its one unique index and, unless it is `users`, its foreign key to `users`.
@@ -24,7 +25,7 @@ pub(crate) struct Definition {
 /// Creates a table that is not there yet.
 ///
 /// On MariaDB/MySQL it may have been created by a run that died before recording its work.
-/// Elsewhere, and if it is another table, one of that name is somebody else's: an error.
+/// Elsewhere, or if its definition differs, a table of that name is somebody else's: an error.
 pub(crate) async fn create(
     manager: &SchemaManager<'_>,
     definition: Definition,

@@ -1,4 +1,4 @@
-//! A user with its guest and, if there is one, its host: as it is read.
+//! Reading a user with its guest and, if it has one, its host.
 
 use std::fmt;
 
@@ -16,17 +16,17 @@ use crate::{
 
 /// A user with its guest and host.
 ///
-/// `guest` is `None` only for users that were not made by [`sign_up`](crate::sign_up); `host` until
+/// `guest` is `None` only for users that [`sign_up`](crate::sign_up) did not make, and `host` until
 /// [`become_host`](crate::become_host).
 ///
-/// `Debug` leaves the address out, as that of [`Email`] does.
+/// `Debug` omits the address, as that of [`Email`] does.
 #[derive(Clone, PartialEq)]
 pub struct Account {
     /// The user.
     pub user: user::Model,
     /// Its guest, made with it.
     pub guest: Option<guest::Model>,
-    /// Its host, if it has become one.
+    /// Its host, if the user has become one.
     pub host: Option<host::Model>,
 }
 
@@ -52,7 +52,7 @@ impl Account {
         self.host.is_some()
     }
 
-    /// The account of the user with this id, `None` if there is no such user.
+    /// Reads the account of the user with this id; `None` if there is no such user.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Account {
         typed(async move { found(accounts::by_id(db, user_id).await) }).await
     }
 
-    /// The account with this e-mail address, `None` if there is none.
+    /// Reads the account with this e-mail address; `None` if there is none.
     ///
     /// # Errors
     ///

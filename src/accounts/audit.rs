@@ -18,10 +18,10 @@ use crate::{
     user,
 };
 
-/// Users of one page.
+/// How many users are read at a time.
 const PAGE: u64 = 1_000;
 
-/// How many there are of what.
+/// What [`audit()`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// Users.
@@ -36,12 +36,12 @@ pub struct Audit {
 ///
 /// # Errors
 ///
-/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`], also where
-/// PostgreSQL's row level security applies to this role: it would count what it may see.
+/// [`Error::Contention`] (SQLite busy), [`Error::Aborted`] and [`Error::Database`], also if
+/// PostgreSQL's row level security applies to the database role: the counts would miss hidden rows.
 ///
 /// # Transactions
 ///
-/// One statement, so the three counts belong to one moment. PostgreSQL: one before it, which looks
+/// One statement, so the three counts are of one moment. PostgreSQL: one before it, which checks
 /// for row level security.
 ///
 /// # Examples
@@ -77,23 +77,25 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Audit, Error> {
     .await
 }
 
-/// Users whose stored address is not one that [`Email`] would store. Ids only, no address.
+/// Users whose stored address is not as [`Email`] would store it: their ids, and no address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EmailAudit {
     /// Users whose address is not valid, in the order of their ids.
     pub malformed: Vec<Uuid>,
-    /// Users whose address is valid and spelled otherwise, in the order of their ids.
+    /// Users whose address is valid but spelled differently, in the order of their ids.
     pub to_rewrite: Vec<Uuid>,
-    /// Users whose addresses are one mailbox, each group in the order of their ids.
+    /// Groups of users whose addresses are one mailbox, each in the order of its ids.
     pub collisions: Vec<Vec<Uuid>>,
 }
 
-/// Looks for addresses that were stored before [`Email`] spelled them as it does, or by hand.
+/// Finds stored addresses that [`Email`] would refuse or spell differently.
 ///
-/// Such a user is not found by the address, and the mailbox can sign up again. How to go on is in
-/// [the guide on existing databases](crate::guide::adopting).
+/// An earlier version or another program can have stored them. A user with such an address is not
+/// found by it, and the mailbox can sign up again.
+/// [The guide on existing databases](crate::guide::adopting) shows what to do.
 ///
-/// Reads 1,000 users at a time by keyset; memory grows with what is found.
+/// Reads 1,000 users at a time by keyset pagination; memory grows with the number of users
+/// reported.
 ///
 /// # Errors
 ///
@@ -101,8 +103,8 @@ pub struct EmailAudit {
 ///
 /// # Transactions
 ///
-/// One statement for every 1,000 users, and one for each user in `to_rewrite`. PostgreSQL: one
-/// before them, as for [`audit`].
+/// One statement for every 1,000 users, a last one that finds no more, and one for each mailbox in
+/// `to_rewrite`. PostgreSQL: one before them, as for [`audit`].
 ///
 /// # Examples
 ///

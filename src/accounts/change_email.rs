@@ -24,20 +24,22 @@ use crate::{
 ///
 /// # Errors
 ///
-/// - [`Error::EmailTaken`]: another user has the address. A user's own address is not taken.
+/// - [`Error::EmailTaken`]: another user has the address. A user's own address does not count as
+///   taken.
 /// - [`Error::UserNotFound`]: no user has this id.
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
 ///   for [`sign_up`](crate::sign_up). After an unknown outcome the call can be repeated.
 ///
 /// # Transactions
 ///
-/// One statement. In the caller's transaction, which a refusal leaves usable: PostgreSQL four; the
-/// others one or two more, to see that it is not over and who stands in the way, and MariaDB two or
-/// three more for each statement.
+/// One statement, and a SELECT after a refusal. In the caller's transaction, which a refusal leaves
+/// usable, PostgreSQL sends four. SQLite sends one more, which checks that the transaction is not
+/// over; MariaDB that one, a look for the user and the address, and two or three more for each
+/// statement.
 ///
 /// # Concurrency
 ///
-/// The unique index on the address decides: of two callers who want one address the later one is
+/// The unique index on the address decides: of two callers who ask for one address the later one is
 /// refused.
 ///
 /// # Examples
@@ -86,7 +88,7 @@ pub async fn change_email<C: ConnectionTrait + TransactionTrait>(
     .await
 }
 
-/// Why a user whose address is to change is refused, by the users who have the key or the address.
+/// Why the change of an address is refused, from the users who have the key or the address.
 pub(super) fn refusal_of_address<R>(
     found: &[R],
     is_the_user: impl Fn(&R) -> bool,
@@ -98,7 +100,7 @@ pub(super) fn refusal_of_address<R>(
     (!found.iter().all(is_the_user)).then_some(Error::EmailTaken)
 }
 
-/// Makes the change, unless `refused` finds a row that stands in its way, or lacks the user's own.
+/// Makes the change, unless `refused` finds another user with the address, or not the user itself.
 pub(super) async fn change_email_or<U, C, F>(
     db: &C,
     key: &Value,

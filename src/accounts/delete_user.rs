@@ -18,30 +18,31 @@ use crate::{
     user,
 };
 
-/// Deletes the user and its guest, together or not at all. Hosts and rows of other tables stay,
-/// and keep the user.
+/// Deletes the user and its guest, together or not at all.
+///
+/// It refuses while the user is a host, or a row of another table refers to the user or its guest.
 ///
 /// # Errors
 ///
 /// - [`Error::StillHost`]: the user is a host; see [`stop_hosting`](crate::stop_hosting).
-/// - [`Error::StillReferenced`]: another table has rows of this user or its guest.
+/// - [`Error::StillReferenced`]: a row of another table refers to this user or its guest.
 /// - [`Error::UserNotFound`]: no user has this id.
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
-///   for [`sign_up`](crate::sign_up). After an unknown outcome call again: [`Error::UserNotFound`] says that the
-///   first call did it.
+///   for [`sign_up`](crate::sign_up). After an unknown outcome call again: [`Error::UserNotFound`]
+///   shows that the first call did it.
 ///
 /// # Transactions
 ///
-/// One statement, SQLite in a transaction of its own; one more after a refusal by a foreign key, to
-/// name the reason, and on MariaDB for a user without a guest. A table that is not this
-/// library's is believed after three attempts. In the caller's transaction, which a refusal leaves
-/// usable: PostgreSQL three; the others one or two more, to see that it is not over and that the user
-/// exists, and MariaDB two or three more for each statement.
+/// One statement, on SQLite in a transaction of its own; one more after a foreign key refuses, to
+/// name the reason, and on MariaDB for a user without a guest. A reference from a table other than
+/// `hosts` is reported after three attempts. In the caller's transaction, which a refusal leaves
+/// usable, PostgreSQL sends three. SQLite sends one more, which checks that the transaction is not
+/// over; MariaDB that one, a look for the user, and two or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// The foreign keys decide: a user who becomes a host at the same moment is either deleted before
-/// or kept.
+/// The foreign keys decide: a user who becomes a host at the same moment is either deleted first or
+/// kept.
 ///
 /// # Examples
 ///
@@ -89,7 +90,7 @@ pub(super) enum Seen {
     KeptBy(Error),
 }
 
-/// Deletes the user and its guest. `look` is for the reason of a refusal.
+/// Deletes the user and its guest. `look` finds the reason of a refusal.
 pub(super) async fn delete_or<U, C, F>(
     db: &C,
     key: &Value,
@@ -111,13 +112,13 @@ where
             Ok(false) => return Err(Error::not_found::<U>(key)),
             Err(kept) if is_kept(&kept) => last = Some(Error::Database { source: kept }),
             Err(source) => match Error::of_delete::<C>(source) {
-                // By another table, or by the guest of a user who was deleted and came back
-                // between the two deletes: another attempt can see that one (D19).
+                // By another table, or by the guest of a user who was deleted and signed up again
+                // between the two deletes: another attempt can see that guest (D19).
                 referenced @ Error::StillReferenced { .. } => last = Some(referenced),
                 error => return Err(error),
             },
         }
-        // The delete is undone; which table keeps the user is only for the message.
+        // The delete is undone; only the message needs the table that keeps the user.
         match look().await {
             Ok(Seen::KeptBy(refusal)) => return Err(refusal),
             Ok(Seen::User) => {}

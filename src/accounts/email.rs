@@ -29,24 +29,24 @@ const MAX_SHRINKING: usize = 8;
 
 /// A valid e-mail address, normalised so that one mailbox has one spelling.
 ///
-/// White space around the address is dropped. Databases differ in what they take for equal; with a
-/// normalised address they need not decide.
+/// White space around the address is dropped. Databases differ in which texts they treat as equal;
+/// for normalised addresses that makes no difference.
 ///
-/// - The part before the `@` is lower-cased and composed (NFC), and loses quotes and backslashes that
-///   it does not need: `"Ada"@example.com` is `ada@example.com`. It is at most 64 bytes of letters,
-///   marks, digits and symbols of any script
-///   ([RFC 6531](https://www.rfc-editor.org/rfc/rfc6531)), and of ASCII what
+/// - The part before the `@` is lower-cased and composed (NFC), and loses quotes and backslashes
+///   that it does not need: `"Ada"@example.com` is `ada@example.com`. It has at most 64 bytes:
+///   letters, marks, digits and symbols of any script
+///   ([RFC 6531](https://www.rfc-editor.org/rfc/rfc6531)), and the ASCII characters that
 ///   [RFC 5322](https://www.rfc-editor.org/rfc/rfc5322#section-3.4.1) allows.
 /// - The domain is in its Unicode form by [UTS 46](https://www.unicode.org/reports/tr46/):
-///   `xn--bcher-kva.example` is `bücher.example`. Its labels are letters, digits, hyphens and
-///   underscores in their ASCII form, each at most 63 bytes and all of them at most 253. An IP address
-///   in brackets is a domain too.
-/// - A character that nobody sees is malformed: control and format characters, spaces of Unicode,
-///   private, unassigned and ignorable ones. Which these are is fixed at Unicode 14.0, so that two
-///   builds of an app agree on who can sign up.
+///   `xn--bcher-kva.example` is `bücher.example`. In their ASCII form its labels have letters,
+///   digits, hyphens and underscores, each at most 63 bytes and all together at most 253. An IP
+///   address in brackets is a domain too.
+/// - An address with an invisible character is malformed: a control or format character, a space
+///   beyond ASCII, a private, unassigned or ignorable one. The set is that of Unicode 14.0, so that
+///   two builds of an app accept the same addresses.
 ///
 /// `Debug` is redacted, so that an address does not reach a log by accident; `Display` and
-/// [`as_ref`](AsRef::as_ref) give it out.
+/// [`as_ref`](AsRef::as_ref) show it.
 ///
 /// # Examples
 ///
@@ -67,16 +67,18 @@ const MAX_SHRINKING: usize = 8;
 #[serde(try_from = "Cow<'_, str>", into = "String")]
 pub struct Email(String);
 
-/// Why a text is not an [`Email`]. It never repeats the text.
+/// Why a text is not an [`Email`].
+///
+/// The error never contains the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum InvalidEmail {
     /// Nothing but white space.
     #[error("the e-mail address is empty")]
     Empty,
-    /// More than 254 bytes once normalised.
+    /// More than 254 bytes once normalised, or, if it is malformed, as given.
     #[error("the e-mail address is longer than {MAX_BYTES} bytes")]
     TooLong,
-    /// Not of the form `local@domain`, or with a character that nobody sees.
+    /// Not of the form `local@domain`, or with an invisible character.
     #[error("the e-mail address is malformed")]
     Malformed,
 }
@@ -100,7 +102,7 @@ impl FromStr for Email {
     }
 }
 
-/// The address in its one form; `None` if it is malformed.
+/// The normalised address; `None` if it is malformed.
 fn normalised(text: &str) -> Option<String> {
     let (local, domain) = text.rsplit_once('@')?;
     let local = local_part(local)?;
@@ -111,8 +113,8 @@ fn normalised(text: &str) -> Option<String> {
     Some(format!("{local}@{domain}"))
 }
 
-/// The part before the `@`: as a [dot-atom](https://www.rfc-editor.org/rfc/rfc5322#section-3.2.3) if
-/// it can be one, else quoted.
+/// The part before the `@`: as a [dot-atom](https://www.rfc-editor.org/rfc/rfc5322#section-3.2.3)
+/// if it can be one, else quoted.
 fn local_part(text: &str) -> Option<String> {
     let content = match text.strip_prefix('"') {
         Some(quoted) => unquoted(quoted)?,
@@ -131,7 +133,7 @@ fn local_part(text: &str) -> Option<String> {
     (local.len() <= MAX_LOCAL_BYTES).then_some(local)
 }
 
-/// What stands between the quotes, the first of which is gone, without its backslashes.
+/// The text between the quotes without its backslashes. The first quote is gone already.
 fn unquoted(quoted: &str) -> Option<String> {
     let quoted = quoted.strip_suffix('"')?;
     let mut content = String::with_capacity(quoted.len());
@@ -153,8 +155,8 @@ fn is_dot_atom(text: &str) -> bool {
         .all(|atom| !atom.is_empty() && atom.chars().all(|c| is_atext(c) && is_visible(c)))
 }
 
-/// Lower-casing can undo a composition and the other way round, so both repeat until nothing
-/// changes. Unicode's case and composition maps settle after a few rounds.
+/// Lower-cases and composes a text. Each can undo the other, so both repeat until nothing changes.
+/// Unicode's case and composition maps settle after a few rounds.
 fn folded(text: &str) -> String {
     let mut text = text.to_owned();
     loop {
@@ -166,10 +168,10 @@ fn folded(text: &str) -> String {
     }
 }
 
-/// A host name in its Unicode form. UTS 46 has capitals of Cherokee where the database has small
-/// letters.
+/// A host name in its Unicode form, in lower case: UTS 46 returns Cherokee in capitals, which the
+/// check of the database refuses.
 fn host_name(text: &str) -> Option<String> {
-    // UTS 46 would take the other full stops for this one, and drop what is ignorable.
+    // UTS 46 would map the other full stops to this one, and drop ignorable characters.
     let is_full_stop = |c| matches!(c, '\u{3002}' | '\u{ff0e}' | '\u{ff61}');
     if !text.chars().all(|c| is_visible(c) && !is_full_stop(c)) {
         return None;
@@ -191,7 +193,8 @@ fn host_name(text: &str) -> Option<String> {
     name.chars().all(is_visible).then_some(name)
 }
 
-/// An [address literal](https://www.rfc-editor.org/rfc/rfc5321#section-4.1.3), in its shortest form.
+/// An [address literal](https://www.rfc-editor.org/rfc/rfc5321#section-4.1.3), in its shortest
+/// form.
 fn ip_address(text: &str) -> Option<String> {
     const IPV6: &str = "ipv6:";
 
@@ -389,7 +392,7 @@ mod tests {
         for text in valid {
             assert!(parse(text).is_ok(), "{text:?}");
         }
-        // A label has at most 63 bytes in its ASCII form, whatever it has here.
+        // A label has at most 63 bytes in its ASCII form, whatever its length here.
         let long = "a@\u{e2d}\u{e07}\u{e04}\u{e4c}\u{e01}\u{e23}\u{e1b}\u{e01}\u{e04}\u{e23}\u{e2d}\u{e07}\u{e2a}\u{e48}\u{e27}\u{e19}\u{e17}\u{e49}\u{e2d}\u{e07}\u{e16}\u{e34}\u{e48}\u{e19}.\u{e44}\u{e17}\u{e22}";
         assert_eq!(parse(long).as_deref(), Ok(long));
         let label = "\u{fc}".repeat(32);
@@ -440,7 +443,7 @@ mod tests {
         }
     }
 
-    /// Whatever a letter becomes, it becomes the same when the result is parsed again.
+    /// Parsing a normalised address again returns the same address, whatever its letters.
     #[test]
     fn normalising_twice_changes_nothing() {
         let mut seen = 0;

@@ -1,4 +1,4 @@
-//! Guests and hosts as the roles that they are.
+//! Guests and hosts as roles.
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait, TransactionTrait};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ impl Role for host::Entity {
     }
 }
 
-/// Makes the user a host, once: [`onboard`] for the role this library is named after.
+/// Makes the user a host, once: [`onboard`] for hosts.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub async fn become_host(
     onboard::<host::Entity>(db, role).await
 }
 
-/// Makes hosts of any number of users: [`onboard_all`] for the role this library is named after.
+/// Makes any number of users hosts: [`onboard_all`] for hosts.
 ///
 /// # Errors
 ///
@@ -115,8 +115,9 @@ pub async fn become_hosts<C: ConnectionTrait + TransactionTrait>(
     onboard_all::<host::Entity>(db, user_ids.iter().map(host).collect()).await
 }
 
-/// Ends the user's hosting: [`offboard`] for the role this library is named after. Returns the host
-/// that was deleted, `None` if there was none.
+/// Ends the user's hosting: [`offboard`] for hosts.
+///
+/// Returns the host that was deleted; `None` if the user was not a host or does not exist.
 ///
 /// # Errors
 ///
@@ -166,7 +167,7 @@ pub async fn stop_hosting<C: ConnectionTrait + TransactionTrait>(
 ///
 /// # Concurrency
 ///
-/// As [`backfill`], so it is safe beside sign-ups, too.
+/// As [`backfill`], so it is safe beside sign-ups too.
 ///
 /// # Examples
 ///

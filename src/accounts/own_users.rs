@@ -1,4 +1,4 @@
-//! The same accounts for an app whose users are its own: a table with columns and keys of its choice.
+//! Accounts for an app with a users table of its own, whose columns and key it chooses.
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, ModelTrait, Related, TransactionTrait,
@@ -27,20 +27,20 @@ use crate::{
 
 /// Makes a user of the app's own and its guest, together or not at all.
 ///
-/// `user` and `guest` have what the app gives; the address and the guest's foreign key are set here. If
-/// the key of `user` is set, the call can be repeated as
-/// [`sign_up_with_id`](crate::sign_up_with_id) can: the first call that arrives makes both rows, every
-/// later one returns them as they are stored, whatever else `user` and `guest` have. Otherwise the key
-/// is made by `before_save` or by the database.
+/// `user` and `guest` hold the app's values; the call sets the address and the guest's foreign key.
+/// If the key of `user` is set, the call can be repeated as
+/// [`sign_up_with_id`](crate::sign_up_with_id) can: the first call that arrives makes both rows,
+/// every later one returns them as they are stored, whatever else `user` and `guest` hold.
+/// Otherwise `before_save` or the database makes the key.
 ///
 /// # Errors
 ///
 /// - [`Error::EmailTaken`]: another user has the address.
-/// - [`Error::UserIdTaken`], for keys of other types [`Error::KeyTaken`]: the key that was set belongs
-///   to a user with another address.
-/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as for
-///   [`sign_up`](crate::sign_up), and [`Error::Database`] for a column that the table demands and
-///   nobody gives.
+/// - [`Error::UserIdTaken`], or [`Error::KeyTaken`] if the key is not a UUID: the key that was set
+///   belongs to a user with another address.
+/// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
+///   for [`sign_up`](crate::sign_up), and [`Error::Database`] for a column that the table requires
+///   and nobody sets.
 ///
 /// # Transactions
 ///
@@ -157,7 +157,7 @@ where
         match insert_or::<U, _, _, _>(db, &user, &guest, keys, standing).await? {
             Outcome::New(user, guest) => saved::<U, _>(db, user, guest).await,
             Outcome::Standing((user, Some(guest))) => Ok((user, guest)),
-            // Somebody took the guest away since, or it was never made.
+            // The guest was deleted since, or was never made.
             Outcome::Standing((user, None)) => {
                 let mut guest = guest;
                 let key = user.get(key_column::<U>()?);
@@ -197,8 +197,8 @@ where
 /// # Errors
 ///
 /// - [`Error::EmailTaken`]: another user has the address. A user's own address is not taken.
-/// - [`Error::UserNotFound`], for users of the app's own [`Error::OwnerNotFound`]: no user has this
-///   key.
+/// - [`Error::UserNotFound`], or [`Error::OwnerNotFound`] for users of the app's own: no user has
+///   this key.
 /// - Others as for [`change_email`](crate::change_email).
 ///
 /// # Transactions
@@ -207,7 +207,7 @@ where
 ///
 /// # Concurrency
 ///
-/// The unique index on the address decides; of two callers that ask for one address the later one is
+/// The unique index on the address decides: of two callers who ask for one address the later one is
 /// refused.
 ///
 /// # Examples
@@ -271,14 +271,16 @@ where
     .await
 }
 
-/// Deletes a user of the app's own and its guest, together or not at all. Rows of other tables stay,
-/// and keep the user.
+/// Deletes a user of the app's own and its guest, together or not at all.
+///
+/// It refuses while a row of another table refers to the user or its guest.
 ///
 /// # Errors
 ///
-/// - [`Error::StillReferenced`]: another table has rows of this user or its guest.
-/// - [`Error::UserNotFound`], for users of the app's own [`Error::OwnerNotFound`]: no user has this
-///   key.
+/// - [`Error::StillReferenced`]: a row of another table, such as `hosts`, refers to this user or
+///   its guest.
+/// - [`Error::UserNotFound`], or [`Error::OwnerNotFound`] for users of the app's own: no user has
+///   this key.
 /// - Others as for [`delete_user`](crate::delete_user).
 ///
 /// # Transactions

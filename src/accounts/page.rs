@@ -15,19 +15,19 @@ use crate::{
     user,
 };
 
-/// A question for accounts: which ones, from where, how many at a time.
+/// A query for accounts: which ones, from where, how many at a time.
 ///
-/// Pages are cut by keyset: ordered by user id, each begins after the last id of the one before. So
-/// a page costs the same wherever it is, and nobody who is there all the time is missed or repeated,
-/// whoever signs up or leaves between two pages.
+/// Pagination is by keyset: accounts are ordered by user id, and each page begins after the last id
+/// of the one before. So a page costs the same wherever it is, and a user who exists throughout is
+/// neither missed nor repeated, whoever signs up or leaves between two pages.
 ///
-/// Ids are UUIDv7, made when a sign-up begins: about the order of sign-up, and no more than that. Of
+/// Ids are UUIDv7, made when a sign-up begins, so their order is only roughly that of sign-up. Of
 /// two transactions the one with the later id can commit first, clocks of two machines differ, and
-/// [`sign_up_with_id`](crate::sign_up_with_id) and rows inserted by hand bring any id they like. So
-/// a user can appear *before* an id that has been read already. Anyone who looks for new users by
-/// reading on after the last id they have seen misses such a user: walk all pages, or read on from
-/// an id that is older than the longest transaction and the worst clock, and skip the known ones.
-/// [`Accounts::after`] takes such an id.
+/// [`sign_up_with_id`](crate::sign_up_with_id) and rows inserted by hand can have any id. So a user
+/// can appear *before* an id that was read already, and reading on after the last id seen misses
+/// that user. To find new users, walk all pages, or read on from an id that is older than the
+/// longest transaction and the largest clock skew, and skip the known ones. [`Accounts::after`]
+/// takes such an id.
 ///
 /// # Examples
 ///
@@ -65,12 +65,12 @@ pub struct Accounts {
     limit: u32,
 }
 
-/// Some accounts, and where the next ones begin.
+/// A page of accounts, and where the next one begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// The accounts, ascending by user id.
     pub accounts: Vec<Account>,
-    /// The last id of this page while more rows follow, for [`Accounts::after`]. `None` says that
+    /// The last id of this page if more rows follow, for [`Accounts::after`]. `None` means that
     /// none followed when the page was read, not that none ever will.
     pub next: Option<Uuid>,
 }
@@ -132,7 +132,7 @@ impl Accounts {
         })
     }
 
-    /// The users of the app's own, page by page: rows of the app's own model, with all of its columns.
+    /// The app's own users, page by page, as rows of its own model with all columns.
     ///
     /// # Examples
     ///
@@ -162,7 +162,7 @@ impl Accounts {
         }
     }
 
-    /// The most rows of the page: 50 by default, never more than 1,000.
+    /// The page size: 50 rows by default, at most 1,000.
     pub fn limit(self, rows: u32) -> Self {
         Self {
             limit: rows.min(MAX_LIMIT),
@@ -179,7 +179,7 @@ impl Accounts {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
-    /// is an empty page without a next one.
+    /// gives an empty page without a next one.
     #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, rows, error.type), err(level = "debug"))]
     pub async fn fetch(self, db: &impl ConnectionTrait) -> Result<Page, Error> {
         typed(async move {
@@ -207,7 +207,7 @@ impl Accounts {
         .await
     }
 
-    /// Counts all accounts that the filter lets through, whatever `after` and `limit` say.
+    /// Counts all accounts that pass the filter, regardless of `after` and `limit`.
     ///
     /// # Errors
     ///

@@ -27,8 +27,8 @@ use crate::{
     user,
 };
 
-/// An entity to which people sign up with an e-mail address, and each row of which has a guest that
-/// is made and deleted with it.
+/// An entity that people sign up to with an e-mail address; each row has a guest that is made and
+/// deleted with it.
 pub trait SignUp: EntityTrait<ActiveModel: Send + Sync>
 where
     Self::Guest: Related<Self>,
@@ -48,7 +48,9 @@ impl SignUp for user::Entity {
     }
 }
 
-/// Makes a user and its guest, together or not at all. It never makes a host.
+/// Makes a user and its guest, together or not at all.
+///
+/// It never makes a host.
 ///
 /// # Errors
 ///
@@ -64,15 +66,15 @@ impl SignUp for user::Entity {
 /// # Transactions
 ///
 /// PostgreSQL and MariaDB: one statement. SQLite: two in a transaction of its own, one in the
-/// caller's. One more if the address is taken. A refusal leaves the caller's transaction usable. A
-/// cancelled call leaves both rows or none.
-/// In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
-/// and MariaDB two or three more for each statement.
+/// caller's. One more if the address is taken. A cancelled call leaves both rows or none. A refusal
+/// leaves the caller's transaction usable. In it SQLite and MariaDB send one more, which checks
+/// that it is not over. MariaDB also looks for the address first, and sends two or three more for
+/// each statement.
 ///
 /// # Concurrency
 ///
 /// The unique index on the address decides: of any number of callers with one address exactly one
-/// gets the account, the others [`Error::EmailTaken`].
+/// gets the account, and the others get [`Error::EmailTaken`].
 ///
 /// # Examples
 ///
@@ -117,13 +119,12 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
     .await
 }
 
-/// Signs up under an id that the caller brings, and can be repeated: an idempotency key.
+/// Signs up under an id that the caller makes: an idempotency key, so the call can be repeated.
 ///
-/// Where the answer to [`sign_up`] was lost, one's own account looks like that of somebody who had the
-/// address before. Here the caller makes the id, once for each person who signs up
-/// (`Uuid::now_v7()`, or the browser does and sends it along), and calls with the same id until
-/// there is an answer: the first call that arrives makes the account, every later one gives that
-/// account back as it is stored.
+/// If the answer to [`sign_up`] is lost, the account that it made looks like that of somebody who
+/// had the address before. Here the caller, or the browser, makes an id once for each person who
+/// signs up (`Uuid::now_v7()`), and calls with the same id until there is an answer. The first call
+/// that arrives makes the account; every later one returns it as it is stored.
 ///
 /// # Errors
 ///
@@ -143,9 +144,9 @@ pub async fn sign_up<C: ConnectionTrait + TransactionTrait>(
 ///
 /// # Examples
 ///
-/// Drivers wait for an answer without end. A caller who must not sets a limit; whether the call was
-/// done is then as unknown as after [`Error::OutcomeUnknown`], and repeating it is the remedy for
-/// both:
+/// Drivers wait for an answer indefinitely. A caller who cannot wait sets a time limit. After it
+/// the outcome is as unknown as after [`Error::OutcomeUnknown`], and the remedy is the same, to
+/// repeat the call:
 ///
 /// ```
 /// use std::time::Duration;
@@ -228,7 +229,7 @@ pub(super) async fn new_account(
     complete::<user::Entity>(db, email, user, Default::default()).await
 }
 
-/// Both rows as they will be inserted. The guest is that of the user.
+/// Both rows as they will be inserted; the guest belongs to the user.
 pub(super) async fn complete<U>(
     db: &impl ConnectionTrait,
     email: &str,
@@ -267,7 +268,7 @@ where
     only_column::<U>().map_err(Error::of_read)
 }
 
-/// What a sign-up came to.
+/// The outcome of a sign-up.
 pub(super) enum Outcome<U: SignUp, A>
 where
     U::Guest: Related<U>,
@@ -277,7 +278,7 @@ where
     Standing(A),
 }
 
-/// Inserts both rows, unless `standing` finds a row that is an answer.
+/// Inserts both rows, unless `standing` finds a row that answers the call.
 ///
 /// On MariaDB in a transaction it looks first, since a refused insert would lock more than the
 /// row that refuses it until that transaction ends.
@@ -314,8 +315,8 @@ where
             (Ok(None), clash) => last_clash = clash,
             (Err(source), clash) => {
                 return Err(match (Error::of_read(source), clash) {
-                    // On PostgreSQL the clash was on a key that is no answer, and ended the
-                    // transaction.
+                    // On PostgreSQL the clash was on a key that ON CONFLICT does not cover, and
+                    // ended the transaction.
                     (Error::Aborted { .. }, Some(clash)) => Error::of_read(clash),
                     (error, _) => error,
                 });
@@ -325,7 +326,7 @@ where
     Err(unexplained::<U>(db, user, keys, last_clash).await)
 }
 
-/// A user that was not inserted, though nothing was found in the way, as often as it was tried.
+/// The error for a user who was not inserted by any attempt, though nothing was found in the way.
 async fn unexplained<U>(
     db: &impl ConnectionTrait,
     user: &U::ActiveModel,
@@ -368,7 +369,7 @@ where
     Ok(true)
 }
 
-/// The account after the hooks have seen that both rows are stored.
+/// Runs the hooks that follow the insert of both rows, and returns the account.
 pub(super) async fn made<C: ConnectionTrait>(
     db: &C,
     user: user::Model,
@@ -382,7 +383,7 @@ pub(super) async fn made<C: ConnectionTrait>(
     })
 }
 
-/// Both rows after the app's hooks have seen that they are stored.
+/// Runs the app's hooks that follow the insert of both rows, and returns the rows.
 pub(super) async fn saved<U, C: ConnectionTrait>(
     db: &C,
     user: U::Model,

@@ -29,8 +29,8 @@ use crate::{
 pub struct SignUps<A = Account> {
     /// The accounts made, in the order of the input.
     pub created: Vec<A>,
-    /// The addresses that another user has, or that came earlier in the input: once for each time
-    /// they were refused, in the order of the input.
+    /// The addresses that another user has, or that came earlier in the input: once for each
+    /// refusal, in the order of the input.
     pub taken: Vec<Email>,
 }
 
@@ -54,15 +54,15 @@ impl<A> Default for SignUps<A> {
 ///
 /// # Transactions
 ///
-/// One statement for any number of addresses, SQLite in a transaction of its own; MariaDB two, and two
-/// more above a megabyte to learn `max_allowed_packet`, beyond which it refuses. None for no address.
-/// In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
-/// and MariaDB two or three more for each statement.
+/// One statement for any number of addresses, on SQLite in a transaction of its own. MariaDB: two,
+/// and two more above a megabyte, which ask for `max_allowed_packet`; the call refuses what exceeds
+/// it. None for no address. In the caller's transaction SQLite and MariaDB send one more, which
+/// checks that it is not over, and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// The unique index on the address decides. The addresses are taken in sorted order, so that two
-/// callers do not wait for each other crosswise.
+/// The unique index on the address decides. Rows are inserted in the order of their addresses, so
+/// that two callers do not deadlock each other.
 ///
 /// # Examples
 ///
@@ -110,22 +110,22 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 
 /// Signs up any number of people as users of the app's own, each with its guest.
 ///
-/// Each person is an address and what the app gives for the user and for the guest; the address and the
-/// guest's foreign key are set here. A taken address is reported, not an error. If anything fails,
-/// nothing is made. Of several people with one address the first counts. All users set the same
-/// columns, and so do all guests; a column that none of them sets is left to the database, the key
-/// among them.
+/// Each person is an address and the app's values for the user and for the guest; the call sets the
+/// address and the guest's foreign key. A taken address is reported, not an error. If anything
+/// fails, nothing is made. Of several people with one address the first counts. All users must set
+/// the same columns, and so must all guests; a column that none of them sets, even the key, is left
+/// to the database.
 ///
 /// # Errors
 ///
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] as for
 ///   [`sign_up`](crate::sign_up).
-/// - [`Error::Database`]: anything else, among it a key that another user has, rows that set different
-///   columns, and a column that the table demands and nobody gives.
+/// - [`Error::Database`]: anything else, such as a key that another user has, rows that set
+///   different columns, and a column that the table requires and nobody sets.
 ///
 /// # Transactions
 ///
-/// Those of [`sign_up_all`]. On SQLite one statement more, before them, where the database makes the
+/// Those of [`sign_up_all`]. On SQLite one statement more, before them, if the database makes the
 /// keys.
 ///
 /// # Concurrency
@@ -134,7 +134,7 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 ///
 /// # Examples
 ///
-/// With the library's own entities, which are like any others:
+/// With the library's own entities; those of an app work the same way:
 ///
 /// ```
 /// use guesthouse::{Email, guest, sign_up_all_as, user};
@@ -176,7 +176,7 @@ where
     typed(sign_up_each::<U, _>(db, people)).await
 }
 
-/// Signs up the first of the people with each address.
+/// Signs up the first person with each address.
 async fn sign_up_each<U, C>(
     db: &C,
     people: Vec<(Email, U::ActiveModel, GuestOf<U>)>,
@@ -225,8 +225,8 @@ where
     Ok(SignUps { created, taken })
 }
 
-/// The users made, each with its guest. An address that is neither free nor another user's is tried
-/// again.
+/// Makes the users whose address is free, each with its guest, and returns them. If an address is
+/// neither free nor another user's, it tries again.
 async fn sign_up_rows<U, C>(
     db: &C,
     pairs: &[(U::ActiveModel, GuestOf<U>)],

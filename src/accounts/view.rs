@@ -1,6 +1,7 @@
-//! What of an account may leave the server.
+//! Which parts of an account may leave the server.
 //!
-//! The models have no serde, so nothing that is added to a table is shown before it stands here (D11).
+//! The models do not implement `Serialize`, so a column added to a table is shown only once it is
+//! added here (D11).
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use crate::{guest, host};
 
 /// A guest in a list. JSON: `{"id": "…"}`.
 ///
-/// [`GuestView`] has all of it.
+/// [`GuestView`] has all of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "openapi",
@@ -54,7 +55,7 @@ pub struct GuestView {
 
 /// A host in a list. JSON: `{"id": "…"}`.
 ///
-/// [`HostView`] has all of it.
+/// [`HostView`] has all of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     feature = "openapi",
@@ -134,10 +135,10 @@ pub struct AccountSummary {
     pub host: Option<HostSummary>,
 }
 
-/// An account as its owner sees it, and nobody else: it has the e-mail address.
+/// An account as only its owner sees it: with the e-mail address.
 ///
 /// JSON: `{"id": "…", "email": "…", "guest": {…} | null, "host": {…} | null}`. No key is ever left
-/// out. It has all of [`AccountSummary`].
+/// out. It has all fields of [`AccountSummary`].
 ///
 /// # Examples
 ///

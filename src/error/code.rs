@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-/// What this library says itself of contention that no database has reported.
+/// The text of contention that this library found and no database reported.
 pub(super) const CAME_AND_WENT: &str = "what stood in the way was gone again each time";
 
 /// What a failure means for what was attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It is rolled back for certain, and would go through another time.
+    /// It was certainly rolled back, and could succeed another time.
     Contention,
     /// The transaction was over before.
     #[cfg_attr(
@@ -20,7 +20,7 @@ pub(super) enum Class {
     Aborted,
     /// There was no answer: it may have been done.
     Lost,
-    /// It was not done, or there is no telling.
+    /// It was not done, or nothing more is known.
     Other,
 }
 
@@ -34,7 +34,7 @@ impl Class {
             #[cfg(feature = "postgres")]
             Some(sqlx::Error::Database(error)) if is_contended(error.as_ref()) => Self::Contention,
             Some(sqlx::Error::Database(error)) => Code::of(error.as_ref()).class(),
-            // The reply did not come, or made no sense.
+            // The reply did not come, or could not be read.
             Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed) => {
                 Self::Lost
             }
@@ -91,9 +91,9 @@ impl<'a> Code<'a> {
             // group replication, 3572 NOWAIT.
             #[cfg(feature = "mysql")]
             Self::MySql(1020 | 1047 | 1205 | 1213 | 1412 | 3101 | 3572) => Class::Contention,
-            // 1180 error during COMMIT, which is what a node says that loses its quorum, present
-            // or not; 1053, 1927, 2006, 2013 and 4031 end the connection; 1317 and 1969 break off
-            // a statement, and nothing says that they cannot do so while it commits.
+            // 1180 error during COMMIT, which a node that loses its quorum reports whether the row
+            // is stored or not; 1053, 1927, 2006, 2013 and 4031 end the connection; 1317 and 1969
+            // interrupt a statement, possibly while it commits.
             #[cfg(feature = "mysql")]
             Self::MySql(1053 | 1180 | 1317 | 1927 | 1969 | 2006 | 2013 | 4031) => Class::Lost,
             // See `statements/block/mariadb.rs`.
@@ -104,9 +104,9 @@ impl<'a> Code<'a> {
 
             // https://www.postgresql.org/docs/current/errcodes-appendix.html: 40001 serialization
             // failure, 40P01 deadlock, 55P03 lock not available, 57P03 cannot connect now, 25P02 in
-            // failed transaction; 57P01, 57P02 and class 08 end the connection, 40003 says itself
-            // that completion is unknown. 57014, a statement that was cancelled or ran out of time,
-            // is none of these: another attempt would take as long.
+            // failed transaction; 57P01, 57P02 and class 08 end the connection, 40003 means that
+            // completion is unknown. 57014, a statement that was cancelled or ran out of time, is
+            // none of these: another attempt would take as long.
             #[cfg(feature = "postgres")]
             Self::Postgres("40001" | "40P01" | "55P03" | "57P03") => Class::Contention,
             #[cfg(feature = "postgres")]
@@ -129,8 +129,8 @@ impl<'a> Code<'a> {
 
     fn violation(&self, message: &str) -> Option<Violation> {
         match self {
-            // 1062 is the primary key's code too, as is 23505. 23001 is what PostgreSQL 18 raises for
-            // ON DELETE RESTRICT.
+            // 1062 is the primary key's code too, as is 23505. 23001 is what PostgreSQL 18 raises
+            // for ON DELETE RESTRICT.
             #[cfg(feature = "mysql")]
             Self::MySql(1062) => Some(Violation::Unique),
             #[cfg(feature = "mysql")]
@@ -145,8 +145,8 @@ impl<'a> Code<'a> {
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => None,
 
-            // 1811 is what RESTRICT raises, and any trigger of the app with RAISE(ABORT): SQLite's
-            // own text tells them apart.
+            // RESTRICT raises 1811, and so does any trigger of the app with RAISE(ABORT): SQLite's
+            // own text distinguishes them.
             Self::Sqlite(code) => match code.as_ref() {
                 "1555" | "2067" => Some(Violation::Unique),
                 "787" => Some(Violation::Foreign),
@@ -179,8 +179,7 @@ impl Violation {
 }
 
 /// The database's code for an error, if it was the database that raised it: PostgreSQL's SQLSTATE,
-/// the error number of MariaDB (whose SQLSTATE is HY000 more often than not), SQLite's
-/// extended result code.
+/// the error number of MariaDB (whose SQLSTATE is usually HY000), SQLite's extended result code.
 pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     match Code::of(database_error(error)?) {
         #[cfg(feature = "mysql")]
@@ -191,8 +190,8 @@ pub(crate) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether the prepared statement is not what the driver believes, so that nothing was executed: a
-/// table was altered, or the server or a pooler between has forgotten the statement.
+/// Whether the prepared statement is stale, so that nothing was executed: a table was altered, or
+/// the server or a pooler in between no longer has the statement.
 pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
     let Some(error) = database_error(error) else {
         return false;
@@ -201,8 +200,8 @@ pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
         // 1243 unknown prepared statement, 1615 it needs to be prepared again.
         #[cfg(feature = "mysql")]
         Code::MySql(1243 | 1615) => true,
-        // 0A000 is raised for all that is not supported; 26000 is a name that does not exist, 42P05
-        // one that does.
+        // 0A000 is raised for anything that is not supported; 26000 is the name of a statement that
+        // does not exist, 42P05 of one that does.
         #[cfg(feature = "postgres")]
         Code::Postgres("26000" | "42P05") => true,
         #[cfg(feature = "postgres")]
@@ -211,7 +210,7 @@ pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
     }
 }
 
-/// Whether the server cannot read a statement that MariaDB can.
+/// Whether the server cannot parse a statement that MariaDB can.
 #[cfg(feature = "mysql")]
 pub(crate) fn is_not_mariadb(error: &DbErr) -> bool {
     database_error(error).is_some_and(|error| matches!(Code::of(error), Code::MySql(1064)))
@@ -223,7 +222,7 @@ pub(crate) fn is_lost(error: &DbErr) -> bool {
 }
 
 /// Whether the database refused this statement and nothing else: it was not done, and the
-/// connection goes on.
+/// connection is still usable.
 pub(crate) fn is_of_statement(error: &DbErr) -> bool {
     database_error(error).is_some() && Class::of(error) == Class::Other
 }
@@ -245,7 +244,7 @@ pub(super) fn referring_table(error: &DbErr) -> Option<&str> {
     }
 }
 
-/// What PostgreSQL adds to a violated key: its columns and their values.
+/// What PostgreSQL adds to the violation of a key: its columns and their values.
 pub(crate) fn detail(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
     #[cfg(feature = "postgres")]
     if let Some(refusal) = error.try_downcast_ref::<crate::statements::Refusal>() {

@@ -17,34 +17,34 @@ use crate::{
     },
 };
 
-/// Owners of one batch.
+/// How many owners a batch has.
 const BATCH: u64 = 1_000;
 
 /// Gives every owner who does not have the role exactly one row, which `row` makes, and returns how
 /// many it gave.
 ///
-/// Works in batches of 1,000 owners by keyset, so memory stays the same however many there are.
-/// `progress` gets the running total after each batch. It can be stopped at any point and run
-/// again: what was given stays given, and nobody gets a second row. The owner's key is set in what
-/// `row` returns.
+/// It works in batches of 1,000 owners by keyset pagination, so memory does not grow with their
+/// number. `progress` gets the running total after each batch. The call can be stopped at any point
+/// and run again: what was given stays given, and nobody gets a second row. The call sets the
+/// owner's key in what `row` returns.
 ///
 /// # Errors
 ///
 /// [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] and [`Error::Database`] as
-/// for [`onboard_all`](crate::onboard_all). What earlier batches gave stays, unless in a
-/// transaction of the caller's; calling again goes on. [`Error::Database`] also where PostgreSQL's
-/// row level security applies to this role, which would hide owners, or roles that they have.
+/// for [`onboard_all`](crate::onboard_all). What earlier batches gave stays, unless in the caller's
+/// transaction; calling again continues. [`Error::Database`] also if PostgreSQL's row level
+/// security applies to the database role, since it could hide owners, or rows that they have.
 ///
 /// # Transactions
 ///
-/// Two statements a batch (MariaDB: three); PostgreSQL: one before them, which looks
-/// for row level security. Each batch is committed by itself, unless the caller's transaction is
-/// given. The last one finds nobody.
+/// Two statements a batch (MariaDB: three), and a last one that finds nobody. PostgreSQL: one
+/// before them, which checks for row level security. Each batch commits by itself, unless in the
+/// caller's transaction.
 ///
 /// # Concurrency
 ///
 /// The unique index on the foreign key decides, so it is safe beside onboardings and beside itself.
-/// An owner deleted meanwhile is passed over.
+/// An owner deleted meanwhile is skipped.
 ///
 /// # Examples
 ///

@@ -14,26 +14,26 @@ use crate::{
     },
 };
 
-/// Takes a role from its owner and returns the row that was deleted; `None` if there was none, be it
-/// that the owner did not have the role or that there is no such owner.
+/// Takes a role from its owner and returns the row that was deleted; `None` if the owner does not
+/// have the role or does not exist.
 ///
 /// # Errors
 ///
-/// - [`Error::StillReferenced`]: another table has rows that refer to this one.
+/// - [`Error::StillReferenced`]: a row of another table refers to this one.
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`], [`Error::Database`] as
-///   for [`onboard`](crate::onboard). After an unknown outcome call again: `None` shows that the first call did it.
+///   for [`onboard`](crate::onboard). After an unknown outcome call again: `None` shows that the
+///   first call did it.
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; MariaDB: a SELECT, and
-/// one more if there is a row. In the caller's transaction, which a refusal leaves usable:
-/// PostgreSQL a SELECT, and three more if there is a row.
-/// In it SQLite and MariaDB send one more, to see that it is not over,
-/// and MariaDB two or three more for each statement.
+/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row. MariaDB: a SELECT, and
+/// one more if there is a row. In the caller's transaction, which a refusal leaves usable,
+/// PostgreSQL sends a SELECT, and three more if there is a row. SQLite and MariaDB send one more,
+/// which checks that the transaction is not over, and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// Of any number of callers exactly one gets the row, the others `None`.
+/// Of any number of callers exactly one gets the row, and the others get `None`.
 ///
 /// # Examples
 ///

@@ -20,7 +20,7 @@ use crate::{
 pub enum Onboarding<M> {
     /// This call made the row.
     New(M),
-    /// The user had the row already; nothing was written.
+    /// The owner had the row already; nothing was written.
     Existing(M),
 }
 
@@ -45,34 +45,37 @@ impl<M> Onboarding<M> {
     }
 }
 
-/// Gives the user that `role` names this role, once.
+/// Gives the owner that `role` names this role, once.
 ///
-/// The first call makes the row and answers [`Onboarding::New`]; every later one answers
+/// The first call makes the row and returns [`Onboarding::New`]; every later one returns
 /// [`Onboarding::Existing`] with the row as it is stored. It never replaces, rewrites or deletes a
-/// row: what else `role` carries counts for a new row only.
+/// row: the other values of `role` count for a new row only.
 ///
 /// `ActiveModelBehavior::before_save` runs once in every case, `after_save` for a new row only.
 ///
 /// # Errors
 ///
-/// - [`Error::UserNotFound`]: no user has the id in `role`.
-/// - [`Error::Contention`]: deadlock, lock timeout, or, above READ COMMITTED on PostgreSQL, the row
-///   was made by a transaction that this one cannot see.
+/// - [`Error::UserNotFound`], or [`Error::OwnerNotFound`] for owners of the app's own: no owner has
+///   the key in `role`.
+/// - [`Error::Contention`]: deadlock, lock timeout, busy, or, above READ COMMITTED on PostgreSQL,
+///   the row was made by a transaction that this one cannot see.
 /// - [`Error::OutcomeUnknown`]: the connection was lost after the statement was sent outside a
 ///   transaction. Calling again gives the one row.
 /// - [`Error::Aborted`]: the caller's transaction had failed before.
-/// - [`Error::Database`]: anything else, among it a clash on a key other than `user_id`, an unset
-///   `user_id`, and errors of the hooks.
+/// - [`Error::Database`]: anything else, such as a clash on a key other than that of the owner, an
+///   unset owner, and errors of the hooks.
 ///
 /// # Transactions
 ///
-/// Opens none. PostgreSQL: one statement, new or existing. SQLite and MariaDB: one when the row is
-/// new, two when not. A refusal leaves the caller's transaction usable.
+/// Opens none. PostgreSQL and SQLite: one statement, new or existing; PostgreSQL two if the owner
+/// does not exist. MariaDB: one when the row is new, two when not. A refusal leaves the caller's
+/// transaction usable. In it SQLite and MariaDB send one more, which checks that it is not over.
+/// MariaDB also looks for the row first, and sends two or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// The unique index on `user_id` decides: of any number of callers for one user exactly one gets
-/// `New`; the others wait for it, then get `Existing` with the same row, or `New` if it rolled
+/// The unique index on the foreign key decides: of any number of callers for one owner exactly one
+/// gets `New`; the others wait for it, then get `Existing` with the same row, or `New` if it rolled
 /// back.
 ///
 /// # Examples
@@ -143,7 +146,7 @@ where
             }
             Attempt::OwnerNotFound => return Err(Error::not_found::<R::Owner>(&owner)),
             Attempt::Gone { source } => return Err(Error::contended(source)),
-            // Another attempt would not fare better.
+            // Another attempt would not help.
             Attempt::Neither {
                 clash: Some(source),
             } if Violation::of(&source).is_none() => {
@@ -155,14 +158,14 @@ where
     Err(unexplained::<R>(db, last_clash).await)
 }
 
-/// A row that was not inserted, though nothing was found in the way, as often as it was tried.
+/// The error for a row that was not inserted by any attempt, though nothing was found in the way.
 async fn unexplained<R>(db: &impl ConnectionTrait, clash: Option<DbErr>) -> Error
 where
     R: Role + Related<R::Owner>,
 {
     let explained = match &clash {
         Some(clash) => match Violation::of(clash) {
-            // The owner is there when it is looked for, and was not when it was referred to.
+            // The look finds the owner, though the insert did not.
             Some(Violation::Foreign) => Ok(!is_foreign_key_of::<R>(clash, R::owner_id())),
             Some(Violation::Unique) => is_key_of::<R>(db, clash, R::owner_id())
                 .await

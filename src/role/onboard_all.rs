@@ -19,8 +19,9 @@ use crate::{
     },
 };
 
-/// What [`onboard_all`] or [`become_hosts`](crate::become_hosts) did. Each owner of the input is in one list, once, in the
-/// order of the input.
+/// What [`onboard_all`] or [`become_hosts`](crate::become_hosts) did.
+///
+/// Each owner of the input is in one list, once, in the order of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Onboardings<M = guesthouse_entity::host::Model, K = Uuid> {
     /// The rows made.
@@ -43,32 +44,33 @@ impl<M, K> Default for Onboardings<M, K> {
 
 /// Gives any number of owners a role, once each.
 ///
-/// A row that is there already and an owner who does not exist are reported, not errors. If anything
-/// fails, nothing is made. Of several rows for one owner the first counts. All rows set the same
-/// columns; a column that none of them sets is left to the database.
+/// An existing row and an unknown owner are reported, not errors. If anything fails, nothing is
+/// made. Of several rows for one owner the first counts. All rows must set the same columns; a
+/// column that none of them sets is left to the database.
 ///
-/// `ActiveModelBehavior::before_save` runs once for each owner, `after_save` for each new row.
+/// `ActiveModelBehavior::before_save` runs once for each owner, on MariaDB only for those without a
+/// row; `after_save` runs for each new row.
 ///
 /// # Errors
 ///
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] as for
 ///   [`onboard`](crate::onboard).
-/// - [`Error::Database`]: anything else, among it a clash on a key other than that of the owner, rows
-///   that set different columns, an unset owner, and errors of the hooks.
+/// - [`Error::Database`]: anything else, such as a clash on a key other than that of the owner,
+///   rows that set different columns, an unset owner, and errors of the hooks.
 ///
 /// # Transactions
 ///
 /// PostgreSQL and SQLite: one statement for any number of rows, and one more if some of the owners
-/// have the role already or do not exist (PostgreSQL outside a transaction: two more). MariaDB two, one
-/// of them if there is nobody to give the role to, and one more above a megabyte to learn
-/// `max_allowed_packet`, beyond which it refuses. None for no row.
-/// In the caller's transaction SQLite and MariaDB send one more, to see that it is not over,
-/// and MariaDB two or three more for each statement.
+/// have the role already or do not exist (PostgreSQL outside a transaction: two more). MariaDB:
+/// two, or one if there is nobody to give the role to, and one more above a megabyte, which asks
+/// for `max_allowed_packet`; the call refuses what exceeds it. None for no row. In the caller's
+/// transaction SQLite and MariaDB send one more, which checks that it is not over, and MariaDB two
+/// or three more for each statement.
 ///
 /// # Concurrency
 ///
-/// The unique index on the foreign key decides. The owners are taken in sorted order, so that two
-/// callers do not wait for each other crosswise.
+/// The unique index on the foreign key decides. Rows are inserted in the order of their owners, so
+/// that two callers do not deadlock each other.
 ///
 /// # Examples
 ///
@@ -128,7 +130,7 @@ where
             match found.get_mut(&key).map(Option::take) {
                 Some(Some((row, true))) => onboardings.new.push(row),
                 Some(Some((row, false))) => onboardings.existing.push(row),
-                // A repetition: its first mention was answered.
+                // A repetition: the first row for this owner was answered.
                 Some(None) => {}
                 None => {
                     if !unknown.insert(key) {
@@ -162,7 +164,7 @@ where
     pub(super) row: R::ActiveModel,
 }
 
-/// Gives each of the owners the first row that is offered, once.
+/// Gives each of the owners the first row offered for it, once.
 pub(super) async fn give<R, C: ConnectionTrait>(
     db: &C,
     mut offers: Vec<Offer<R>>,
@@ -258,7 +260,7 @@ where
     ))
 }
 
-/// Answers the owners who have a row, forgets those who do not exist, and returns the others.
+/// Adds the owners who have a row to `given`, drops those who do not exist, and returns the others.
 async fn look_up<R, C: ConnectionTrait>(
     db: &C,
     waiting: Vec<Offer<R>>,

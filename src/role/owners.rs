@@ -17,16 +17,16 @@ use crate::{
     },
 };
 
-/// Rows of a page, unless another number is asked for.
+/// The page size, unless another is asked for.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
-/// The most rows of a page.
+/// The largest page size.
 pub(crate) const MAX_LIMIT: u32 = 1_000;
 
-/// A question for owners of any entity: with and without which roles, from where, how many at a time.
+/// A query for owners of any entity: with and without which roles, from where, how many at a time.
 ///
-/// What [`Accounts`](crate::Accounts) is for the users of this library, this is for the app's own
-/// users, and for any other owner. Pages are cut by keyset: ordered by the primary key, each begins
-/// after the last key of the one before.
+/// It does for the app's own users, and for any other owner, what [`Accounts`](crate::Accounts)
+/// does for the users of this library. Pagination is by keyset: owners are ordered by primary key,
+/// and each page begins after the last key of the one before.
 ///
 /// # Examples
 ///
@@ -75,13 +75,13 @@ pub type Beside<R> = (
     Option<<R as EntityTrait>::Model>,
 );
 
-/// Some owners, and where the next ones begin.
+/// A page of owners, and where the next one begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnersPage<T, K> {
     /// The owners, ascending by primary key.
     pub rows: Vec<T>,
-    /// The last key of this page while more rows follow, for [`Owners::after`]. `None` says that
-    /// none followed when the page was read, not that none ever will.
+    /// The last key of this page if more rows follow, for [`Owners::after`]. `None` means that none
+    /// followed when the page was read, not that none ever will.
     pub next: Option<K>,
 }
 
@@ -96,7 +96,7 @@ impl<U: EntityTrait> Owners<U> {
         }
     }
 
-    /// Only those who have this role, too.
+    /// Only owners who also have this role.
     pub fn with<R>(self) -> Self
     where
         R: Role<Owner = U> + Related<U>,
@@ -104,7 +104,7 @@ impl<U: EntityTrait> Owners<U> {
         self.filtered(Has::role::<R>(true))
     }
 
-    /// Only those who do not have this role.
+    /// Only owners who do not have this role.
     pub fn without<R>(self) -> Self
     where
         R: Role<Owner = U> + Related<U>,
@@ -117,7 +117,7 @@ impl<U: EntityTrait> Owners<U> {
         self
     }
 
-    /// Only those whose key is greater than this one, which need not exist.
+    /// Only owners whose key is greater than this one, which need not exist.
     pub fn after(self, key: KeyOf<U>) -> Self {
         Self {
             after: Some(key.into_value_tuple()),
@@ -125,7 +125,7 @@ impl<U: EntityTrait> Owners<U> {
         }
     }
 
-    /// The most rows of the page: 50 by default, never more than 1,000.
+    /// The page size: 50 rows by default, at most 1,000.
     pub fn limit(self, rows: u32) -> Self {
         Self {
             limit: rows.min(MAX_LIMIT),
@@ -143,7 +143,7 @@ impl<U: EntityTrait> Owners<U> {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
-    /// is an empty page without a next one.
+    /// gives an empty page without a next one.
     #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
     pub async fn fetch(
         self,
@@ -160,12 +160,12 @@ impl<U: EntityTrait> Owners<U> {
         .await
     }
 
-    /// Reads one page, each owner with its row of a role, `None` for an owner without.
+    /// Reads one page, each owner with its row of a role, or `None` for an owner without one.
     ///
     /// # Errors
     ///
-    /// Those of [`fetch`](Self::fetch), and [`Error::Database`] for a row of the role that cannot be
-    /// read, and where an owner has several.
+    /// Those of [`fetch`](Self::fetch), and [`Error::Database`] for a row of the role that cannot
+    /// be read, and if an owner has several.
     ///
     /// # Transactions
     ///
@@ -190,7 +190,7 @@ impl<U: EntityTrait> Owners<U> {
         .await
     }
 
-    /// Counts all owners that the filters let through, whatever `after` and `limit` say.
+    /// Counts all owners that pass the filters, regardless of `after` and `limit`.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl<U: EntityTrait> Owners<U> {
         .await
     }
 
-    /// What is asked for, unless it is nothing. One row more than asked for shows whether a next page
+    /// The page that is asked for; `None` if the limit is 0. One row more shows whether a next page
     /// exists.
     fn page(&self) -> Result<Option<owners::Page<'_, U>>, Error> {
         let key = only_column::<U>().map_err(Error::of_read)?;

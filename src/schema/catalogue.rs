@@ -1,4 +1,4 @@
-//! What the database's own catalogue says of the tables, in one form for every backend.
+//! What the database's own catalogue has of the tables, in one form for every backend.
 
 mod definition;
 mod mysql;
@@ -22,7 +22,7 @@ use self::definition::Demand;
 
 pub(super) use self::definition::{Bound, Clause, mentions};
 
-/// What there is of the tables that were asked for.
+/// What the catalogue has of the tables that were asked for.
 pub(super) struct Catalogue {
     /// What is wrong with the settings of the connections.
     pub settings: BTreeSet<Setting>,
@@ -30,15 +30,15 @@ pub(super) struct Catalogue {
     pub tables: BTreeMap<String, Table>,
 }
 
-/// How a backend goes about types.
+/// How a backend handles types.
 pub(super) struct Dialect {
     /// A connection of the backend, in words.
     pub connection: &'static str,
     /// What a type is called in a declaration.
     pub name: fn(Kind) -> &'static str,
-    /// Whether a column declared like this gives back the values that it is given.
+    /// Whether a column declared like this returns the values that it is given.
     pub holds: fn(Kind, &str) -> bool,
-    /// Whether the type has moments that cannot be read, so that a check has to keep them out.
+    /// Whether some moments cannot be read, so that a check has to keep them out.
     pub unreadable_moments: bool,
     /// Whether a trigger that runs before an insert can give a value to a column.
     pub triggers_fill: bool,
@@ -58,7 +58,7 @@ pub(super) enum Setting {
     NotStrict,
     CharacterSet(String),
     ReadUncommitted,
-    /// On the connections that are yet to be opened.
+    /// On connections that are yet to be opened.
     AtFirst(Box<Setting>),
 }
 
@@ -73,7 +73,7 @@ pub(super) enum Kind {
 
 #[derive(Default)]
 pub(super) struct Table {
-    /// What is wrong with the way in which the rows are kept.
+    /// What is wrong with how the rows are stored.
     pub storage: Vec<Storage>,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
@@ -82,11 +82,11 @@ pub(super) struct Table {
     pub demands: Vec<Demand>,
     pub clauses: Vec<Clause>,
     pub interventions: Vec<Intervention>,
-    /// Whether there is more to it that could not be read.
+    /// Whether its definition could not be read.
     pub unread: bool,
 }
 
-/// A way of keeping rows under which a promise does not hold.
+/// A way of storing rows under which a promise does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Storage {
     NoTransactions,
@@ -100,7 +100,7 @@ pub(super) enum Storage {
 #[derive(FromQueryResult)]
 pub(super) struct Column {
     table_name: String,
-    /// The table's, in words with commas.
+    /// That of the table, as words separated by commas.
     storage: Option<String>,
     pub name: String,
     pub declared: String,
@@ -116,7 +116,7 @@ pub(super) struct Column {
     pub upkeep: Option<Upkeep>,
 }
 
-/// What the database puts into a column whatever is given.
+/// How the database sets a column whatever value is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub(super) enum Upkeep {
@@ -136,7 +136,7 @@ pub(super) struct Index {
     pub parts: Vec<Part>,
 }
 
-/// What an index is over.
+/// One part of what an index is over.
 pub(super) enum Part {
     Column(String),
     Expression(String),
@@ -154,7 +154,7 @@ pub(super) enum Flaw {
     Invalid,
     #[sea_orm(string_value = "prefix")]
     Prefix,
-    /// Built by an order of texts that is no longer the collation's.
+    /// Built in an order of texts that is no longer the collation's.
     #[sea_orm(string_value = "outdated")]
     Outdated,
 }
@@ -168,7 +168,7 @@ pub(super) struct ForeignKey {
     pub flaw: Option<KeyFlaw>,
 }
 
-/// Why a foreign key does not keep a row from belonging to nobody.
+/// Why a row can belong to nobody in spite of a foreign key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub(super) enum KeyFlaw {
@@ -213,7 +213,7 @@ pub(super) struct Intervention {
     table_name: String,
     pub name: String,
     pub is_rule: bool,
-    /// Whether it can keep the row back: it runs before, or instead.
+    /// Whether it can suppress the row: it runs before, or instead.
     pub is_before: bool,
     /// Such as `INSERT OR UPDATE`.
     pub events: String,
@@ -233,7 +233,7 @@ struct Rows {
 }
 
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
-/// tables in another place, or have temporary ones.
+/// tables in another schema, or have temporary ones.
 pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
     let backend = db.get_database_backend();
     let names = Names::of(wanted, backend);
@@ -254,11 +254,11 @@ pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<C
     })
 }
 
-/// What a backend says of settings and tables.
+/// What a backend reports of settings and tables.
 type Found = (BTreeSet<Setting>, Dialect, Rows);
 
-/// The names that are wanted, by what the catalogue has them as: SQLite takes names in either case,
-/// MariaDB those of columns, and PostgreSQL looks for a table by a name in quotes.
+/// The names that are wanted, by their spelling in the catalogue: case does not matter on SQLite
+/// and, for columns, on MariaDB, and PostgreSQL is asked for a table by its quoted name.
 struct Names {
     /// Of the tables that are compared.
     asked: Vec<String>,
@@ -294,7 +294,7 @@ impl Names {
         }
     }
 
-    /// Writes every name as it is wanted.
+    /// Replaces every name by its wanted spelling.
     fn spell(&self, found: &mut Rows) {
         let table = |name: &mut String| {
             if let Some(wanted) = self.tables.get(name) {
@@ -352,8 +352,8 @@ async fn rows<R: FromQueryResult>(
     R::find_by_statement(statement).all(connection).await
 }
 
-/// What a query for one row of settings answers on this connection, and on each one of the pool
-/// that is idle: every connection has settings of its own. Those in use cannot be asked.
+/// The row that a query for settings returns on this connection and on each idle one of the pool:
+/// every connection has settings of its own. Those in use cannot be asked.
 async fn settings<R: FromQueryResult>(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
@@ -386,7 +386,7 @@ where
     QueryResult: From<DB::Row>,
     R: FromQueryResult,
 {
-    // Held together, so that the pool gives out another one each time.
+    // Held together, so that the pool hands out another one each time.
     let mut held: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
     let mut all = Vec::new();
     for connection in &mut held {
@@ -399,7 +399,7 @@ where
 }
 
 impl Rows {
-    /// Sorted by table. A table without a column is none.
+    /// The rows by table. A table without a column counts as missing.
     fn by_table(self) -> BTreeMap<String, Table> {
         let mut tables = BTreeMap::<String, Table>::new();
         for column in self.columns {
@@ -415,7 +415,7 @@ impl Rows {
                     .columns
                     .iter()
                     .find(|column| part.column_name.as_ref() == Some(&column.name));
-                // That of the column is reported with the column.
+                // The column's own collation is reported with the column.
                 part.folding = part
                     .folding
                     .filter(|own| column.and_then(|column| column.folding.as_ref()) != Some(own));

@@ -1,4 +1,4 @@
-//! The catalogue held against what must hold, and every difference put in the words of the domain.
+//! Compares the catalogue with what must hold, and words every difference in terms of the domain.
 
 use sea_orm::{
     ColumnType,
@@ -14,21 +14,21 @@ use super::{
     with_article,
 };
 
-/// What the comparison came to.
+/// The result of the comparison.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub differences: Vec<Difference>,
     pub warnings: Vec<Warning>,
 }
 
-/// What breaks no promise by itself, and may be what the app wants.
+/// What breaks no promise by itself, and may be intended.
 pub(super) struct Warning {
     pub table: String,
     pub about: About,
     pub message: String,
 }
 
-/// By its kind and name.
+/// What a warning is about, by its kind and name.
 pub(super) enum About {
     Index { column: &'static str, index: String },
     Trigger(String),
@@ -73,7 +73,7 @@ impl Outcome {
             table: table.to_owned(),
             column: column.map(str::to_owned),
             expected: expected.to_owned(),
-            // SQLite takes any text for a type or a name; a difference stays one line.
+            // SQLite accepts any text as a type or a name; a difference stays one line.
             found: found.split_whitespace().collect::<Vec<_>>().join(" "),
         });
     }
@@ -87,7 +87,7 @@ impl Outcome {
     }
 }
 
-/// The comparison of one table that is there.
+/// The comparison of one table that exists.
 struct Comparison<'a> {
     catalogue: &'a Catalogue,
     table: &'a WantedTable,
@@ -264,9 +264,9 @@ impl Comparison<'_> {
         }
     }
 
-    /// An insert that takes any key for its arbiter, as one with an id of the caller's does, is
-    /// refused by PostgreSQL while one of them is deferrable. Those over a column that must be
-    /// unique are named there.
+    /// PostgreSQL refuses an insert that takes any key as its arbiter, as one with an id of the
+    /// caller's does, while one of the keys is deferrable. Those over a column that must be unique
+    /// are reported with it.
     fn deferrable_keys(&mut self) {
         let WantedTable { name, purpose, .. } = self.table;
         if !self.table.any_key_is_arbiter {
@@ -297,7 +297,7 @@ impl Comparison<'_> {
             ColumnType::String(StringLen::N(length)) => (Kind::Text, Some(length)),
             ColumnType::String(_) | ColumnType::Text => (Kind::Text, None),
             ColumnType::TimestampWithTimeZone => (Kind::Moment, None),
-            // What an app declares of another type is the app's to keep.
+            // A key of another type is the app's responsibility.
             _ => return,
         };
         let dialect = &self.catalogue.dialect;
@@ -419,7 +419,8 @@ impl Comparison<'_> {
         if !wanted.unique {
             return;
         }
-        // Of several that would do, the one that goes by the name of column is not the second.
+        // Of several sound indexes, the one with the usual name is the arbiter, and the others are
+        // redundant.
         let usual = format!("{}_{}", self.table.name, wanted.name);
         let mut unique: Vec<_> = self.found.indexes.iter().filter(|i| i.unique).collect();
         unique.sort_by_key(|index| index.name != usual);
@@ -477,7 +478,7 @@ impl Comparison<'_> {
     }
 
     /// Unique indexes over the same column that compare by another rule, or too late: PostgreSQL
-    /// takes every one of them for the arbiter of an insert.
+    /// takes every one of them as an arbiter of an insert.
     fn other_arbiters(&mut self, wanted: &Wanted, unique: &[&Index], arbiter: &str) {
         for index in unique {
             if !index.is_over(wanted.name) || index.name == arbiter {
@@ -495,7 +496,8 @@ impl Comparison<'_> {
                     ),
                 );
             } else if let Some(collation) = &index.folding
-                // On SQLite these two rules keep different addresses of the library apart.
+                // Under these two rules of SQLite, different addresses of the library stay
+                // different.
                 && !["NOCASE", "RTRIM"].contains(&collation.as_str())
             {
                 let one = self.taken_for_one();
@@ -535,7 +537,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The key that comes nearest to the one that must be there.
+    /// Checks the key that comes nearest to the one that must exist.
     fn key_to_owner(&mut self, wanted: &Wanted, reference: &Reference, key: Option<&ForeignKey>) {
         let action = words(reference.on_delete);
         let row = &self.table.row;
@@ -578,8 +580,8 @@ impl Comparison<'_> {
         self.differs(wanted.name, &expected, found);
     }
 
-    /// A key beside the one that must be there. The database acts by each of them, and an insert
-    /// has to satisfy each.
+    /// Checks a key beside the one that must exist. The database acts on each of them, and an
+    /// insert has to satisfy each.
     fn other_key(&mut self, wanted: &Wanted, key: &ForeignKey) {
         let written = || self.table.columns.iter().filter(|column| column.written);
         let is_named_here = written()
@@ -624,7 +626,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// What a key does when a row that is referred to goes.
+    /// What a key does when the row that it refers to is deleted.
     fn action(&self, wanted: &Wanted, key: &ForeignKey) -> String {
         let row = &self.table.row;
         let to_owner = wanted
@@ -679,7 +681,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Columns that nobody here gives a value.
+    /// Columns that this library does not set.
     fn columns_of_the_app(&mut self) {
         let may_be_filled = self.catalogue.dialect.triggers_fill
             && self
@@ -714,7 +716,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Keys over columns that nobody here gives a value.
+    /// Keys over columns that this library does not set.
     fn keys_of_the_app(&mut self) {
         for key in &self.found.foreign_keys {
             let is_written = |wanted: &Wanted| wanted.written && key.has(wanted.name);
@@ -736,7 +738,7 @@ impl Comparison<'_> {
         format!("{} could be taken for one", self.table.name)
     }
 
-    /// Notes every index but the arbiter that is over this column alone.
+    /// Warns of every other sound index that is over this column alone.
     fn redundant(&mut self, wanted: &Wanted, arbiter: &str) {
         let others = self.found.indexes.iter().filter(|index| {
             index.is_over(wanted.name) && index.is_sound() && index.name != arbiter
@@ -812,7 +814,8 @@ impl Setting {
     }
 }
 
-/// What a unique index lacks to keep a column unique. The first says most of what is there.
+/// What a unique index lacks to keep a column unique. Of several indexes the one with the first
+/// variant is reported.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearly {
     Folding,
@@ -826,7 +829,7 @@ enum Nearly {
 }
 
 impl Index {
-    /// Whether it keeps apart what is over it, at once and by the texts themselves.
+    /// Whether it keeps a column unique at once and by the texts themselves.
     fn is_sound(&self) -> bool {
         self.flaw.is_none() && self.folding.is_none()
     }
@@ -877,7 +880,7 @@ impl ForeignKey {
         self.columns.iter().any(|own| own == column)
     }
 
-    /// Whether it changes rows when one that they refer to goes.
+    /// Whether it changes rows when one that they refer to is deleted.
     fn acts(&self) -> bool {
         ["CASCADE", "SET NULL", "SET DEFAULT"].contains(&self.on_delete.as_str())
     }

@@ -11,8 +11,8 @@ use sea_orm::{
 };
 use sea_query_sqlx::SqlxValues;
 
-/// It is closed when it is dropped: nobody else gets a connection on which a statement was cut off, or
-/// whose settings a caller has changed.
+/// A connection that is closed when it is dropped: nobody else gets one on which a statement was
+/// cut off, or whose settings a caller has changed.
 pub(super) struct Held {
     connection: Connection,
     stays_open: bool,

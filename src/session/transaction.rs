@@ -14,15 +14,15 @@ use crate::error::{code, database_error};
 
 /// A transaction on a [`Session`], or a savepoint in one.
 ///
-/// It has the connection until it ends; statements on the session itself wait meanwhile. One that is
-/// dropped closes the connection, which rolls all of the transaction back.
+/// It has the connection until it ends; statements on the session itself wait meanwhile. Dropping
+/// one closes the connection, which rolls back the whole transaction.
 ///
-/// [`SessionTransaction::commit`] returns an error, and nothing is kept, if the database has ended the
-/// transaction before or an earlier error has spoiled it; on PostgreSQL and MariaDB a plain
-/// `COMMIT` succeeds then.
+/// [`SessionTransaction::commit`] returns an error, and nothing is kept, if the database has ended
+/// the transaction or an earlier error has aborted it. On PostgreSQL and MariaDB a plain `COMMIT`
+/// would succeed then.
 pub struct SessionTransaction {
     slot: Slot,
-    /// Where the connection goes in the end.
+    /// Where the connection goes when the transaction ends.
     home: OwnedMutexGuard<Option<Held>>,
     /// 1 is the transaction, 2 a savepoint in it, and so on.
     depth: u32,
@@ -55,8 +55,8 @@ impl SessionTransaction {
     ///
     /// # Errors
     ///
-    /// That of the database: nothing is kept, and the session goes on. If the connection is lost
-    /// meanwhile, it may have been committed, and the session is over.
+    /// The error of the database: nothing is kept, and the session goes on. If the connection is
+    /// lost, the transaction may have been committed, and the session is over.
     pub async fn commit(self) -> Result<(), DbErr> {
         self.end(true).await
     }
@@ -65,12 +65,12 @@ impl SessionTransaction {
     ///
     /// # Errors
     ///
-    /// That of the connection. The database rolls back by itself when a connection ends.
+    /// The error of the connection. The database rolls back by itself when a connection ends.
     pub async fn rollback(self) -> Result<(), DbErr> {
         self.end(false).await
     }
 
-    /// Ends it and sends the connection home, unless the connection is lost.
+    /// Ends it and gives the connection back, unless the connection is lost.
     async fn end(mut self, commits: bool) -> Result<(), DbErr> {
         let (_, mut held) = self.slot.take().await?;
         let outcome = match commits {
@@ -91,7 +91,7 @@ impl SessionTransaction {
         outcome
     }
 
-    /// A statement comes before the COMMIT that fails if there is nothing to commit.
+    /// Before the COMMIT comes a statement that fails if there is nothing to commit.
     fn committing(&self) -> String {
         let savepoint = savepoint(self.depth);
         match (self.depth, self.slot.backend) {
@@ -112,7 +112,8 @@ impl SessionTransaction {
         }
     }
 
-    /// Whether a ROLLBACK was refused because the database has ended the transaction itself: SQLite.
+    /// Whether a ROLLBACK was refused because the database, SQLite, has ended the transaction
+    /// itself.
     fn was_ended(&self, refusal: &DbErr) -> bool {
         self.depth == 1
             && self.slot.backend == DbBackend::Sqlite
@@ -182,7 +183,7 @@ impl ConnectionTrait for SessionTransaction {
     }
 }
 
-/// How to begin a transaction on `$connection`, the `$depth`th from the session.
+/// Begins a transaction on `$connection`, at this depth in the session.
 macro_rules! begin_on {
     ($connection:ty, $depth:expr) => {
         #[async_trait]

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{guest, host, role::Role, user};
 
-/// As [`FIRST`] and [`SECOND`], of a third model.
+/// As [`FIRST`] and [`SECOND`], for a third model.
 const THIRD: &str = "C_";
 
 /// What a row of the SELECT holds.
@@ -56,12 +56,12 @@ pub(crate) async fn by_email(db: &impl ConnectionTrait, email: &str) -> Result<O
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Plain,
-    /// Under REPEATABLE READ on MariaDB also what was just clashed with; it locks the gap in
-    /// which nothing is found.
+    /// Under REPEATABLE READ on MariaDB it also sees the row of the last clash; if it finds
+    /// nothing, it locks the gap.
     Locking,
 }
 
-/// Those, two at most, that have this id or this address.
+/// The users, two at most, who have this id or this address.
 pub(crate) async fn in_the_way<C: ConnectionTrait>(
     db: &C,
     user_id: Option<Uuid>,
@@ -132,7 +132,7 @@ impl fmt::Debug for RoleOfUser {
 }
 
 impl Filter {
-    /// Where guest and host are joined.
+    /// The condition where guest and host are joined.
     fn on_joined(self) -> Result<Option<Expr>, DbErr> {
         Ok(match self {
             Self::All => None,
@@ -143,7 +143,7 @@ impl Filter {
         })
     }
 
-    /// Where they are not: it counts no user twice.
+    /// The condition where they are not, under which no user counts twice.
     fn alone(self) -> Result<Option<Expr>, DbErr> {
         let has = |role: SelectStatement| Expr::exists(role);
         Ok(match self {
@@ -181,7 +181,7 @@ pub(crate) async fn count(db: &impl ConnectionTrait, filter: Filter) -> Result<u
     Ok(count.unsigned_abs())
 }
 
-/// So many after this user id, ascending, of those that a filter lets through.
+/// At most `limit` users after this user id who pass the filter, ascending.
 pub(crate) async fn page(
     db: &impl ConnectionTrait,
     filter: Filter,
@@ -198,8 +198,8 @@ pub(crate) async fn page(
     read(db, backend.build(&select)).await
 }
 
-/// The joins begin where the users do, if that is given. PostgreSQL does not conclude it by itself:
-/// it would read the guests and hosts of all users before `after`, to throw them away.
+/// The joins begin where the users do, if that is given. PostgreSQL does not infer it: it would
+/// read the guests and hosts of all users before `after`, and discard them.
 fn select(after: Option<Uuid>) -> SelectStatement {
     let mut select = Query::select();
     select.from(user::Entity);

@@ -1,4 +1,4 @@
-//! Whether the caller's transaction is still there.
+//! Whether the caller's transaction is still open.
 //!
 //! PostgreSQL refuses every statement of a transaction that has failed. MariaDB ends one at a
 //! deadlock, SQLite at `RAISE(ROLLBACK)` or a full disk, and from then on each statement commits by
@@ -16,7 +16,7 @@ use crate::{
 
 /// The turn of a call that writes. It ends when this is dropped.
 ///
-/// Hooks run outside it: what they call on the same transaction waits for a turn, too (D25).
+/// Hooks run outside it, since what they call on the same transaction waits for a turn too (D25).
 pub(crate) type Turn = Option<OwnedMutexGuard<()>>;
 
 /// Begins a call that writes, unless the database has ended the transaction of the caller.
@@ -46,19 +46,19 @@ pub(crate) fn looks_first<C: ConnectionTrait>(db: &C) -> bool {
     db.get_database_backend() == DbBackend::MySql && Scope::of::<C>() != Scope::Autocommit
 }
 
-/// Whether an insert of many rows cannot leave out those that are there: on MariaDB it could not
-/// without passing over other errors, nor without locking others out.
+/// Whether an insert of many rows cannot leave out those that exist: on MariaDB leaving them out
+/// would also ignore other errors, and lock others out.
 pub(crate) fn leaves_out_no_row<C: ConnectionTrait>(db: &C) -> bool {
     db.get_database_backend() == DbBackend::MySql
 }
 
-/// Whether the database ends the caller's transaction with a statement that it refuses.
+/// Whether a refused statement ends the caller's transaction.
 pub(crate) fn ends_with_a_refusal<C: ConnectionTrait>(db: &C) -> bool {
     db.get_database_backend() == DbBackend::Postgres && Scope::of::<C>() != Scope::Autocommit
 }
 
-/// Whether there is nothing left to commit. PostgreSQL answers the COMMIT of a transaction that an
-/// overlooked error has ended with success, and keeps nothing; here it reports the error (D10).
+/// Whether there is nothing left to commit. If an ignored error has ended the transaction,
+/// PostgreSQL answers the COMMIT with success and keeps nothing; here it reports the error (D10).
 pub(crate) async fn is_over_at_commit<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     match db.get_database_backend() {
         DbBackend::Postgres => db.execute_unprepared("SELECT 1").await.map(|_| false),
@@ -66,7 +66,8 @@ pub(crate) async fn is_over_at_commit<C: ConnectionTrait>(db: &C) -> Result<bool
     }
 }
 
-/// The turn of a call on a transaction of a type that is not SeaORM's, for which [`turn`] takes none.
+/// The turn of a call on a transaction of a type that is not SeaORM's, for which [`turn`] takes
+/// none.
 #[cfg(feature = "postgres")]
 pub(super) async fn turn_on_unknown<C: ConnectionTrait>(db: &C) -> Turn {
     match Scope::of::<C>() {
@@ -87,11 +88,11 @@ async fn is_over<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     }
 }
 
-/// Whether this is a transaction: by the type of the connection, or by PostgreSQL itself where the type
-/// says nothing.
+/// Whether this is a transaction: by the type of the connection, or by PostgreSQL itself where the
+/// type is unknown.
 ///
-/// A savepoint outside a transaction is refused without consequence. One that is left behind by a dropped
-/// call changes nothing either.
+/// A savepoint outside a transaction is refused without consequence. One that is left behind by a
+/// dropped call changes nothing either.
 #[cfg(feature = "postgres")]
 pub(super) async fn is_transaction_on_postgres<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     let scope = Scope::of::<C>();
@@ -104,7 +105,8 @@ pub(super) async fn is_transaction_on_postgres<C: ConnectionTrait>(db: &C) -> Re
                 .await?;
             Ok(true)
         }
-        // https://www.postgresql.org/docs/current/errcodes-appendix.html: no active SQL transaction.
+        // https://www.postgresql.org/docs/current/errcodes-appendix.html: no active SQL
+        // transaction.
         Err(error) if code(&error).as_deref() == Some("25P01") => Ok(false),
         Err(error) => Err(error),
     }
@@ -121,8 +123,8 @@ pub(super) async fn has_no_savepoints(db: &impl ConnectionTrait) -> Result<bool,
     }
 }
 
-/// Executes a statement that can be executed twice. On MariaDB the first answer can be the
-/// error of a statement before, whose caller did not wait for it.
+/// Executes a statement that can be executed twice. On MariaDB the first answer can be the error of
+/// an earlier statement, whose caller did not wait for it.
 pub(super) async fn after_a_dropped_call(
     db: &impl ConnectionTrait,
     sql: &str,

@@ -1,4 +1,4 @@
-//! What a row that was neither inserted nor found can be explained by (D23).
+//! What can explain a row that was neither inserted nor found (D23).
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, Statement, Value,
@@ -29,8 +29,8 @@ pub(crate) async fn is_key_of<E: EntityTrait>(
     }
 }
 
-/// Whether the foreign key that refused a row is the one on this column. SQLite does not name it;
-/// there no other caller can delete an owner between two steps of a statement.
+/// Whether the foreign key that refused a row is the one on this column. SQLite does not name it,
+/// but there no other caller can delete an owner between two steps of a statement.
 pub(crate) fn is_foreign_key_of<E: EntityTrait>(clash: &DbErr, column: E::Column) -> bool {
     let error = match database_error(clash) {
         Some(error) if Violation::of(clash) == Some(Violation::Foreign) => error,
@@ -44,7 +44,7 @@ pub(crate) fn is_foreign_key_of<E: EntityTrait>(clash: &DbErr, column: E::Column
     on_mysql || names_column(error, table, column)
 }
 
-/// PostgreSQL's detail of a violated key is `Key (user_id)=(…) …`, in the words of any language.
+/// PostgreSQL's detail of a violated key is `Key (user_id)=(…) …`, in the language of the server.
 fn names_column(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
     let named = detail(error)
         .and_then(|detail| detail.split_once('('))
@@ -53,8 +53,8 @@ fn names_column(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
     error.table() == Some(table) && named.is_some_and(|(columns, _)| is_column(columns))
 }
 
-/// `Duplicate entry '…' for key 'users_email'`. MariaDB does not name the table, so a key of that
-/// name on another table, which a trigger may fill, counts too.
+/// `Duplicate entry '…' for key 'users_email'`. MariaDB does not name the table, so the key proves
+/// nothing if another table, which a trigger may fill, has a key of that name too.
 async fn is_key_on_mysql(
     db: &impl ConnectionTrait,
     message: &str,
@@ -79,7 +79,7 @@ async fn is_key_on_mysql(
 }
 
 /// Whether the table has something that can leave a row out without an error: a trigger or a rule,
-/// or a unique key on other columns than `own_keys`, which are given where a clash on any key leaves
+/// or a unique key on other columns than `own_keys`, which are given if a clash on any key leaves
 /// the row out.
 pub(crate) async fn leaves_rows_out<E: EntityTrait>(
     db: &impl ConnectionTrait,
@@ -129,7 +129,7 @@ pub(super) fn has_skipping_trigger(table: &str) -> String {
     )
 }
 
-/// Whether a column of the table is of a type that takes texts for one that differ, for PostgreSQL.
+/// Whether a column of the table has a type that treats different texts as equal, for PostgreSQL.
 pub(super) fn folds_on_postgres(table: &str, column: &str) -> String {
     format!(
         "EXISTS (SELECT FROM pg_attribute JOIN pg_type AS type ON type.oid = atttypid \
@@ -139,8 +139,8 @@ pub(super) fn folds_on_postgres(table: &str, column: &str) -> String {
     )
 }
 
-/// A text of a statement as a value of the column's type, by which PostgreSQL compares it then. Asks
-/// the server for the type.
+/// Casts a text of a statement to the column's type, by which PostgreSQL then compares it. Asks the
+/// server for the type.
 pub(super) async fn of_the_type_of<E: EntityTrait>(
     db: &impl ConnectionTrait,
     text: &str,

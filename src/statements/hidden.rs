@@ -1,11 +1,11 @@
-//! Whether rows are hidden from this role: to it there are fewer than there are.
+//! Whether row level security hides rows from the database role.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, Statement, Value};
 
 use super::send::look;
 
-/// An error if PostgreSQL's row level security applies to this role on one of the tables. What
-/// reads them to say how many there are, or that there is none, would say what is not so.
+/// An error if PostgreSQL's row level security applies to the database role on one of the tables. A
+/// count of their rows, or the answer that there is none, could be wrong.
 pub(crate) async fn refuse_hidden(
     db: &impl ConnectionTrait,
     tables: &[&dyn Table],

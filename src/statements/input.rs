@@ -1,5 +1,5 @@
 //! Many rows as few values: an array for each column on PostgreSQL, a JSON text on SQLite and
-//! MariaDB. So a statement takes any number of rows and its binds do not grow in number (D9).
+//! MariaDB. So the binds of a statement do not grow in number with its rows (D9).
 //!
 //! PostgreSQL takes JSON too where a column has nulls, arrays or JSON of its own, which an array of
 //! its values cannot hold.
@@ -21,7 +21,7 @@ use super::{
 /// What a statement calls the rows that it is given.
 pub(super) const INPUT: &str = "input";
 
-/// What it calls the values that [`Rows::beside`] puts there.
+/// What it calls the values that [`Rows::beside`] adds.
 pub(super) const BESIDE: &str = "guesthouse_beside";
 
 /// Rows of an entity that all set the same columns.
@@ -31,8 +31,8 @@ pub(crate) struct Rows<E: EntityTrait> {
 }
 
 impl<E: EntityTrait> Rows<E> {
-    /// Fails if the rows set different columns: no statement leaves the same column to the database's
-    /// default in one row and not in another.
+    /// Fails if the rows set different columns: no statement can leave a column to the database's
+    /// default in one row and set it in another.
     pub(crate) fn new<'a>(rows: impl IntoIterator<Item = &'a E::ActiveModel>) -> Result<Self, DbErr>
     where
         E::ActiveModel: 'a,
@@ -69,8 +69,8 @@ impl<E: EntityTrait> Rows<E> {
         Ok(Self { columns, input })
     }
 
-    /// Puts a value beside each row that finds what belongs to it and is not inserted: a column
-    /// [`BESIDE`] of the table `input`.
+    /// Puts a value beside each row, in a column [`BESIDE`] of the table `input`. It is not
+    /// inserted; it finds what belongs to the row.
     pub(super) fn beside(mut self, values: Vec<Value>) -> Self {
         self.input.beside = Some(Column {
             name: BESIDE.to_owned(),
@@ -175,7 +175,8 @@ impl<E: EntityTrait> Keys<E> {
         self.input.rows
     }
 
-    /// The column by its quoted name, for a comparison with one of a table, whose collation decides.
+    /// The column by its quoted name, for a comparison with one of a table, whose collation
+    /// decides.
     pub(super) fn compared(&self, backend: DbBackend, name: &str) -> String {
         self.input.compared(backend, name)
     }
@@ -193,7 +194,7 @@ impl<E: EntityTrait> Keys<E> {
 /// Where a statement finds the values.
 #[derive(Clone, Copy)]
 pub(super) enum Given<'a> {
-    /// In binds that come after so many others.
+    /// In binds that come after this many others.
     Binds(usize),
     /// In a variable of this name, which holds JSON.
     Variable(&'a str),
@@ -264,9 +265,10 @@ impl Input {
         }
     }
 
-    /// MariaDB would take the binary collation of these for the comparison, and could not use an index of
-    /// another. Of what comes out of JSON it takes none: the
-    /// [coercibility](https://mariadb.com/kb/en/coercibility/) is that of a literal.
+    /// MariaDB would compare by the binary collation of these texts, and could not use an index of
+    /// another collation. What a JSON function returns has the
+    /// [coercibility](https://mariadb.com/kb/en/coercibility/) of a literal, so the collation of
+    /// the other side decides.
     fn compared(&self, backend: DbBackend, name: &str) -> String {
         let is_text = |column: &Column| column.quoted(backend) == name && column.is_text();
         match backend == DbBackend::MySql && self.columns().any(is_text) {
@@ -347,7 +349,7 @@ impl Column {
         quoted(backend, &self.name)
     }
 
-    /// Whether its values travel as hexadecimal texts. A null is of the type that the others are.
+    /// Whether its values travel as hexadecimal texts. A null has the type of the others.
     fn is_binary(&self) -> bool {
         matches!(self.cells.first(), Some(Value::Uuid(_) | Value::Bytes(_)))
     }
@@ -380,7 +382,7 @@ impl Column {
         }
     }
 
-    /// Long enough for each text, in few lengths, as each makes another statement.
+    /// Long enough for each text, in few lengths, since each length makes another statement.
     fn text_on_mysql(&self) -> String {
         const LONGEST: usize = 1 << 13;
 
@@ -427,7 +429,7 @@ fn fits_an_array(value: &Value) -> bool {
     )
 }
 
-/// Values as JSON, in the text that the database would have been sent of each alone.
+/// Values as JSON, in the text in which each would have been sent alone.
 mod text {
     use sea_orm::{
         Value,
@@ -482,8 +484,8 @@ mod text {
         Json::String(text)
     }
 
-    /// Dates and times have one form everywhere. Types that this library does not know are taken as
-    /// the literals that SeaORM writes of them.
+    /// Dates and times have one form everywhere. Types that this library does not know become the
+    /// literals that SeaORM writes of them.
     fn common(value: &Value, backend: &impl QueryBuilder) -> Json {
         if *value == value.as_null() {
             return Json::Null;
@@ -517,8 +519,8 @@ mod text {
     }
 }
 
-/// Refuses what does not fit into one packet of MariaDB, where the server would end the
-/// connection and, with it, the caller's transaction.
+/// Refuses what does not fit into one packet of MariaDB: the server would end the connection and,
+/// with it, the caller's transaction.
 pub(super) async fn fit_a_packet(db: &impl ConnectionTrait, values: &[Value]) -> Result<(), DbErr> {
     /// The smallest limit that a server has by default, and what the text around the values takes.
     const ALWAYS_FITS: u64 = 1 << 20;

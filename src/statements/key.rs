@@ -1,4 +1,4 @@
-//! Keys of owners, to be compared and looked up by.
+//! Keys of owners, for comparing and looking up.
 
 use sea_orm::{
     DbErr, EntityName, EntityTrait, IdenStatic, Identity, Iterable, PrimaryKeyToColumn, Related,
@@ -48,11 +48,11 @@ pub(crate) fn only_column<E: EntityTrait>() -> Result<E::Column, DbErr> {
     }
 }
 
-/// Fails if the role's foreign key refers to another column than the primary key of its owner's table:
-/// an owner is looked for by that one.
+/// Fails if the role's foreign key refers to another column than the primary key of its owner's
+/// table: owners are looked up by the primary key.
 ///
-/// Where a second relation leads to the owner and `owner_id` is overridden, the relation that is declared
-/// may be the other one, and nothing is known here.
+/// If a second relation leads to the owner and `owner_id` is overridden, the declared relation may
+/// be the other one, and nothing is checked.
 pub(crate) fn refers_to_the_key<R>() -> Result<(), DbErr>
 where
     R: Role + Related<R::Owner>,

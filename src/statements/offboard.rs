@@ -16,8 +16,8 @@ use crate::{role::Role, scope::Scope};
 /// Deletes the role's row of the owner and returns what was deleted; `None` if there is none.
 ///
 /// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; in a transaction on
-/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB: a SELECT, and a DELETE
-/// if there is a row.
+/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB: a SELECT, and a
+/// DELETE if there is a row.
 pub(crate) async fn delete_role<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// Whether there is a row after all, which was made meanwhile or which something keeps.
+/// Whether there is a row after all, one that was made meanwhile or that something keeps.
 async fn has_role<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<bool, DbErr>
 where
     R: Role + Related<R::Owner>,
@@ -63,7 +63,7 @@ where
     Ok(!look(db, statement).await?.is_empty())
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 pub(crate) enum Deleted<M> {
     Row(M),
     /// There is no such row.
@@ -73,7 +73,7 @@ pub(crate) enum Deleted<M> {
     Changed,
 }
 
-/// The block returns no row, so the row is read before, and deleted as it was read.
+/// The block returns no row, so the row is read first, and deleted only if it has not changed.
 #[cfg(feature = "postgres")]
 async fn in_a_block_on_postgres<R, C: ConnectionTrait>(
     db: &C,
@@ -128,7 +128,7 @@ where
     })
 }
 
-/// A plain SELECT comes first: where there is nothing to delete, the DELETE would lock the gap.
+/// A plain SELECT comes first: if there is nothing to delete, the DELETE would lock the gap.
 async fn on_mariadb<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,

@@ -24,18 +24,18 @@ const EXISTING: &str = "existing";
 const IS_NEW: &str = "guesthouse_is_new";
 const IS_THERE: &str = "guesthouse_is_there";
 
-/// What one attempt at giving an owner a role came to.
+/// The outcome of one attempt at giving an owner a role.
 pub(crate) enum Attempt<M> {
     New(M),
     Existing(M),
     OwnerNotFound,
     /// The owner exists and has no such row, yet none was inserted: the row that stood in the way
-    /// is gone again, it clashed on another key, or something left it out.
+    /// is gone again, the new one clashed on another key, or something left it out.
     Neither {
         clash: Option<DbErr>,
     },
-    /// The owner was deleted, or the row was made, while this one was being made, and the refusal has
-    /// ended the transaction.
+    /// The owner was deleted, or got the row, while this statement ran, and the refusal has ended
+    /// the transaction.
     Gone {
         source: DbErr,
     },
@@ -43,8 +43,8 @@ pub(crate) enum Attempt<M> {
 
 /// Tries once to give the owner the role.
 ///
-/// PostgreSQL: one statement, new or existing. SQLite and MariaDB: one statement when new, and a
-/// SELECT when nothing was inserted. MariaDB in a transaction: a SELECT before.
+/// PostgreSQL and SQLite: one statement, new or existing. MariaDB: one when new, and a SELECT when
+/// nothing was inserted; in a transaction a SELECT before.
 pub(crate) async fn onboard_once<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -60,8 +60,8 @@ where
     }
 }
 
-/// Outside a transaction the foreign key decides whether the owner exists, as it looks anyway. In
-/// one its refusal would end the transaction, so the statement looks for the owner itself (D15, D21).
+/// Outside a transaction the foreign key decides whether the owner exists, as it looks anyway. In a
+/// transaction its refusal would end it, so the statement looks for the owner itself (D15, D21).
 async fn on_postgres<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -150,7 +150,7 @@ where
         .query(either)
 }
 
-/// What a part of the statement has found or made, and which of both.
+/// What a part of the statement has found or made, and which of the two.
 fn rows_of<R>(table: &'static str, is_new: &'static str) -> SelectStatement
 where
     R: Role + Related<R::Owner>,
@@ -163,9 +163,10 @@ where
     select
 }
 
-/// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1; SELECT …`
+/// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1;
+/// SELECT …`
 ///
-/// The row is read by a SELECT, too, as RETURNING comes before the triggers that run after the insert;
+/// A SELECT reads the row too, since RETURNING comes before the triggers that run after the insert;
 /// see [`what_was_written`].
 async fn on_sqlite<R, C: ConnectionTrait>(
     db: &C,
@@ -208,8 +209,8 @@ where
     }
 }
 
-/// In a transaction a plain SELECT comes first: under REPEATABLE READ the insert would lock the gap
-/// in which an owner who does not exist is missing, and hold up all who are new.
+/// In a transaction a plain SELECT comes first: under REPEATABLE READ the insert for an owner who
+/// does not exist would lock the gap, and hold up all new owners.
 async fn on_mysql<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -259,7 +260,7 @@ enum Look {
     Locking,
 }
 
-/// One SELECT that distinguishes an owner with the role from one without and from none.
+/// One SELECT that distinguishes an owner with the role, one without it, and none.
 async fn look_up<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,

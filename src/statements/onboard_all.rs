@@ -49,11 +49,11 @@ impl Names {
     }
 }
 
-/// Inserts the rows and returns those it inserted as they are stored. PostgreSQL and SQLite leave out
-/// a row whose owner does not exist or has one; on MariaDB it refuses them all.
+/// Inserts the rows and returns those it inserted as they are stored. PostgreSQL and SQLite leave
+/// out a row whose owner does not exist or has one; MariaDB then refuses all rows.
 ///
 /// The rows come in the order of their keys, so that two callers with the same keys cannot deadlock
-/// each other. One statement; outside a transaction on PostgreSQL if a row is refused, two.
+/// each other. One statement; two outside a transaction on PostgreSQL if a row is refused.
 pub(crate) async fn insert<R, C: ConnectionTrait>(
     db: &C,
     offered: &[&R::ActiveModel],
@@ -70,8 +70,8 @@ where
 }
 
 /// Outside a transaction all rows are tried first, and the unique index and the foreign key decide,
-/// which look anyway. If they refuse one, none is inserted and the statement looks for the owners
-/// itself (D18).
+/// which look anyway. If they refuse one, none is inserted, and a second statement looks for the
+/// owners itself (D18).
 async fn on_postgres<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
@@ -103,7 +103,7 @@ where
     models::<R>(&send(db, rows, &sql).await?)
 }
 
-/// RETURNING comes before triggers that run after the insert, so the rows are read as well.
+/// RETURNING comes before the triggers that run after the insert, so a SELECT reads the rows too.
 async fn on_sqlite<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
@@ -128,8 +128,8 @@ where
     let mut values = rows.values(backend);
     values.extend(keys.values(backend));
     let both = Statement::from_sql_and_values(backend, sql, values);
-    // A row that was inserted comes twice, first without the work of the triggers. Somebody may have
-    // changed, deleted or replaced it before it comes for the second time.
+    // A row that was inserted comes twice, first without the work of the triggers. Another caller
+    // may have changed, deleted or replaced it in between.
     let mut returned = Vec::with_capacity(rows.len());
     let mut found = HashMap::with_capacity(rows.len());
     for row in &query(db, both).await? {
@@ -196,10 +196,10 @@ where
     rows.iter().map(|row| read::<R>(row, "")).collect()
 }
 
-/// Every owner among those who exists, with the row that the database has for it.
+/// Every one of these owners who exists, with the row that the database has for it.
 ///
-/// `locking` sees, under REPEATABLE READ on MariaDB, what a plain read does not: a row that
-/// stood in the way. It locks the gaps in which the others are missing.
+/// Under REPEATABLE READ on MariaDB, `locking` sees what a plain read does not: a row that stood in
+/// the way. It locks the gaps in which the others are missing.
 pub(crate) async fn rows_of_owners<R, C: ConnectionTrait>(
     db: &C,
     owners: &[Value],
@@ -220,7 +220,8 @@ where
         (DbBackend::MySql, true) => " LOCK IN SHARE MODE",
         _ => "",
     };
-    // A text finds its owner by the collation of that table, and is answered as it was given.
+    // A text finds its owner by the collation of the owners' table, and is returned as it was
+    // given.
     let owner = match keys.are_texts() {
         true => format!("input.{id}"),
         false => format!("{owners}.{id}"),

@@ -59,7 +59,7 @@ impl fmt::Debug for Has {
     }
 }
 
-/// Which owners of a page, and from where.
+/// Which owners a page has, and from where.
 pub(crate) struct Page<'a, U: EntityTrait> {
     /// The primary key.
     pub(crate) key: U::Column,
@@ -108,7 +108,7 @@ where
     let owner_id = || Expr::col((ROLE, R::owner_id()));
     let mut on = owner_id().equals((R::Owner::default(), page.key));
     if let Some(after) = page.after.clone() {
-        // PostgreSQL does not conclude it, and would read the roles of all owners before.
+        // PostgreSQL does not infer it, and would read the roles of all owners before `after`.
         on = on.and(owner_id().gt(after));
     }
     let mut select = select::<R::Owner>(&page)?;

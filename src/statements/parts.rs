@@ -26,15 +26,16 @@ where
     DynIden::from(first_column::<R::Owner>().as_str())
 }
 
-/// Before the names of the columns of the first of several models in a row, as SeaORM's own joins have it.
+/// The prefix of the column names of the first of several models in a row, as in SeaORM's own
+/// joins.
 pub(super) const FIRST: &str = "A_";
-/// The same of the second one.
+/// The same for the second one.
 pub(super) const SECOND: &str = "B_";
 
-/// What a role is called where its owner stands beside it, whose table may be the role's own.
+/// The alias of a role beside its owner, since both may be of one table.
 pub(super) const ROLE: &str = "role";
 
-/// `SELECT 1` of the role's row that belongs to the owner of the statement around it.
+/// `SELECT 1` of the role's row that belongs to the owner in the surrounding statement.
 pub(super) fn of_the_owner<R>() -> Result<SelectStatement, DbErr>
 where
     R: Role + Related<R::Owner>,
@@ -49,7 +50,7 @@ where
     Ok(select)
 }
 
-/// The quoted name of the entity's table, for SQL that is put together as text.
+/// The quoted name of the entity's table, for SQL that is written as text.
 pub(super) fn table_name<E: EntityTrait>(backend: DbBackend) -> String {
     let entity = E::default();
     let name = quoted(backend, entity.table_name());
@@ -185,24 +186,24 @@ pub(super) fn every_column_of<E: EntityTrait>(backend: DbBackend) -> String {
     expressions(backend, E::Column::iter().map(Expr::col))
 }
 
-/// What the SELECT, which has no more than expressions, selects.
+/// What a SELECT selects that has nothing but expressions.
 pub(super) fn text_of(backend: DbBackend, select: &SelectStatement) -> String {
     let sql = backend.build(select).sql;
     sql.strip_prefix("SELECT ").unwrap_or(&sql).to_owned()
 }
 
-/// As [`returning`], for SQLite: RETURNING comes before the triggers that run after the statement, so
-/// the row is read once more, but somebody may delete it in between. See [`was_written`].
+/// As [`returning`], for SQLite: RETURNING comes before the triggers that run after the statement,
+/// so the row is read once more, but another caller may delete it in between. See [`was_written`].
 pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
     let columns = E::Column::iter().map(|column| column.select_as(Expr::col(column)));
     Query::returning().exprs(columns.chain([Expr::cust("1")]))
 }
 
-/// The row that a statement has written, for SQLite, from what RETURNING had of it and what a SELECT
-/// has found after it.
+/// The row that a statement has written, for SQLite, from what RETURNING had of it and what a
+/// SELECT has found after it.
 ///
 /// Between the two another caller may have changed, deleted or replaced the row: then it is what
-/// RETURNING had. A trigger may have, too: then it is what the SELECT has found.
+/// RETURNING had. A trigger may have done so too: then it is what the SELECT has found.
 pub(super) async fn what_was_written<E: EntityTrait>(
     db: &impl ConnectionTrait,
     returned: E::Model,
@@ -237,7 +238,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     hex
 }
 
-/// Two statements that SQLite is sent as one.
+/// Two statements that are sent to SQLite as one.
 pub(super) fn then(mut first: Statement, second: Statement) -> Statement {
     first.sql.push_str("; ");
     first.sql.push_str(&second.sql);
@@ -256,13 +257,14 @@ pub(super) fn see_what_was_clashed_with<C: ConnectionTrait>(select: &mut Stateme
 }
 
 /// The model in a row. A row that this build cannot decode is an error; SeaORM's
-/// `from_query_result_optional` takes it for none.
+/// `from_query_result_optional` treats it as missing.
 pub(super) fn read<E: EntityTrait>(row: &QueryResult, prefix: &str) -> Result<E::Model, DbErr> {
     check_range(row)?;
     E::Model::from_query_result(row, prefix)
 }
 
-/// sqlx panics where a timestamp of PostgreSQL is infinite or beyond what chrono holds.
+/// Fails where sqlx would panic: a timestamp of PostgreSQL that is infinite or beyond what chrono
+/// holds.
 pub(super) fn check_range(row: &QueryResult) -> Result<(), DbErr> {
     #[cfg(feature = "postgres")]
     if let Some(row) = row.try_as_pg_row() {
@@ -279,8 +281,8 @@ mod postgres {
         sqlx::{Column, Row, TypeInfo, ValueRef, postgres::PgRow},
     };
 
-    /// Years 0001 to 9999 in microseconds and days since 2000-01-01, which is how PostgreSQL sends
-    /// timestamps and dates.
+    /// The years 1 to 9999 in days since 2000-01-01. PostgreSQL sends dates as such days, and
+    /// timestamps as microseconds since then.
     const DAYS: std::ops::RangeInclusive<i64> = -730_119..=2_921_939;
     const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 

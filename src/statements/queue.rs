@@ -10,7 +10,7 @@ use tokio::sync::Mutex as AsyncMutex;
 type Queue = AsyncMutex<()>;
 type Queues = HashMap<(usize, Unit), Weak<Queue>>;
 
-/// What is waited for: the end of a call, or of one statement of it.
+/// What a task waits for: the end of a call, or of one statement of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Unit {
     Call,
@@ -23,7 +23,8 @@ pub(super) fn of_calls<C>(db: &C) -> Arc<Queue> {
     queue(db, Unit::Call)
 }
 
-/// The queue of statements for the transaction behind this reference. A call waits in it in its turn.
+/// The queue of statements for the transaction behind this reference. A call waits in it during its
+/// turn.
 #[cfg(feature = "mysql")]
 pub(super) fn of_statements<C>(db: &C) -> Arc<Queue> {
     queue(db, Unit::Statement)

@@ -17,8 +17,8 @@ use crate::{
     scope::Scope,
 };
 
-/// How often a server has forgotten or outdated a prepared statement. Texts carry the number from
-/// then on, so that every connection prepares them anew.
+/// How often a prepared statement has turned out to be stale. Texts carry the number from then on,
+/// so that every connection prepares them anew.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// The rows of a statement.
@@ -49,7 +49,7 @@ pub(super) async fn look<C: ConnectionTrait>(
     })
 }
 
-/// As [`query`], for a statement that is too large to be copied for a second time that rarely comes.
+/// As [`query`], for a statement too large to copy for a second attempt, which is rare.
 pub(super) async fn query_large<C: ConnectionTrait>(
     db: &C,
     statement: impl Fn() -> Statement,
@@ -61,7 +61,7 @@ pub(super) async fn query_large<C: ConnectionTrait>(
     first
 }
 
-/// As [`query`], for a statement without rows: how many rows it changed.
+/// As [`query`], for a statement without rows; returns how many rows it changed.
 pub(super) async fn execute<C: ConnectionTrait>(
     db: &C,
     statement: Statement,
@@ -79,7 +79,7 @@ fn resends<C: ConnectionTrait>(db: &C) -> bool {
     Scope::of::<C>() == Scope::Autocommit && db.get_database_backend() != DbBackend::Sqlite
 }
 
-/// Whether the prepared statement is not what the driver believes. If so, every text becomes new.
+/// Whether the prepared statement is stale. If so, every text becomes new.
 fn outdated<T>(outcome: &Result<T, DbErr>) -> bool {
     let stale = outcome.as_ref().is_err_and(is_stale_statement);
     if stale {
@@ -111,7 +111,7 @@ async fn execute_once<C: ConnectionTrait>(db: &C, statement: Statement) -> Resul
     Ok(outcome.map_err(or_not_mariadb)?.rows_affected())
 }
 
-/// In place of the error of a MySQL that cannot read MariaDB's statement, and so has done nothing.
+/// Replaces the error of a MySQL that cannot parse MariaDB's statement, and so has done nothing.
 fn or_not_mariadb(error: DbErr) -> DbErr {
     #[cfg(feature = "mysql")]
     if is_not_mariadb(&error) {
@@ -124,7 +124,7 @@ fn or_not_mariadb(error: DbErr) -> DbErr {
 }
 
 /// Whether the statement is one of a transaction on MariaDB. A variable that is set on one
-/// connection of a pool is not there on the next, so a type that is not SeaORM's is asked.
+/// connection of a pool is not there on the next, so if the type is unknown, the server is asked.
 #[cfg(feature = "mysql")]
 async fn travels_in_a_variable<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     if db.get_database_backend() != DbBackend::MySql {

@@ -1,8 +1,9 @@
 //! Texts of statements, built once each.
 //!
-//! SeaORM builds the text of a statement anew for every call, which takes longer than all else that
-//! happens in the process. The text depends only on the entities and the names of their tables, the
-//! backend and which columns of the rows are set, so it is kept, and a call binds its values to it (D13).
+//! SeaORM builds the text of a statement anew for every call, which takes longer than everything
+//! else in the process. The text depends only on the entities and the names of their tables, the
+//! backend and which columns of the rows are set, so it is kept, and a call binds its values to it
+//! (D13).
 
 use std::{
     any::TypeId,
@@ -17,7 +18,7 @@ use sea_orm::{
 
 static TEXTS: LazyLock<RwLock<HashMap<Key, String>>> = LazyLock::new(RwLock::default);
 
-/// What a text depends on. An app has few of them: the columns that it sets are in its source.
+/// What a text depends on. An app has few of them, since its source fixes the columns that it sets.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     name: &'static str,
@@ -26,7 +27,7 @@ struct Key {
     set_columns: Vec<bool>,
 }
 
-/// A table under the name that its entity has now: an entity may answer differently for each tenant.
+/// A table under the name that its entity has now: an entity may name another one for each tenant.
 #[derive(PartialEq, Eq, Hash)]
 struct Table {
     entity: TypeId,
@@ -67,7 +68,7 @@ impl Text {
         }
     }
 
-    /// Another table that the statement names.
+    /// Adds another table that the statement names.
     pub(super) fn and<E: EntityTrait>(mut self) -> Self {
         self.key.tables.push(Table::of::<E>());
         self
@@ -89,7 +90,7 @@ impl Text {
         self
     }
 
-    /// Binds one value more in some of the statements.
+    /// Binds one value, or none.
     pub(super) fn bind_if(mut self, binds: bool, value: &Value) -> Self {
         if binds {
             self.values.push(value.clone());
@@ -98,7 +99,7 @@ impl Text {
     }
 
     /// The statement; `build` is called for the first of its kind only, and always in a debug
-    /// build, which compares.
+    /// build, which compares the two.
     pub(super) fn or_build(self, build: impl FnOnce(DbBackend) -> Statement) -> Statement {
         let Self {
             key,

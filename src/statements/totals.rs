@@ -8,7 +8,7 @@ use sea_orm::{
 use super::{hidden::Table, parts::of_the_owner, send::look};
 use crate::role::Role;
 
-/// The questions about one role; the tables are those whose rows they count.
+/// The questions about one role, and the tables whose rows they count.
 pub(crate) struct Questions {
     pub(crate) tables: [Box<dyn Table>; 2],
     pub(crate) owners: SelectStatement,
@@ -39,7 +39,7 @@ fn count_of<E: EntityName + Default>() -> SelectStatement {
         .take()
 }
 
-/// The answers to so many questions, all of one moment.
+/// The answers to all questions, by one statement and so of one moment.
 pub(crate) async fn count(
     db: &impl ConnectionTrait,
     questions: impl IntoIterator<Item = SelectStatement>,

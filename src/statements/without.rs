@@ -8,7 +8,7 @@ use sea_orm::{
 use super::{parts::owner_key, send::look};
 use crate::role::{OwnerId, Role};
 
-/// The keys of so many owners after this one, ascending, who do not have the role.
+/// The keys of at most `limit` owners after this one who do not have the role, ascending.
 pub(crate) async fn owners_without<R>(
     db: &impl ConnectionTrait,
     after: Option<Value>,
@@ -20,7 +20,7 @@ where
     let name = owner_key::<R>();
     let key = || Expr::col((R::Owner::default(), name.clone()));
     let owner_id = || Expr::col((R::default(), R::owner_id()));
-    // PostgreSQL does not conclude it, and would read the roles of all owners before.
+    // PostgreSQL does not infer it, and would read the roles of all owners before `after`.
     let mut on = owner_id().equals((R::Owner::default(), name.clone()));
     if let Some(after) = after.clone() {
         on = on.and(owner_id().gt(after));

@@ -13,8 +13,8 @@ pub(super) async fn refuse_other(
     user: Option<ForeignKeyCreateStatement>,
 ) -> Result<(), DbErr> {
     const TWIN: &str = "guesthouse_migration_twin";
-    // The server spells both, so that they differ by nothing else. A temporary table has no keys to
-    // others.
+    // The server spells both, so that spelling makes no difference. A temporary table has no
+    // foreign keys.
     db.execute(table.table(TWIN).temporary()).await?;
     let mut expected = Text::read(db, TWIN).await;
     let drop_twin = format!("DROP TEMPORARY TABLE {TWIN}");
@@ -57,7 +57,7 @@ impl Text {
     }
 }
 
-/// MySQL writes the action out that both take for a key without one.
+/// MySQL writes out the action that both use for a key without one.
 fn without_default(key: &str) -> &str {
     key.trim_end_matches(" ON DELETE RESTRICT")
 }

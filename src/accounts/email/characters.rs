@@ -1,8 +1,8 @@
 //! The characters that an address may be made of.
 //!
-//! The table is the library's own and of one version of Unicode, so that two builds of one app agree
-//! on who can sign up. A later version assigns further characters, and those are refused; it does
-//! not change what lower-casing, composition and UTS 46 make of the others
+//! The table is the library's own and of one version of Unicode, so that two builds of an app
+//! accept the same addresses. A later version assigns further characters, which are refused; it
+//! does not change what lower-casing, composition and UTS 46 make of the others
 //! ([stability policies](https://www.unicode.org/policies/stability_policy.html)) (D24).
 
 /// Whether a reader can see the character and it has a meaning of its own: letters, marks, digits,

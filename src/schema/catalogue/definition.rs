@@ -1,6 +1,6 @@
-//! What is to be had only from a definition in SQL, which `sqlparser` reads: all of a check or of a
-//! foreign key, but of a table no more than its tokens. A table has clauses that it does not parse,
-//! such as `UNIQUE (email) ON CONFLICT REPLACE` of SQLite and `IGNORED` of MariaDB (D32).
+//! What only a definition in SQL shows. `sqlparser` parses a check or a foreign key, but only
+//! splits a table into tokens: it cannot parse some clauses, such as
+//! `UNIQUE (email) ON CONFLICT REPLACE` of SQLite and `IGNORED` of MariaDB (D32).
 
 use sqlparser::{
     ast::{
@@ -18,7 +18,7 @@ pub(in crate::schema) struct Demand {
     expression: Expr,
     /// The column that `VALUE` stands for in the check of a domain.
     value: Option<String>,
-    /// Whether names are in lower case, as they mean the same in either.
+    /// Whether names are in lower case, since case does not matter.
     in_lower_case: bool,
 }
 
@@ -32,8 +32,7 @@ pub(in crate::schema) enum Bound {
 }
 
 impl Demand {
-    /// Of an expression as PostgreSQL writes it. What cannot be parsed demands nothing that is
-    /// known.
+    /// Of an expression as PostgreSQL writes it; `None` if it cannot be parsed.
     pub(super) fn of(expression: &str, value: Option<String>) -> Option<Self> {
         let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(expression);
         Some(Self {
@@ -43,7 +42,7 @@ impl Demand {
         })
     }
 
-    /// Whether no row passes whose text is not in lower case.
+    /// Whether it refuses every row whose text is not in lower case.
     pub(in crate::schema) fn lower_case(&self, column: &str) -> bool {
         let is_column = |expr: &Expr| self.is(exact(expr), column);
         let is_lower = |expr: &Expr| self.is_lower(exact(expr), column);
@@ -63,7 +62,7 @@ impl Demand {
         }
     }
 
-    /// Whether no row passes whose moment lies beyond the bound.
+    /// Whether it refuses every row whose moment lies beyond the bound.
     pub(in crate::schema) fn within(&self, column: &str, bound: Bound) -> bool {
         demands(&self.expression, &|expr| {
             let Expr::BinaryOp { left, op, right } = expr else {
@@ -90,7 +89,7 @@ impl Demand {
         })
     }
 
-    /// Whether no row passes without a value.
+    /// Whether it refuses every row without a value.
     pub(in crate::schema) fn a_value(&self, column: &str) -> bool {
         demands(
             &self.expression,
@@ -117,8 +116,8 @@ impl Demand {
     }
 }
 
-/// Whether an expression is false wherever `known` would not let a row pass: one that is null lets
-/// it pass.
+/// Whether an expression is false for every row that `known` refuses. Null is not enough: a check
+/// that is null lets the row pass.
 fn demands(expr: &Expr, known: &impl Fn(&Expr) -> bool) -> bool {
     match expr {
         Expr::Nested(inner) | Expr::IsTrue(inner) | Expr::IsNotFalse(inner) => {
@@ -138,7 +137,7 @@ fn demands(expr: &Expr, known: &impl Fn(&Expr) -> bool) -> bool {
     }
 }
 
-/// What is demanded to be equal.
+/// The two sides that an expression requires to be equal.
 fn sides_of_equal(expr: &Expr) -> Option<(&Expr, &Expr)> {
     match expr {
         Expr::BinaryOp {
@@ -162,7 +161,8 @@ fn sides_of_equal(expr: &Expr) -> Option<(&Expr, &Expr)> {
     }
 }
 
-/// An expression without parentheses and without casts to text of any length, which PostgreSQL adds.
+/// An expression without parentheses and without casts to text of any length, which PostgreSQL
+/// adds.
 fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => bare(inner),
@@ -175,7 +175,7 @@ fn bare(expr: &Expr) -> &Expr {
     }
 }
 
-/// A side of an equation without a collation under which only the same text is equal.
+/// A side of an equation, without a collation under which only identical texts are equal.
 fn exact(expr: &Expr) -> &Expr {
     match bare(expr) {
         Expr::Collate {
@@ -193,7 +193,7 @@ fn exact(expr: &Expr) -> &Expr {
     }
 }
 
-/// What is left of an expression when it is not trimmed.
+/// The text that an expression trims, or the expression if it trims none.
 fn trimmed(expr: &Expr) -> &Expr {
     let expr = bare(expr);
     match expr {
@@ -205,7 +205,7 @@ fn trimmed(expr: &Expr) -> &Expr {
     }
 }
 
-/// The first argument of a call of one of these functions. `lcase` is what MariaDB calls `lower`.
+/// The first argument of a call to one of these functions. `lcase` is what MariaDB calls `lower`.
 fn argument_of<'a>(expr: &'a Expr, functions: &[&str]) -> Option<&'a Expr> {
     let Expr::Function(Function { name, args, .. }) = expr else {
         return None;
@@ -221,8 +221,8 @@ fn argument_of<'a>(expr: &'a Expr, functions: &[&str]) -> Option<&'a Expr> {
     }
 }
 
-/// A moment after Christ as PostgreSQL prints it in ISO, with a year of five digits, so that texts
-/// are in the order of time.
+/// A moment AD as PostgreSQL prints it in ISO style, but with a year of five digits, so that texts
+/// sort by time.
 fn moment(expr: &Expr) -> Option<String> {
     let literal = match expr {
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => return moment(inner),
@@ -237,7 +237,7 @@ fn moment(expr: &Expr) -> Option<String> {
     (!text.ends_with(" BC")).then(|| format!("{year:05}-{rest}"))
 }
 
-/// The expression that is all that there is to parse.
+/// The expression, if it is all there is to parse.
 fn whole(mut parser: Parser<'_>) -> Option<Expr> {
     let expression = parser.parse_expr().ok()?;
     (parser.peek_token().token == Token::EOF).then_some(expression)
@@ -253,9 +253,9 @@ pub(super) struct Definition<'a> {
 
 struct Item(Vec<Token>);
 
-/// What is done about a row that a constraint of SQLite refuses.
+/// What SQLite does about a row that a constraint refuses.
 pub(in crate::schema) struct Clause {
-    /// The column that it is written at, `None` if it stands by itself.
+    /// The column that it is written on; `None` for a constraint of the table.
     pub column: Option<String>,
     /// Such as `UNIQUE (email)`.
     pub constraint: String,
@@ -264,8 +264,8 @@ pub(in crate::schema) struct Clause {
 }
 
 impl<'a> Definition<'a> {
-    /// `None` if it is of another dialect. Names mean the same in either case, so they come in lower
-    /// case, but for those of tables.
+    /// `None` if it is of another dialect. Names are in lower case, since case does not matter,
+    /// except those of tables.
     pub(super) fn of(create_table: &str, dialect: &'a dyn Dialect) -> Option<Self> {
         let tokens = tokens(create_table, dialect)?;
         let begin = tokens.iter().position(|token| *token == Token::LParen)?;
@@ -289,7 +289,7 @@ impl<'a> Definition<'a> {
         })
     }
 
-    /// What the checks demand, those left out that MySQL does not enforce.
+    /// What the checks demand, without those that MySQL does not enforce.
     pub(super) fn demands(&self) -> Vec<Demand> {
         let mut demands = Vec::new();
         for item in &self.items {
@@ -299,7 +299,7 @@ impl<'a> Definition<'a> {
                 if item.starts_with(after, &[Keyword::NOT, Keyword::ENFORCED]) {
                     continue;
                 }
-                // To `sqlparser` it binds closer than AND, to MariaDB it does not.
+                // `sqlparser` binds XOR tighter than AND, and MariaDB does not.
                 if condition
                     .iter()
                     .any(|token| keyword(Some(token)) == Keyword::XOR)
@@ -318,7 +318,7 @@ impl<'a> Definition<'a> {
         demands
     }
 
-    /// The foreign keys of MariaDB, which all stand by themselves; `None` if one cannot be
+    /// The foreign keys of MariaDB, none of which is written on a column; `None` if one cannot be
     /// parsed.
     pub(super) fn foreign_keys(&self) -> Option<Vec<ForeignKeyConstraint>> {
         let mut keys = Vec::new();
@@ -335,7 +335,7 @@ impl<'a> Definition<'a> {
         Some(keys)
     }
 
-    /// The columns that have a collation of their own, and which.
+    /// The columns that have a collation of their own, each with it.
     pub(super) fn collations(&self) -> impl Iterator<Item = (String, String)> {
         self.items.iter().filter_map(|item| {
             let (at, _) = item.find(&[Keyword::COLLATE]).last()?;
@@ -362,8 +362,7 @@ impl<'a> Definition<'a> {
         deferred
     }
 
-    /// What is done about refused rows of SQLite, other than ABORT, which is what happens without
-    /// it.
+    /// The `ON CONFLICT` clauses of SQLite, other than ABORT, which is the default.
     pub(super) fn clauses(&self) -> Vec<Clause> {
         let mut clauses = Vec::new();
         for item in &self.items {
@@ -404,7 +403,7 @@ impl Item {
         }
     }
 
-    /// Where these words stand outside of parentheses: the first and the last of them.
+    /// Where these words stand outside parentheses: the positions of the first and the last.
     fn find<'a>(&'a self, words: &'a [Keyword]) -> impl Iterator<Item = (usize, usize)> + 'a {
         depths(&self.0)
             .enumerate()
@@ -434,7 +433,7 @@ impl Item {
         list.filter_map(|name| name.first().map(text)).collect()
     }
 
-    /// The constraint that stands last before this place, in words.
+    /// The last constraint before this place, in words.
     fn constraint_before(&self, at: usize) -> String {
         let known: [(&[Keyword], &str); 4] = [
             (&[Keyword::PRIMARY, Keyword::KEY], "PRIMARY KEY"),
@@ -466,7 +465,7 @@ pub(in crate::schema) fn mentions(expression: &str, column: &str) -> bool {
     words.any(|word| text(word) == column.to_lowercase())
 }
 
-/// When a trigger of SQLite runs and at what: `BEFORE`, without a word for it, and such as
+/// Whether a trigger of SQLite runs before its event, as it does by default, and the event, such as
 /// `INSERT`.
 pub(super) fn timing(create_trigger: &str, dialect: &dyn Dialect) -> (bool, String) {
     let tokens = tokens(create_trigger, dialect).unwrap_or_default();
@@ -483,7 +482,7 @@ pub(super) fn timing(create_trigger: &str, dialect: &dyn Dialect) -> (bool, Stri
     (is_before, String::new())
 }
 
-/// `None` if SQL of another dialect has come in.
+/// `None` if the SQL is of another dialect.
 fn tokens(sql: &str, dialect: &dyn Dialect) -> Option<Vec<Token>> {
     let mut tokens = Tokenizer::new(dialect, sql).tokenize().ok()?;
     tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
@@ -502,7 +501,7 @@ fn depths(tokens: &[Token]) -> impl Iterator<Item = i32> {
     })
 }
 
-/// Unless it is quoted, which makes it a name.
+/// The keyword of a token, unless it is quoted, which makes it a name.
 fn keyword(token: Option<&Token>) -> Keyword {
     match token {
         Some(Token::Word(word)) if word.quote_style.is_none() => word.keyword,
@@ -540,7 +539,7 @@ mod tests {
         Definition::of(sql, dialect).unwrap()
     }
 
-    /// Each backend gives the check back in words of its own.
+    /// Each backend returns the check in a spelling of its own.
     #[test]
     fn every_spelling_of_the_check_is_one() {
         let keeps = |check: &str, dialect: &dyn Dialect| {

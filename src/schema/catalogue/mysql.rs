@@ -1,8 +1,8 @@
-//! MariaDB: `information_schema`, and `SHOW CREATE TABLE` for what it keeps from a role with
-//! no more than SELECT: MariaDB's `referential_constraints` is empty to one.
+//! MariaDB: `information_schema`, and `SHOW CREATE TABLE` for what that hides from a role with no
+//! more than SELECT, which finds `referential_constraints` empty.
 //!
-//! MySQL names its columns in capitals, so every one is given its name here. Every SELECT has a
-//! limit of its own, as `sql_select_limit` cuts those that have none.
+//! MySQL returns column names in capitals, so every column is given a name here. Every SELECT has a
+//! limit of its own, since `sql_select_limit` truncates those that have none.
 
 use std::any::TypeId;
 
@@ -45,7 +45,7 @@ const COLUMNS: &str = "
     ORDER BY c.table_name, c.ordinal_position
     LIMIT 18446744073709551615";
 
-/// An index for searches in text is no second unique one.
+/// An index for full-text search is not redundant beside the unique one.
 const INDEXES: &str = "
     SELECT CAST(table_name AS CHAR) AS table_name, CAST(index_name AS CHAR) AS index_name,
            index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique,
@@ -57,7 +57,7 @@ const INDEXES: &str = "
     ORDER BY table_name, index_name, seq_in_index
     LIMIT 18446744073709551615";
 
-/// Those that the role may see: it takes the right `TRIGGER` on the table.
+/// Those that the role may see: it needs the `TRIGGER` privilege on the table.
 const TRIGGERS: &str = "
     SELECT CAST(event_object_table AS CHAR) AS table_name, CAST(trigger_name AS CHAR) AS name,
            FALSE AS is_rule, action_timing = 'BEFORE' AS is_before,
@@ -248,7 +248,7 @@ pub(super) async fn read(
             .demands
             .extend(demands.map(|demand| (table.to_owned(), demand)));
         if definition.is_temporary {
-            // `information_schema` has the table that it hides.
+            // `information_schema` shows the table that it hides.
             for column in found.columns.iter_mut().filter(|column| is_there(column)) {
                 column.storage = Some("temporary".to_owned());
             }
@@ -262,7 +262,7 @@ fn is_mariadb(version: &str) -> bool {
     version.contains("MariaDB")
 }
 
-/// Whether the server has the statements that the library sends: `json_table` came last.
+/// Whether the server has the statements that the library sends; `json_table` is the newest.
 fn is_mariadb_10_6(version: &str) -> bool {
     let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
@@ -337,8 +337,8 @@ fn key_parts(
     is_mariadb: bool,
 ) -> impl Iterator<Item = KeyPart> {
     let on_delete = match key.on_delete {
-        // What `SHOW CREATE TABLE` takes for granted: on MariaDB RESTRICT, which is also what no
-        // clause means there, on MySQL NO ACTION.
+        // `SHOW CREATE TABLE` leaves out RESTRICT on MariaDB, which is also the default there, and
+        // NO ACTION on MySQL.
         None if is_mariadb => ReferentialAction::Restrict,
         None => ReferentialAction::NoAction,
         Some(action) => action,
@@ -389,7 +389,7 @@ fn holds(kind: Kind, declared: &str) -> bool {
     match kind {
         Kind::Uuid => declared == "binary(16)",
         Kind::Text => declared.starts_with("varchar") || declared.ends_with("text"),
-        // Sessions of this library are on UTC, so both give back what they are given.
+        // Sessions of this library are on UTC, so both return what they are given.
         Kind::Moment => ["datetime(6)", "timestamp(6)"].contains(&declared),
     }
 }
@@ -424,7 +424,8 @@ mod tests {
         }
     }
 
-    /// A server's own settings are not changed under the tests that run beside.
+    /// A unit test, since a change of the server's settings would reach the tests that run beside
+    /// it.
     #[test]
     fn what_a_new_connection_begins_with_counts_once() {
         let of = |session: Scope, global: Scope| {

@@ -7,12 +7,12 @@ use sea_orm::{
 
 use super::{Demand, Dialect, Found, Kind, Rows, Setting, rows, settings};
 
-/// Checks are printed with moments, in the style and the time zone of the session.
+/// PostgreSQL prints the moments of a check in the style and the time zone of the session.
 const PRINT_MOMENTS_ALIKE: &str =
     "SELECT set_config('TimeZone', 'UTC', TRUE), set_config('DateStyle', 'ISO', TRUE)";
 
-/// `to_regclass` finds a table along the search path, as the statements of the app do. A domain is
-/// what it is made of, with all that is demanded on the way.
+/// `to_regclass` finds a table along the search path, as the statements of the app do. A domain
+/// counts as its base type, with all that the domains on the way to it demand.
 const COLUMNS: &str = "
     SELECT w.name AS table_name,
            concat_ws(',',
@@ -63,9 +63,9 @@ const COLUMNS: &str = "
     LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
     ORDER BY w.name, a.attnum";
 
-/// A plain index of another method or operator class is there for searches that the unique one
-/// cannot do. The version of the database's own collation, which is kept since PostgreSQL 15, is
-/// held against that of the collation which it was made from.
+/// A plain index of another method or operator class serves searches that the unique one cannot, so
+/// it is left out. The version of the database's own collation, which is recorded since PostgreSQL
+/// 15, is compared with that of the collation that it was made from.
 const INDEXES: &str = "
     WITH database AS (SELECT to_jsonb(d) AS it FROM pg_database AS d WHERE d.datname = current_database()),
     usual AS (
@@ -101,8 +101,8 @@ const INDEXES: &str = "
     ORDER BY w.name, c.relname, p.position";
 
 /// A foreign key is enforced by triggers on both tables, and on each of their partitions. A
-/// partition can have keys of its own, of which those count that act. `conenforced` is there since
-/// PostgreSQL 18.
+/// partition can have keys of its own, of which only those count that act on a delete.
+/// `conenforced` exists since PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
     SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
            replace(k.confrelid::regclass::text, chr(34), '') AS to_table,
@@ -168,7 +168,7 @@ const INTERVENTIONS: &str = "
     WHERE r.ev_type IN ('2', '3', '4') AND r.ev_enabled IN ('O', 'A')
     ORDER BY table_name, name";
 
-/// What the database or the role sets for connections that are yet to be opened counts, too.
+/// What the database or the role sets for connections that are yet to be opened counts too.
 const SETTINGS: &str = "
     SELECT current_setting('session_replication_role') = 'replica' AS is_replica,
            EXISTS (SELECT FROM pg_db_role_setting AS s

@@ -1,4 +1,4 @@
-//! SQLite: the `pragma_*` functions, which also a read-only connection can select from, and the
+//! SQLite: the `pragma_*` functions, which a read-only connection can select from too, and the
 //! definitions for what these leave out.
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult};
@@ -10,8 +10,8 @@ use super::{
     rows, settings,
 };
 
-/// Names mean the same in either case, so all come in lower case, as do types. The functions answer
-/// of a temporary table before one that lasts, as statements do.
+/// Case does not matter, so all names come in lower case, as do types. The functions prefer a
+/// temporary table to a permanent one, as statements do.
 const COLUMNS: &str = r#"
     SELECT lower(t.name) AS table_name,
            CASE WHEN EXISTS (SELECT 1 FROM sqlite_temp_master AS h
@@ -26,8 +26,8 @@ const COLUMNS: &str = r#"
     WHERE t.type = 'table' AND lower(t.name) IN ({names})
     ORDER BY t.name, c.cid"#;
 
-/// The primary key need not have an index. A plain index under another collation is there for
-/// searches that the unique one cannot do.
+/// The primary key need not have an index. A plain index under another collation serves searches
+/// that the unique one cannot, so it is left out.
 const INDEXES: &str = r#"
     WITH tables AS
         (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN ({names}))
@@ -73,7 +73,7 @@ const DIALECT: Dialect = Dialect {
     connection: "SQLite connection",
     name,
     holds,
-    // A text that is no moment is an error to whoever reads it.
+    // A text that is not a moment is an error when it is read, not a panic.
     unreadable_moments: false,
     triggers_fill: false,
 };
@@ -159,7 +159,7 @@ fn add_definition(found: &mut Rows, made: &Made) {
         .extend(clauses.map(|clause| (table.clone(), clause)));
 }
 
-/// Marks the keys over these columns.
+/// Marks the keys over these columns as deferred.
 fn defer(mut parts: Vec<&mut KeyPart>, columns: &[String]) {
     for key in parts.chunk_by_mut(|one, next| one.key_name == next.key_name) {
         if key.iter().map(|part| &part.column_name).eq(columns) {
@@ -190,8 +190,8 @@ fn name(kind: Kind) -> &'static str {
 }
 
 /// By [affinity](https://www.sqlite.org/datatype3.html#determination_of_column_affinity), as the
-/// name of a type means little here. A UUID is a blob, which every affinity leaves alone; what is
-/// declared shows what others who write to the table put there.
+/// name of a type means little here. A UUID is a blob, which no affinity converts; what is declared
+/// shows what other programs store there.
 fn holds(kind: Kind, declared: &str) -> bool {
     let has = |word| declared.contains(word);
     let is_text = !has("int") && (has("char") || has("clob") || has("text"));

@@ -107,7 +107,7 @@ where
     }
 }
 
-/// The row is read by a SELECT, too, as RETURNING comes before the triggers that run after the update;
+/// A SELECT reads the row too, since RETURNING comes before the triggers that run after the update;
 /// see [`what_was_written`].
 async fn on_sqlite<U: SignUp, C: ConnectionTrait>(
     db: &C,
@@ -130,8 +130,8 @@ where
     }
 }
 
-/// The user is read in the same statement: another call could delete it in between, and the change
-/// that was made would be answered with a no.
+/// The same statement reads the user: otherwise another call could delete it in between, and the
+/// change would be reported as refused.
 async fn on_mariadb<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -143,7 +143,7 @@ where
     let backend = DbBackend::MySql;
     let update = backend.build(&update_statement::<U>(key, change));
     let user = backend.build(&the_user::<U>(key));
-    // sqlx has the server count the rows that were found, changed or not.
+    // sqlx makes the server count the rows that were found, changed or not.
     let steps = format!(
         "{}; IF ROW_COUNT() > 0 THEN {}; END IF;",
         update.sql, user.sql

@@ -12,8 +12,8 @@ use crate::{accounts::SignUp, scope::Scope};
 
 const NOT_DELETED: &str = "the user was not deleted";
 
-/// Deletes the user with this key and its guest; whether there was such a user. A key that refuses
-/// is an error, and so is a user who is still there.
+/// Deletes the user with this key and its guest, and returns whether there was such a user. A key
+/// that refuses is an error, and so is a user who is still there.
 ///
 /// SQLite: one statement. PostgreSQL: one, in a transaction the three of a block. MariaDB:
 /// one, and another for a user without a guest.
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// A user who was there when the statement began and is not deleted by it makes it fail: something
+/// The statement fails if the user was there when it began and was not deleted by it: something
 /// kept the user, or another call deleted it.
 async fn on_postgres(db: &impl ConnectionTrait, names: &Names, key: &Value) -> Result<bool, DbErr> {
     let Names {
@@ -91,7 +91,7 @@ async fn in_a_block_on_postgres(
     Ok(postgres::run(db, &values, &steps).await? > 0)
 }
 
-/// The guest comes first in the join, so that its row goes before that of the user.
+/// The guest comes first in the join, so that its row is deleted before that of the user.
 async fn on_mysql<C: ConnectionTrait>(db: &C, names: &Names, key: &Value) -> Result<bool, DbErr> {
     let Names {
         users,

@@ -1,4 +1,4 @@
-//! The tables of users and guests in SQL that is put together as text.
+//! The tables of users and guests in SQL that is written as text.
 
 use sea_orm::{DbBackend, IdenStatic, Related};
 

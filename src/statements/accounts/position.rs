@@ -1,8 +1,7 @@
-//! Reading the models of accounts by position: by name each cell costs a text that is put together and
-//! looked up, which for a page takes as long as a quarter of the database's work (D14).
+//! Reading the models of accounts by position: by name each cell costs a text that is built and
+//! looked up, which for a page takes a quarter as long as the database's work (D14).
 //!
-//! A column that a migration adds is not among those that are read so. Then the whole model is read by
-//! name.
+//! Once a migration adds a column, the whole model is read by name.
 
 use sea_orm::{
     ActiveValue::Unchanged, DbErr, EntityTrait, IdenStatic, Iterable, QueryResult, TryIntoModel,
@@ -20,7 +19,7 @@ pub(super) trait AtPosition: EntityTrait<ActiveModel: TryIntoModel<Self::Model>>
     fn at(row: &QueryResult, first: usize) -> Result<Self::ActiveModel, DbErr>;
 }
 
-/// The model whose columns begin at this position, and have this prefix.
+/// The model whose columns begin at this position and have this prefix.
 pub(super) fn model<E: AtPosition>(
     row: &QueryResult,
     first: usize,

@@ -102,7 +102,7 @@ where
 /// `WITH new_user AS (INSERT … ON CONFLICT (email) DO NOTHING RETURNING …), new_guest AS
 /// (INSERT … SELECT … FROM new_user RETURNING …) SELECT … FROM new_user LEFT JOIN new_guest`
 ///
-/// A user whose guest was left out makes the statement fail, and so leaves nothing.
+/// If the guest is left out, the statement fails and leaves nothing.
 fn user_with_guest<U: SignUp>(
     user: &U::ActiveModel,
     guest: &<U::Guest as EntityTrait>::ActiveModel,
@@ -151,7 +151,7 @@ pub(crate) type Found<U> = (
     Option<<<U as SignUp>::Guest as EntityTrait>::Model>,
 );
 
-/// Those, two at most, that have this key or this address.
+/// The users, two at most, who have this key or this address.
 pub(crate) async fn users_in_the_way<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: Option<&Value>,
@@ -196,8 +196,8 @@ where
     found.collect()
 }
 
-/// Whether a user other than this has the address by the type of its column, on PostgreSQL, where the
-/// text in a statement such as that of [`users_in_the_way`] is compared as a text.
+/// Whether a user, other than `other_than`, has the address by the type of its column. On
+/// PostgreSQL only, where a statement such as that of [`users_in_the_way`] compares it as a text.
 pub(crate) async fn has_the_address<U: SignUp>(
     db: &impl ConnectionTrait,
     row: &U::ActiveModel,
@@ -255,7 +255,7 @@ where
     }
 }
 
-/// Both rows are read by a SELECT, as RETURNING comes before the triggers that run after an insert.
+/// A SELECT reads both rows, since RETURNING comes before the triggers that run after an insert.
 async fn insert_one_by_one<U: SignUp, C: ConnectionTrait>(
     unit: &C,
     user: &U::ActiveModel,
@@ -327,8 +327,8 @@ impl Handle {
     }
 }
 
-/// `INSERT INTO guests … SELECT … FROM users`: the guest belongs to the user that `source` finds, unless
-/// it has an owner already.
+/// `INSERT INTO guests … SELECT … FROM users`: the guest belongs to the user that `source` finds,
+/// unless it has an owner already.
 fn insert_guest<U: SignUp>(
     guest: &<U::Guest as EntityTrait>::ActiveModel,
     source: SelectStatement,
@@ -395,7 +395,7 @@ where
     }
 }
 
-/// The columns that are set, and the names of their values, which are added.
+/// The columns that are set, and the names of their values, which are added to `values`.
 fn step<E: EntityTrait>(row: &E::ActiveModel, values: &mut Vec<Value>) -> (String, String) {
     let mut columns = Vec::new();
     let mut names = Vec::new();

@@ -26,7 +26,7 @@ use crate::{accounts::SignUp, role::Role, scope::Scope};
 const NO_GUEST: &str = "a guest was not inserted";
 const UNEXPLAINED: &str = "users were neither inserted nor found";
 
-/// Users and their guests, one of each.
+/// Users, each with its guest.
 ///
 /// A guest finds its user by the key, or by the address if the database makes the keys.
 pub(crate) struct Pairs<U: SignUp>
@@ -71,14 +71,14 @@ where
         }
     }
 
-    /// Inserts the guests of those in `users` who are in the input.
+    /// The INSERT of the guests of those in `users` who are in the input.
     fn insert_guests(&self, backend: DbBackend, given: Given<'_>, users: &str) -> String {
         let Names {
             id, email, user_id, ..
         } = Names::of::<U>(backend);
         if self.has_keys {
             let insert = self.guests.insert(backend, given);
-            // There it has failed if one of the users was left out.
+            // MariaDB leaves out no user: the INSERT of the users has failed instead.
             if backend == DbBackend::MySql {
                 return insert;
             }
@@ -117,8 +117,9 @@ where
 }
 
 /// Inserts the users whose address is free, each with its guest, and returns them as they are
-/// stored. Every other address is that of a user who was read; an address of which neither is true
-/// makes the statement fail, see [`is_unexplained`], as a taken one does if [`fails_if_taken`].
+/// stored. Every other address must be that of another user: one that is neither free nor another
+/// user's makes the statement fail, see [`is_unexplained`], as a taken one does if
+/// [`fails_if_taken`].
 ///
 /// One statement, in the order in which the rows come.
 pub(crate) async fn insert<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<Both<U>>, DbErr>
@@ -140,8 +141,8 @@ pub(crate) fn is_unexplained(error: &DbErr) -> bool {
     raised::is(error, UNEXPLAINED)
 }
 
-/// Whether there is something that can have left the row out. On PostgreSQL the statement looks for it
-/// itself, as it has ended the transaction.
+/// Whether something can have left the row out. On PostgreSQL the statement itself looks for it,
+/// since its error has ended the transaction.
 pub(crate) async fn skips_users<U: SignUp>(
     db: &impl ConnectionTrait,
     unexplained: &DbErr,
@@ -155,9 +156,9 @@ where
     }
 }
 
-/// Those of the addresses that users have, by the type and the collation of their column. `locking`
-/// is as for [`rows_of_owners`](crate::statements::onboard_all::rows_of_owners). Two statements on
-/// PostgreSQL.
+/// The addresses among these that users have, by the type and the collation of their column.
+/// `locking` is as for [`rows_of_owners`](crate::statements::onboard_all::rows_of_owners). Two
+/// statements on PostgreSQL.
 pub(crate) async fn taken<U: SignUp>(
     db: &impl ConnectionTrait,
     pairs: &Pairs<U>,
@@ -217,8 +218,8 @@ where
     found.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
-/// What the statement looks up for a refused address it looks up row by row, by the unique index: a
-/// join would read the whole table of users whenever the planner finds that cheaper.
+/// The statement looks up refused addresses row by row, by the unique index: a join would read the
+/// whole table of users whenever the planner finds that cheaper.
 async fn on_postgres<U: SignUp>(
     db: &impl ConnectionTrait,
     pairs: &Pairs<U>,

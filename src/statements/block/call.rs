@@ -2,13 +2,13 @@
 //!
 //! sqlx prepares each statement on its first use. A call that is dropped before the server has
 //! answered leaves the description of the binds and columns on the connection, where the next
-//! statement takes it for its own answer and waits for the rest for ever. A pool notices and closes
-//! the connection; a transaction has no other. So the statement is set as a variable, which is not
-//! prepared, with its values in the text, and [`CALL`] executes it, which is prepared once for each
-//! connection and has neither binds nor columns. What is left of that one answer is skipped, unless
-//! the number that the server gave the statement makes it look like the beginning of another one. So
-//! the server is also asked to close the connection if the call does not follow soon: then the
-//! transaction ends with an error (D22).
+//! statement takes it for its own answer and waits indefinitely for the rest. A pool notices and
+//! closes the connection; a transaction has no other. So the statement, with its values in the
+//! text, is set as a variable, which is not prepared. [`CALL`] executes it; it is prepared once for
+//! each connection and has neither binds nor columns. What is left of that one answer is skipped,
+//! unless the number that the server gave the statement makes it look like the beginning of another
+//! one. So the server is also asked to close the connection if the call does not follow soon: then
+//! the transaction ends with an error (D22).
 
 use aes::{
     Aes128,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::statements::{alive::after_a_dropped_call, parts::hex, queue};
 
-/// [`CALL`] puts the time back. MySQL, which refuses the call, takes this for a comment.
+/// [`CALL`] restores the timeout. MySQL, which refuses the call, reads this as a comment.
 const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
      @@wait_timeout), wait_timeout = 2, */ @guesthouse = NULL";
 
@@ -38,7 +38,7 @@ const CALL: &str = "BEGIN NOT ATOMIC DECLARE call_ LONGTEXT CHARACTER SET utf8mb
      SET @guesthouse_call = NULL, wait_timeout = CAST(@guesthouse_wait AS UNSIGNED); \
      SELECT @guesthouse_token; EXECUTE IMMEDIATE call_; SELECT ROW_COUNT(); END";
 
-/// What a statement came to.
+/// The result of a statement.
 pub(in crate::statements) struct Outcome {
     pub(in crate::statements) rows: Vec<QueryResult>,
     pub(in crate::statements) rows_changed: u64,
@@ -55,8 +55,8 @@ pub(in crate::statements) async fn call(
     after_a_dropped_call(db, CLOSE_SOON).await?;
     let values = statement.values.map_or_else(Vec::new, |values| values.0);
     let sql = with_literals(&statement.sql, &values)?;
-    // Drivers log what is set. So a statement with texts is encrypted, under a key that the server
-    // makes up and no text holds.
+    // Drivers log this SET. So a statement with more than ids and times is encrypted, under a key
+    // that the server makes and no text of a statement holds.
     let hidden = values.iter().any(is_private);
     let call = match hidden {
         true => encrypted(sql.as_bytes(), &cipher(db).await?),
@@ -91,7 +91,7 @@ pub(in crate::statements) async fn call(
     Ok(Outcome { rows, rows_changed })
 }
 
-/// Whether a value can be one that must not reach a log: ids and times can.
+/// Whether a value may be one that must not reach a log: anything but ids and times.
 fn is_private(value: &Value) -> bool {
     !matches!(
         value,
@@ -128,7 +128,7 @@ fn encrypted(bytes: &[u8], cipher: &Aes128) -> Vec<u8> {
     padded
 }
 
-/// Puts each value in the place of its `?`. The library's texts have none in quotes.
+/// Puts each value in the place of its `?`. The library's statements have no `?` in quotes.
 fn with_literals(sql: &str, values: &[Value]) -> Result<String, DbErr> {
     let mut parts = sql.split('?');
     let mut whole = parts.next().unwrap_or_default().to_owned();
@@ -155,7 +155,8 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// Whether a backslash escapes is a setting of the session.
+/// A text as a literal: in hexadecimal if it has a backslash, since a setting of the session
+/// decides whether that escapes.
 fn text(text: &str) -> String {
     match text.contains('\\') {
         true => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),

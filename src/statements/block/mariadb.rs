@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, IdenStatic, Iterable};
 
 use crate::scope::Scope;
 
-/// True in the transaction of the caller, or where there is none to be in.
+/// A condition that holds only while the caller's transaction is open; empty on other connections.
 pub(in crate::statements) fn still_in_transaction(scope: Scope) -> &'static str {
     match scope {
         Scope::Transaction => " AND @@in_transaction = 1",
@@ -38,7 +38,8 @@ pub(in crate::statements) fn block(scope: Scope, steps: &str) -> String {
     )
 }
 
-/// A deadlock has ended the transaction and its savepoints with it, which must not hide the deadlock.
+/// A deadlock ends the transaction with its savepoints, and the missing savepoint must not hide the
+/// deadlock.
 const UNDO_TO_SAVEPOINT: &str = "BEGIN DECLARE CONTINUE HANDLER FOR 1305 BEGIN END; \
      ROLLBACK TO SAVEPOINT guesthouse; RELEASE SAVEPOINT guesthouse; END;";
 

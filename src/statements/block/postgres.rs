@@ -22,7 +22,8 @@ use uuid::Uuid;
 
 use crate::{error::detail, statements::send::query};
 
-/// Calls of two tasks on one transaction have settings of their own; so many names there are.
+/// How many names settings have, so that the calls of two tasks on one transaction do not share
+/// one.
 const SLOTS: usize = 64;
 
 static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
@@ -35,11 +36,11 @@ struct Answer {
     refusal: Option<Refusal>,
 }
 
-/// Runs `steps`, which name the values `v0`, `v1`, … and set `changed`, and returns that: how many
-/// rows were changed. If a key refuses a step, none of them is done, and the error is that of the key.
+/// Runs `steps`, which name the values `v0`, `v1`, … and set `changed`, and returns `changed`: how
+/// many rows were changed. If a key refuses a step, none of them is done, and the error is that of
+/// the key.
 ///
-/// Each value is the text form of a value of the type that stands beside it, such as
-/// `users.id%TYPE`.
+/// Each value is a pair of a type, such as `users.id%TYPE`, and the text form of a value of it.
 pub(in crate::statements) async fn run<C: ConnectionTrait>(
     db: &C,
     values: &[(String, String)],
@@ -116,8 +117,8 @@ fn block(slot: usize, types: &[&str], steps: &str) -> String {
     )
 }
 
-/// A key's refusal, as the block caught it. It stands for the error that the statement would have
-/// raised, and carries as much of it.
+/// A key's refusal, as the block caught it. It replaces the error that the statement would have
+/// raised, and carries its details.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Refusal {
     code: String,
@@ -125,13 +126,13 @@ pub(crate) struct Refusal {
     table: String,
     message: String,
     detail: String,
-    /// Whether it is contention: another caller did what the key refuses meanwhile.
+    /// Whether it is contention: another caller meanwhile did what makes the key refuse.
     #[serde(default)]
     contended: bool,
 }
 
 impl Refusal {
-    /// A refusal that has ended the transaction, and would not be met another time.
+    /// A refusal that has ended the transaction and would not recur.
     pub(crate) fn contended(error: &dyn sqlx::error::DatabaseError) -> Self {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Self {

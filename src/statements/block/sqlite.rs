@@ -1,5 +1,5 @@
 //! A trigger in place of an insert into a view: its steps are one statement. View and trigger are
-//! temporary, seen by this connection alone, and gone when the call ends.
+//! temporary, visible to this connection alone, and gone when the call ends.
 
 use sea_orm::{
     ConnectionTrait, DbErr, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
@@ -11,12 +11,13 @@ use crate::{scope::Scope, statements::send::query};
 /// One name for all: a connection runs one command at a time, and a block is one command.
 const DROP: &str = "DROP VIEW IF EXISTS temp.guesthouse_block";
 
-/// Reads the schema of the database, or reports that it is busy. Without it a connection that has not
-/// read it yet reports the tables of the steps as missing while another connection commits.
+/// Reads the schema of the database, or reports that it is busy. Otherwise a connection that has
+/// not read the schema yet reports the tables of the steps as missing while another connection
+/// commits.
 const LOAD: &str = "SELECT 1 FROM sqlite_schema LIMIT 0";
 
-/// Runs `steps`, which name the values `NEW.v0`, `NEW.v1`, …, and then `answer`, which has binds of
-/// its own after them.
+/// The SQL that runs `steps`, which name the values `NEW.v0`, `NEW.v1`, …, and then `answer`, which
+/// has binds of its own after them.
 pub(in crate::statements) fn block(values: usize, steps: &str, answer: &str) -> String {
     let columns: Vec<_> = (0..values).map(|n| format!("NULL AS v{n}")).collect();
     let binds = vec!["?"; values].join(", ");
@@ -29,8 +30,8 @@ pub(in crate::statements) fn block(values: usize, steps: &str, answer: &str) -> 
     )
 }
 
-/// Sends a block. A refused one leaves its view behind, which has to go: a migration that alters
-/// the tables would trip over it. On a pool the view goes with the transaction of the block.
+/// Sends a block. A refused one leaves its view behind, which must be dropped: a migration that
+/// alters the tables would fail on it. On a pool the rollback of the block's transaction drops it.
 pub(in crate::statements) async fn run<C>(
     db: &C,
     block: Statement,
