@@ -43,7 +43,7 @@ const CHUNK: usize = 1_000;
 /// The longest line that is held in memory; a longer one is rejected, in pieces.
 const MAX_LINE: u64 = 4_096;
 
-/// How many addresses are remembered, by eight bytes each, to tell duplicates. An address beyond
+/// How many addresses are remembered, by eight bytes each, to recognise duplicates. An address beyond
 /// them that comes again counts as already there.
 const REMEMBERED: usize = 1_000_000;
 
@@ -62,8 +62,8 @@ type Input = Box<dyn Read + Send>;
 struct Arguments {
     /// The file; standard input if it is `-` or not given
     input: Option<PathBuf>,
-    /// Where the lines go that are not taken, each with its number and the reason; written anew by
-    /// every run [default: INPUT.rejects.csv; rejects.csv for standard input]
+    /// The file for the lines that are not taken, each with its number and the reason; every run writes
+    /// it anew [default: INPUT.rejects.csv; rejects.csv for standard input]
     #[arg(long, value_name = "PATH")]
     rejects: Option<PathBuf>,
 }
@@ -190,7 +190,7 @@ impl Summary {
     }
 }
 
-/// Imports chunk by chunk, and says whether Ctrl-C ended it.
+/// Imports chunk by chunk, and returns whether Ctrl-C ended it.
 async fn import(
     db: &DatabaseConnection,
     mut lines: Lines,
@@ -242,7 +242,7 @@ async fn import(
     }
 }
 
-/// Signs the people of one chunk up and makes hosts, whole or not at all.
+/// Signs up the people of one chunk and makes hosts, all of them or none.
 async fn take_in(
     db: &DatabaseConnection,
     chunk: &Chunk,
@@ -341,13 +341,13 @@ enum BadLine {
 
 /// The lines after the header, with no more than a chunk of them in memory.
 ///
-/// A record is a line here: no address and no role has a line break in it, and so a quotation mark
-/// that is missing spoils its own line only.
+/// A record is a line here: no address and no role has a line break in it, and so a missing quotation
+/// mark spoils only its own line.
 struct Lines {
     input: BufReader<Input>,
     number: u64,
     bytes: u64,
-    /// Whether the last piece read was no end of a line.
+    /// Whether the last piece did not end its line.
     is_within: bool,
     seen: HashSet<u64>,
 }

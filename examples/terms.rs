@@ -3,7 +3,7 @@
 //!
 //!     cargo run --example terms
 //!
-//! Runs on a SQLite database in memory; needs nothing.
+//! Runs on a SQLite database in memory, and needs nothing else.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::error::Error as StdError;
@@ -34,7 +34,7 @@ mod acceptance {
 
 const PRESENT_TERMS: i32 = 2;
 
-/// What comes of asking to host.
+/// The answer to a user who asks to host.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Hosting(Onboarding<host::Model>),

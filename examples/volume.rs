@@ -1,5 +1,6 @@
-//! A whole import, counted: signs up many users, makes every fifth one a host, or as many as the
-//! second argument says, and prints how long it took and how much memory it held at most.
+//! A whole import, measured: signs up as many users as the first argument says, makes every fifth one a
+//! host, or every N-th by the second argument, and prints how long it took and how much memory it held
+//! at most.
 //!
 //!     DATABASE_URL=postgres://… cargo run --release --features postgres --example volume -- 1000000 5
 //!
@@ -36,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("signed up {} in {:.1?}", ids.len(), began.elapsed());
 
-    // All ids in one call: those who are to host, whom the rest of the program knows.
+    // All ids of the users who are to host, in one call.
     let began = Instant::now();
     let chosen: Vec<_> = ids.into_iter().step_by(every).collect();
     let hosts = become_hosts(&db, &chosen).await?.new.len();
@@ -58,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What Linux says this process has held at most.
+/// The most memory that this process has held, according to Linux.
 fn peak_memory() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -10,8 +10,8 @@ use sea_orm_migration::sea_orm::{
 /// A pool of one connection with the settings of `db`'s, which is never closed for being idle or
 /// old.
 ///
-/// This crate does not know a driver whose feature is off here: then it is `db` itself, and whoever
-/// takes a connection of it leaves one less to the others.
+/// If this crate's feature for the driver is off, it is `db` itself: a connection that is taken from
+/// it is one less for the others.
 pub(crate) async fn beside(db: &DatabaseConnection) -> Result<DatabaseConnection, DbErr> {
     #[cfg(feature = "postgres")]
     if let DatabaseConnectionType::SqlxPostgresPoolConnection(_) = db.inner {

@@ -9,12 +9,12 @@ use crate::force;
 
 /// Drops a table in the `down` of a migration, unless it holds rows.
 ///
-/// A `down` by mistake then costs no row. `down --force`, [`forced`](crate::forced) and `GUESTHOUSE_FORCE_DOWN=1`
+/// So a `down` by mistake loses no row. `down --force`, [`forced`](crate::forced) and `GUESTHOUSE_FORCE_DOWN=1`
 /// drop the table with its rows.
 ///
-/// On PostgreSQL it locks the table, so that no row comes in between the look and the drop; the
+/// On PostgreSQL it locks the table, so that no row comes in between the check and the drop; the
 /// migration must run in a transaction, which is SeaORM's default there. On MariaDB/MySQL a table that
-/// is gone is dropped already, as each DROP commits there.
+/// is gone counts as dropped, because each DROP commits there.
 ///
 /// ```
 /// use guesthouse_cli::drop_table;
@@ -69,7 +69,7 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
         return Ok(());
     }
     if backend == DbBackend::Postgres {
-        // No row may come in between the look and the drop.
+        // No row may come in between the check and the drop.
         let name = quoted(table);
         db.execute_unprepared(&format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
             .await?;
@@ -99,7 +99,7 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
         .await
 }
 
-/// A name as PostgreSQL reads it, whatever it has.
+/// A name as PostgreSQL reads it, whatever characters it has.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -136,8 +136,8 @@ async fn hides_rows(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbEr
 
 /// Whether the database has the table, on MariaDB/MySQL.
 ///
-/// SeaORM's own `has_table` answers only where its feature for MySQL is on, which is not this
-/// crate's to demand of a program that brings its own drivers.
+/// SeaORM's own `has_table` needs its feature for MySQL, which this crate cannot demand of a program
+/// that brings its own drivers.
 ///
 /// # Errors
 ///

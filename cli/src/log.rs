@@ -14,7 +14,7 @@ use sea_orm_migration::{
 
 use crate::drop_table;
 
-/// The migrations of a program, and what the log says of them.
+/// The migrations of a program, and what the log has of them.
 pub(crate) struct Log {
     /// The schema of the log on PostgreSQL, if there is a log where the search path leads.
     pub(crate) schema: Option<String>,
@@ -45,7 +45,7 @@ impl Log {
         }
     }
 
-    /// The migrations of `M` where no database is, so none has been applied.
+    /// The migrations of `M` where there is no database, so none has been applied.
     #[cfg(feature = "program")]
     pub(crate) fn of_nothing<M: MigratorTrait>() -> Result<Self, DbErr> {
         Ok(Self::new(names::<M>()?, None, &BTreeSet::new()))
@@ -160,7 +160,7 @@ async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, 
     Ok(db.query_one_raw(exists).await?.is_some())
 }
 
-/// The catalogue hides a table from a user who has no right on it, so the table itself is asked.
+/// The catalogue hides a table from a user without rights on it, so the table itself is queried too.
 async fn exists_on_mysql(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {
     if drop_table::exists_on_mysql(db, table).await? {
         return Ok(true);

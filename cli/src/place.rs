@@ -43,7 +43,8 @@ const TABLES: [(&str, &str); 3] = [
 ];
 
 /// An error if a table of Guesthouse, created by one of `migrations`, would hide another of that
-/// name. A refusal in the migration itself would come late: `fresh` has dropped every table by then.
+/// name. A refusal in the migration itself would be too late: `fresh` has dropped every table by
+/// then.
 pub(crate) async fn refuse_to_hide_by<'a>(
     db: &DatabaseConnection,
     migrations: impl Iterator<Item = &'a str>,
@@ -61,7 +62,7 @@ pub(crate) async fn refuse_to_hide_by<'a>(
 /// Refuses in the `up` of a migration to create a table that would hide another of its name.
 ///
 /// With several schemas in PostgreSQL's search path a table is created in the first of them. If
-/// another schema of the path has one of that name, its rows would be gone from the sight of every
+/// another schema of the path has one of that name, its rows would be hidden from every
 /// program with this path. The other databases have no search path: there it does nothing.
 ///
 /// ```

@@ -9,20 +9,20 @@
 //! | `refresh [--force]` | rolls everything back, applies it again, then syncs |
 //! | `reset [--force]` | rolls everything back |
 //! | `generate NAME [--belongs-to TABLE]` | writes a new migration and puts it into the list |
-//! | `sync [--check]` | brings the entities in step with the live schema, or says how they differ |
-//! | `verify` | says what in the live schema the library's promises cannot rest on, and what is pending |
-//! | `audit` | counts the rows of every role, and users without a guest; names users with another spelling of an address |
+//! | `sync [--check]` | brings the entities in step with the live schema, or prints how they differ |
+//! | `verify` | prints how the live schema differs from what the library's promises rest on, and what is pending |
+//! | `audit` | counts owners, roles and users without a guest; prints the ids of users whose stored address `Email` would not store |
 //! | `backfill-guests` | gives every user without a guest one |
 //!
-//! `--database-url` (or `DATABASE_URL`) says which database, `--database-schema` (or
-//! `DATABASE_SCHEMA`) which of its schemas on PostgreSQL, `--entity-dir` (or
-//! `GUESTHOUSE_ENTITY_DIR`) where the entities are; under `cargo run` they are taken to be in
-//! `entity/src/generated` beside the package that runs. Without a schema, the tables are where the
-//! search path leads to the log of migrations. `DATABASE_URL`, `DATABASE_SCHEMA` and
-//! `GUESTHOUSE_ENTITY_DIR` may stand in a file `.env`, here or in a folder above; the environment goes
-//! before it. Without a command it is `up`, as in SeaORM's own program. A command that fails prints one line and exits with
-//! 1; no message holds the connection string or a value from a row. Two programs that run at the
-//! same time take turns, with each other and with [`crate::up`].
+//! `--database-url` (or `DATABASE_URL`) names the database, `--database-schema` (or
+//! `DATABASE_SCHEMA`) its schema on PostgreSQL, `--entity-dir` (or `GUESTHOUSE_ENTITY_DIR`) the folder
+//! of the entities; the default under `cargo run` is `entity/src/generated` beside the package that
+//! runs. Without a schema, the tables are where the search path leads to the log of migrations.
+//! `DATABASE_URL`, `DATABASE_SCHEMA` and `GUESTHOUSE_ENTITY_DIR` may be set in a file `.env`, in the
+//! working directory or above it; the environment takes precedence. Without a command it runs `up`, as
+//! SeaORM's own program does. A command that fails prints one line and exits with 1, and arguments that
+//! are not understood exit with 2; no message has the connection string or a value from a row. Programs
+//! that migrate at the same time take turns, with each other and with [`crate::up`].
 
 use std::{
     env,
@@ -107,7 +107,7 @@ where
     Program::new(migrator).run_from(arguments).await
 }
 
-/// The program of an app that has more tables than those of this library.
+/// The program of an app with tables of its own.
 ///
 /// ```
 /// use guesthouse::{Model, host};
@@ -185,7 +185,7 @@ impl<M: MigratorTrait> Program<M> {
     }
 }
 
-/// Migrates the database of Guesthouse and keeps the entities in step with it.
+/// Migrates a database and keeps the entities in step with it.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -255,7 +255,7 @@ enum Command {
     Generate {
         /// Such as `create_couriers` or `add_motto_to_hosts`
         name: String,
-        /// The table to whose rows the new one belongs, at most one to each
+        /// The table of the owners: each of them has at most one row of the new table
         #[arg(long, value_name = "TABLE")]
         belongs_to: Option<String>,
         /// The package of the migrations, or the folder of their module [under `cargo run`: the package that runs]
@@ -268,17 +268,17 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Say how the live schema differs from what the promises of the roles rest on
+    /// Print how the live schema differs from what the promises of the roles rest on
     Verify,
-    /// Count the rows of every role, and the users without a guest
+    /// Count owners, roles and users without a guest, and check the stored addresses
     Audit,
     /// Give every user without a guest one
     BackfillGuests,
 }
 
 impl Arguments {
-    /// Reads the arguments, and what the environment and `.env` say beside them. The inner error is one
-    /// of use.
+    /// Reads the arguments, the environment and `.env`. The inner error is about arguments that are not
+    /// understood.
     fn parse<I, T>(arguments: I) -> Result<Result<Self, clap::Error>, Failure>
     where
         I: IntoIterator<Item = T>,
@@ -305,7 +305,7 @@ impl Arguments {
     }
 
     async fn run<M: MigratorTrait>(self, model: &Model) -> Result<ExitCode, Failure> {
-        // Elsewhere it would have no effect, and the tables of another schema would be taken.
+        // Elsewhere it would have no effect, and the tables of another schema would be used.
         if self.database_schema.is_some() && !self.database_url.starts_with("postgres") {
             return Err(Failure::new(
                 "--database-schema (DATABASE_SCHEMA) is for PostgreSQL only".to_owned(),
@@ -352,7 +352,7 @@ impl Arguments {
             false => self.connect_to_existing().await?,
         };
         if matches!(self.chosen(), Command::Up { .. }) {
-            // Nothing is created for that, so it takes no right to.
+            // This creates nothing, so it needs no right to create tables.
             let log = upkeep::read_log::<M>(&db).await?;
             if log.is_complete()? {
                 tracing::info!("No pending migrations");
@@ -375,7 +375,7 @@ impl Arguments {
         let db = place::of(&log, db).await?;
         match *self.chosen() {
             Command::Up { n } => up::apply::<M>(&db, &log, n).await?,
-            // Nothing is created for that either.
+            // This creates nothing either.
             Command::Down { .. } if log.applied().next().is_none() => {
                 log.is_complete()?;
                 tracing::info!("No applied migrations");
@@ -394,7 +394,7 @@ impl Arguments {
             _ => {}
         }
         match self.chosen() {
-            // The entities of what is pending are not to be deleted.
+            // Otherwise `sync` would delete the entities of tables that are yet to come.
             Command::Up { n: Some(_) } if !Log::read::<M>(&db).await?.is_complete()? => {
                 say("sync: skipped, migrations are pending");
                 Ok(())
@@ -465,7 +465,7 @@ impl Arguments {
         self.entity_dir.clone().or_else(beside_the_package)
     }
 
-    /// For commands that have nothing to do in a SQLite file they had to create.
+    /// For commands that have nothing to do in a new SQLite file.
     async fn connect_to_existing(&self) -> Result<DatabaseConnection, Failure> {
         self.connect(&self.existing_url(), false).await
     }

@@ -7,9 +7,10 @@
 //! that.
 //!
 //! What cannot be written is refused with its table and column, and nothing is changed. Of several
-//! ways between two tables the unique one keeps the names `user` and `host`, the others are called by
-//! their columns. A type without a counterpart in Rust, such as `citext` and `inet`, is read and
-//! written as a text. `attributes.txt` in the folder has derives and attributes that every sync keeps:
+//! foreign keys between two tables the unique one keeps the names `user` and `host`, the others are
+//! called by their columns. A type without a counterpart in Rust, such as `citext` and `inet`, is
+//! read and written as a text. `attributes.txt` in the folder has derives and attributes that every
+//! sync keeps:
 //!
 //! ```text
 //! *           #[derive(serde::Serialize)]
@@ -17,7 +18,7 @@
 //! ```
 //!
 //! The same schema gives the same bytes, on every run, from SQLite, PostgreSQL and MariaDB/MySQL,
-//! as far as the databases keep apart what a migration says:
+//! as far as the databases distinguish what a migration declares:
 //!
 //! | declared | SQLite | PostgreSQL | MariaDB/MySQL |
 //! | --- | --- | --- | --- |
@@ -28,7 +29,7 @@
 //! | `timestamp` | `DateTime` | `DateTime` | `DateTimeWithTimeZone` |
 //! | `json_binary` | `JsonBinary` | `JsonBinary` | `Json` |
 //! | an enum | a text | an enum | a text |
-//! | a foreign key that says nothing of deletes | no action | no action | `Restrict` |
+//! | a foreign key without an action on delete | no action | no action | `Restrict` |
 //!
 //! ```
 //! use guesthouse_cli::sync;
@@ -110,12 +111,12 @@ pub enum SyncError {
     },
 }
 
-/// What [`generate_with`] goes by beside the schema.
+/// What [`generate_with`] takes besides the schema.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The table of applied migrations, which is no entity; `seaql_migrations` unless a migrator
-    /// calls it otherwise.
+    /// The table of applied migrations, which gets no entity; `seaql_migrations` unless a migrator
+    /// gives it another name.
     pub migration_table: String,
     /// The text of `attributes.txt`: attributes that entities and fields are given.
     pub attributes: String,
@@ -180,7 +181,8 @@ pub async fn generate(db: &DatabaseConnection) -> Result<Vec<GeneratedFile>, Syn
 ///
 /// # Errors
 ///
-/// As [`generate`], and [`SyncError::Schema`] for a line of the attributes that is none.
+/// As [`generate`], and [`SyncError::Schema`] for a line of the attributes that cannot be read, or that
+/// names no entity or field.
 pub async fn generate_with(
     db: &DatabaseConnection,
     options: &Options,

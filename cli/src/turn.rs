@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::connection;
 
-/// The right to migrate a database. Dropping it gives it up, too, at the latest with the program.
+/// The right to migrate a database. Dropping it gives it up, too, at the latest when the program ends.
 pub(crate) enum Turn {
     /// A transaction on a connection beside the pool. It does nothing but hold the lock of
     /// PostgreSQL, or keep the session that holds the one of MariaDB/MySQL.
@@ -41,8 +41,8 @@ impl Turn {
         let beside = connection::beside(db).await?;
         let mut wait = Wait::default();
         loop {
-            // A try is a transaction of its own: a `CREATE INDEX CONCURRENTLY` of whoever has the
-            // turn waits for every transaction that had a snapshot when it began.
+            // Each try is a transaction of its own: a `CREATE INDEX CONCURRENTLY` of the program that
+            // has the turn waits for every transaction that had a snapshot when it began.
             let transaction = beside.begin().await?;
             if try_lock(&transaction).await? {
                 return Ok(Self::Transaction(transaction));
@@ -73,7 +73,7 @@ impl Turn {
     }
 }
 
-/// The name is one for the whole server. Another node of a Galera cluster knows nothing of the
+/// Names of locks hold for the whole server. Another node of a Galera cluster knows nothing of the
 /// lock: there the second program fails on a clash, and finds the work done when it is run again.
 const MYSQL_LOCK: &str = "CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32))";
 
@@ -120,8 +120,8 @@ async fn try_mysql(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
     }
 }
 
-/// How long a session may do nothing, which is all it does while a migration runs. MySQL takes what
-/// only MariaDB knows for a comment.
+/// How long a session may do nothing, which is all it does while a migration runs. MySQL reads what
+/// only MariaDB knows as a comment.
 fn set_mysql_timeouts(wait: &str, idle: &str) -> String {
     format!(
         "SET SESSION wait_timeout = {wait} /*M!100300 , idle_transaction_timeout = {idle},

@@ -1,4 +1,4 @@
-//! Applying what is pending, whoever else does the same.
+//! Applying what is pending, also while others do the same.
 
 use sea_orm_migration::{
     MigratorTrait,
@@ -11,14 +11,14 @@ use crate::{log::Log, place, turn::Turn};
 ///
 /// Any number of instances of an app can call it when they start. One of them migrates; the others
 /// wait for it and find the work done. A database on which nothing is pending is only read, so the
-/// app's user needs no right to create tables there. `Migrator::up` of SeaORM takes no turns:
+/// app's user needs no right to create tables there. SeaORM's `Migrator::up` does not take turns:
 /// several at once fail on each other's tables.
 ///
-/// On PostgreSQL the tables are where the search path leads to the log of migrations. A schema that
-/// stands before it in the path gets no second set of them.
+/// On PostgreSQL the tables are in the schema where the search path leads to the log of migrations. A
+/// schema before it in the path gets no second set of them.
 ///
 /// On SQLite the turn is a lock on a file beside the database's, `app.db-lock`, which stays there.
-/// Elsewhere a connection beside the pool of `db` holds it, which takes this crate's feature for the
+/// Elsewhere a connection beside the pool of `db` holds it, which needs this crate's feature for the
 /// database (`postgres`, `mysql`). Without that feature one of the pool's own connections holds it,
 /// and the pool must have another.
 ///
@@ -59,8 +59,8 @@ async fn in_turn<M: MigratorTrait>(db: &DatabaseConnection) -> Result<(), DbErr>
     apply::<M>(&place::of(&log, db).await?, &log, None).await
 }
 
-/// Applies the first `steps` of what is pending according to `log`, whose place `db` is. The turn is
-/// the caller's.
+/// Applies the first `steps` of what is pending according to `log`. `db` is the place of the log, and
+/// the caller has the turn.
 pub(crate) async fn apply<M: MigratorTrait>(
     db: &DatabaseConnection,
     log: &Log,

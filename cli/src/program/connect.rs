@@ -1,7 +1,7 @@
 //! Opening the database, and why it cannot be opened.
 //!
 //! A pool tries for half a minute, and then knows only that the time is over: so one plain
-//! connection comes first. What is said of a failure names the server or the file, and never the
+//! connection comes first. The message of a failure names the server or the file, and never the
 //! user, the password or a value of the URL's parameters.
 
 use std::{path::PathBuf, str::FromStr};
@@ -19,8 +19,8 @@ use url::{ParseError, Url};
 
 use super::failure::{Failure, describe_driver};
 
-/// Opens a database, or finds out at once why it cannot be opened. A command that `creates` a SQLite
-/// file could do so if the URL let it.
+/// Opens a database, or finds out at once why it cannot be opened. `creates` is for a command that may
+/// create a SQLite file, if the URL lets it.
 pub(super) async fn open(
     options: ConnectOptions,
     creates: bool,
@@ -126,7 +126,7 @@ fn endpoint(url: &Url, host: &str, port: u16) -> String {
     format!("{host}:{port}")
 }
 
-/// Which parameter of the URL the driver does not take; it would show the value, too.
+/// Names the parameter of the URL that the driver refuses; the driver's message has the value, too.
 fn refused_url<O: FromStr>(url: &Url) -> Failure {
     for (name, value) in url.query_pairs() {
         let mut alone = url.clone();
@@ -151,7 +151,7 @@ fn sqlite_file(url: &str) -> Option<PathBuf> {
     None
 }
 
-/// The message about a failure to open; that of a server has been printed before.
+/// The message about a failure to open a file; a server's was found before.
 fn unopened(url: &str, error: &SqlxError, creates: bool) -> Failure {
     const CANTOPEN: &str = "14";
     let code = error.as_database_error().and_then(|error| error.code());

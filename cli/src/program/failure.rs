@@ -1,4 +1,4 @@
-//! What is said of an error: one line, without the connection string and without values from rows.
+//! The message of an error: one line, without the connection string and without values from rows.
 
 use std::fmt;
 
@@ -74,7 +74,7 @@ fn describe(error: &DbErr) -> String {
     }
 }
 
-/// What is said of an error of the driver.
+/// The message of an error of the driver.
 pub(super) fn describe_driver(error: &SqlxError) -> String {
     let Some(refusal) = error.as_database_error() else {
         return error.to_string();
@@ -93,7 +93,7 @@ pub(super) fn describe_driver(error: &SqlxError) -> String {
 const REFUSED: &str = "a statement was refused";
 
 fn describe_sqlite(refusal: &dyn DatabaseError) -> String {
-    /// `RAISE`: what a trigger of the app chose to say, or SQLite of a key.
+    /// `RAISE`: a message that a trigger of the app chose, or SQLite's own about a key.
     const TRIGGER: &str = "1811";
     let code = refusal.code().unwrap_or_default();
     let message = match refusal.message() {
@@ -114,8 +114,8 @@ fn describe_postgres(refusal: &SqlxPostgresError) -> String {
              itself, or to a pool in session mode"
         );
     }
-    // What a function of the app chose to say, under whatever code and names it chose, or made a
-    // statement of.
+    // A message that a function of the app chose, under any code and any names, or a statement that it
+    // built.
     let context = refusal.r#where().unwrap_or_default();
     if refusal.routine() == Some("exec_stmt_raise") || context.contains("PL/") {
         let function = function_of(context).map_or(String::new(), |name| format!(" by {name}"));
@@ -167,7 +167,7 @@ fn describe_mysql(refusal: &SqlxMySqlError) -> String {
         | 1977
         | 1978
         | 3988 => REFUSED,
-        // `SIGNAL`: what a trigger of the app chose to say.
+        // `SIGNAL`: a message that a trigger of the app chose.
         1642..=1644 => REFUSED,
         1000..=1999 | 3000..=4999 => refusal.message(),
         // Not the server's, so the number was given to `SIGNAL`.

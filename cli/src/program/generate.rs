@@ -184,7 +184,7 @@ impl Visit<'_> for Lists {
 }
 
 impl List {
-    /// The text with a module and a migration more.
+    /// The text with one more module and one more migration.
     fn with(&self, stem: &str) -> String {
         let Self { text, inside, .. } = self;
         let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
@@ -226,7 +226,7 @@ fn replace(path: &Path, content: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The crate that the migrations have the guards of a table from.
+/// The crate from which the migrations import the guards of a table.
 fn guards(dir: &Path) -> &'static str {
     let manifest = fs::read_to_string(dir.join("Cargo.toml")).unwrap_or_default();
     let depends_on = |name: &str| {

@@ -44,8 +44,8 @@ pub(super) fn lost() -> Result<(), Failure> {
     lost.map_or(Ok(()), Err)
 }
 
-/// Shows on standard error what is reported as it goes; a program with a subscriber of its own
-/// keeps it.
+/// Shows the progress of a command on standard error; a program with a subscriber of its own keeps
+/// it.
 pub(super) fn show_progress(verbose: bool) {
     let filter = match verbose {
         true => "sea_orm_migration=debug,guesthouse_cli=debug,guesthouse=warn",

@@ -1,4 +1,4 @@
-//! The library's questions and repairs: `verify`, `audit` and `backfill-guests`.
+//! The library's checks and repairs: `verify`, `audit` and `backfill-guests`.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{log::Log, sync::singular};
 
-/// Whether the database is what the library's promises rest on: every migration applied and none
-/// besides, no difference in the schema. Says what it found.
+/// Whether the library's promises can rest on the database: every migration applied and no other, and
+/// no difference in the schema. Prints what it found.
 pub(super) async fn verify<M: MigratorTrait>(
     db: &DatabaseConnection,
     model: &Model,

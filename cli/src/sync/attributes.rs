@@ -35,7 +35,7 @@ impl Attributes {
         let mut lines = Vec::new();
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim();
-            // An attribute begins like a comment, and never a line.
+            // An attribute begins with `#` like a comment, but never stands first on a line.
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -55,7 +55,7 @@ impl Attributes {
         Ok(Self { lines })
     }
 
-    /// Whether every line is about something that there is.
+    /// Checks that every line names an entity or a field that exists.
     pub(super) fn check<'a>(
         &self,
         entities: impl Iterator<Item = (&'a String, &'a BTreeMap<&'a str, String>)>,
@@ -78,7 +78,7 @@ impl Attributes {
         }
     }
 
-    /// What an entity derives beside what every entity does: rustfmt makes one list of all.
+    /// What an entity derives besides what every entity derives: rustfmt makes one list of all.
     pub(super) fn derives(&self, module: &str) -> Vec<&str> {
         let lines = self.lines.iter().filter(|line| is_of(line, module));
         lines.filter_map(Line::derives).flatten().collect()

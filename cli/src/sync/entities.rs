@@ -15,7 +15,7 @@ use super::{
 
 const IMPORT: &str = "use sea_orm::entity::prelude::*;\n";
 
-/// What every entity does on save stands in one hand-written place, for tables made later too.
+/// What every entity does on save is in one hand-written place, for tables made later too.
 const BEHAVIOR: &str = "
 #[async_trait::async_trait]
 impl ActiveModelBehavior for ActiveModel {
@@ -75,7 +75,7 @@ pub(super) fn generate(
     Ok(files)
 }
 
-/// Rust looks for no file of a name in other letters.
+/// Rust does not look for a file whose name has other letters than ASCII.
 fn module(name: &str) -> String {
     match name.is_ascii() {
         true => format!("pub mod {name};\n"),
@@ -200,8 +200,8 @@ impl<'a> Entity<'a> {
             + &declaration(field, &rust)
     }
 
-    /// The unique keys that SeaORM can find by, with a name: that of their columns, as the names of
-    /// indexes differ between databases and need not be ones of Rust.
+    /// The unique keys that SeaORM can find by, each named by its columns: the names of indexes differ
+    /// between databases and need not be valid in Rust.
     fn unique_keys(&self) -> Vec<(String, &'a Vec<String>)> {
         let table = self.table;
         // SeaORM finds by the primary key, and by `id` in any case.

@@ -1,6 +1,6 @@
 //! Names in Rust for what has a name in the database.
 //!
-//! A row of `users` is a `user`. A word that Rust keeps to itself gets an underscore (`type_`), a name
+//! A row of `users` is a `user`. A word that Rust reserves gets an underscore (`type_`), a name
 //! that begins with a digit gets `column_` or `table_` in front.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,11 +67,11 @@ fn refused(what: &str, why: &str) -> SyncError {
 
 /// Whether the entity takes the column's name from that of its field.
 pub(super) fn is_implied(column: &str, field: &str) -> bool {
-    // rustc brings other letters into a form of its own.
+    // rustc normalizes other letters.
     column.is_ascii() && field == column && column.to_snake_case() == column
 }
 
-/// More than one row of a table.
+/// The name for several rows of a table.
 pub(super) fn plural(table: &str, module: &str) -> String {
     let table = table.to_snake_case();
     match identifier(&table, "table") {
@@ -80,7 +80,7 @@ pub(super) fn plural(table: &str, module: &str) -> String {
     }
 }
 
-/// What a foreign key of these columns leads to: `approved_by_id` to who approved.
+/// The name of what a foreign key of these columns leads to: `approved_by` for `approved_by_id`.
 pub(super) fn stem(columns: &[String]) -> String {
     let stems = columns.iter().map(|column| {
         let column = column.to_snake_case();
@@ -131,7 +131,7 @@ pub(crate) fn singular(table: &str) -> String {
         None => (String::new(), table.as_str()),
     };
     let singular = match last {
-        // What looks like a plural and is none, or is one of its own.
+        // Words that look like plurals and are not, or that are their own plural.
         "alias" | "analysis" | "atlas" | "axis" | "basis" | "bias" | "bonus" | "bus" | "campus"
         | "canvas" | "census" | "chaos" | "chassis" | "consensus" | "corpus" | "crisis"
         | "focus" | "gas" | "iris" | "kubernetes" | "lens" | "nexus" | "radius" | "redis" | "s"
@@ -149,7 +149,7 @@ pub(crate) fn singular(table: &str) -> String {
 
 // ---- enums ----
 
-/// The name of an enum in Rust. One that the macros of SeaORM use themselves would be in their way.
+/// The name of an enum in Rust. A name that the macros of SeaORM use would clash with theirs.
 pub(super) fn enum_type(name: &str) -> String {
     const TAKEN: [&str; 12] = [
         "Box", "Entity", "Enum", "Err", "None", "Ok", "Option", "Result", "Self", "Some", "String",
@@ -171,7 +171,7 @@ pub(super) fn variant(value: &str) -> String {
     }
 }
 
-/// Leaves out the enums that cannot be written as such; their columns are texts then.
+/// Leaves out the enums that cannot be written in Rust; their columns are texts then.
 pub(super) fn keep_expressible(enums: &mut Vec<Enum>) {
     let mut taken = BTreeSet::new();
     enums.retain(|found| {

@@ -63,7 +63,7 @@ struct ColumnRow {
     kind: Option<Type>,
     nullable: bool,
     auto_increment: bool,
-    /// What the reader has to say of the type.
+    /// What the reader notes about the type.
     note: Option<&'static str>,
 }
 
@@ -166,7 +166,7 @@ impl Table {
         });
     }
 
-    /// A key of which a column is left out is left out; an entity cannot do without a primary key.
+    /// A key is left out if one of its columns is; an entity cannot do without a primary key.
     fn add_key(&mut self, key: &[KeyRow]) -> Result<(), SyncError> {
         let columns: Vec<_> = key.iter().map(|row| row.column_name.clone()).collect();
         let left_out = columns.iter().find(|name| self.column(name).is_none());

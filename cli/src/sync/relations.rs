@@ -1,9 +1,9 @@
 //! The relations of each entity, and what they are called.
 //!
-//! Of several ways between two tables one is the way to go: the unique one, then the one that is
-//! called by the other table, then the first of the table. It is called by the other entity (`user`,
-//! `host`, `reviews`), the others by their columns (`approved_by`, `hosts_by_approved_by`), so that a
-//! new column renames nothing.
+//! Of several foreign keys between two tables one is the principal way: the unique one, then the one
+//! whose columns have the name of the other table, then the first in the table. Its relation is named
+//! after the other entity (`user`, `host`, `reviews`), the others after their columns (`approved_by`,
+//! `hosts_by_approved_by`), so that a new column renames nothing.
 
 use std::{
     cmp::Reverse,
@@ -23,10 +23,10 @@ pub(super) struct Relation<'a> {
     /// The module of the other entity; `None` for the entity itself.
     pub(super) module: Option<&'a str>,
     pub(super) kind: Kind<'a>,
-    /// What the relation is called, where the other entity's name does not do.
+    /// The name of the relation, where the other entity's name is not enough.
     pub(super) variant: Option<String>,
-    /// Whether the way to the other entity that `Related` goes has to be written out, as SeaORM
-    /// writes none for one of several.
+    /// Whether `Related` has to be written out for this way: SeaORM implements it for none of several
+    /// ways to one entity.
     pub(super) is_related: bool,
 }
 
@@ -84,7 +84,7 @@ struct Taken {
 
 impl Taken {
     fn field(&mut self, name: &str) -> String {
-        // SeaORM makes longer names of it, where an underscore at the end would be one in the middle.
+        // SeaORM makes longer names of it, in which an underscore at the end would be in the middle.
         let name = match name.strip_suffix('_') {
             Some(word) => format!("{word}_row"),
             None => name.to_owned(),
@@ -111,7 +111,7 @@ fn free(taken: &BTreeSet<String>, mut name: String, end: &str) -> String {
     name
 }
 
-/// A name in camel case, as SeaORM makes it of what it is given, which may be one already.
+/// A name in camel case, as SeaORM makes it of the name it is given, which may be in camel case.
 fn variant(name: &str) -> String {
     name.to_upper_camel_case().to_upper_camel_case()
 }

@@ -40,7 +40,7 @@ pub(super) struct Reference {
     pub(super) on_delete: Action,
 }
 
-/// What a foreign key does; `None` is NO ACTION, which nobody needs to write.
+/// What a foreign key does; `None` is NO ACTION, which is not written.
 pub(super) type Action = Option<&'static str>;
 
 pub(super) struct Enum {

@@ -107,8 +107,9 @@ impl Type {
         Self::new("String", "text").of("Text")
     }
 
-    /// A type that Rust has no counterpart of, as the text that the database makes of it and takes
-    /// for it. Read as such it would not be understood, and compared as a text it would differ.
+    /// A type without a counterpart in Rust, as the text that the database writes for it and reads as
+    /// it. Without the first cast the driver could not read it; without the second it would be compared
+    /// as a text.
     pub(super) fn as_text(declared: &str) -> Self {
         Self {
             casts: Some(("text", declared.to_owned())),

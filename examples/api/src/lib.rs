@@ -60,7 +60,7 @@ pub fn router_with_timeout(db: DatabaseConnection, limit: Duration) -> Router {
 }
 
 /// Drops the handler when its time is up. What it was doing in the database is then done
-/// completely or not at all, and nobody here knows which.
+/// completely or not at all, and the service does not know which.
 async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     match timeout(limit, next.run(request)).await {
         Ok(response) => response,
@@ -81,7 +81,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (stopping, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
-        // Dropping the sender says the same as sending.
+        // Dropping the sender means the same as sending.
         let _ = stopped.await;
     });
     let mut server = tokio::spawn(server.into_future());

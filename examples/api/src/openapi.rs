@@ -46,7 +46,7 @@ pub enum Failures {
     Unavailable(Problem),
 }
 
-/// What a route that refuses nothing else for the state of the database can answer.
+/// What a route can answer whose only conflict is contention.
 #[derive(Debug, IntoResponses)]
 pub enum Contended {
     /// `contention`: others were first, nothing was done; try again after `Retry-After`

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 /// The media type of a [`Problem`].
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// How many seconds to wait after contention: the service has itself tried for longer already.
+/// How many seconds a client waits after contention; the service has already repeated a write itself.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// What is wrong, for a program to act on. `about:blank` says no more than the status does.
@@ -170,7 +170,7 @@ impl Problem {
         }
     }
 
-    /// Says more about this one.
+    /// Adds what there is to say about this one.
     #[must_use]
     pub fn because(self, detail: impl Into<String>) -> Self {
         Self {

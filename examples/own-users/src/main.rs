@@ -1,4 +1,5 @@
-//! Signs Ada up with her name and a password hash, makes her a host, and pays her.
+//! Signs Ada up with her name and a password hash, makes her a host, and opens and closes her payout
+//! account.
 
 mod host;
 mod migration;

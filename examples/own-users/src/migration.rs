@@ -47,7 +47,7 @@ impl MigrationTrait for CreateAccounts {
     }
 }
 
-/// MariaDB would take `é` and `e` for one letter in a unique index, were the collation not binary.
+/// Without a binary collation MariaDB takes `é` and `e` for one letter in a unique index.
 fn email(manager: &SchemaManager) -> ColumnDef {
     let mut email = ColumnDef::new("email");
     email.string_len(254).not_null().unique_key();

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::super::failure::{Failure, describe_driver};
 
-/// Returns once `server` has let this user in, or why it has not.
+/// Returns once `server` has let this user in; the error says why it has not.
 pub(super) async fn answers<O>(options: O, server: &str) -> Result<(), Failure>
 where
     O: ConnectOptions<Connection: Sized>,
@@ -19,7 +19,7 @@ where
     let options = options.disable_statement_logging();
     match timeout(PATIENCE, options.connect()).await {
         Ok(Ok(connection)) => {
-            // It has answered; how it says good-bye does not matter.
+            // It has answered; how the connection ends does not matter.
             let _ = connection.close().await;
             Ok(())
         }
@@ -48,12 +48,12 @@ fn explain(error: &SqlxError, server: &str) -> String {
             format!("{server} does not answer as the database of the URL would: {what}")
         }
         SqlxError::Database(refusal) => refused(refusal.as_ref(), error, server),
-        // Of files that the URL names, for one.
+        // For one, a file that the URL names cannot be read.
         _ => format!("no connection to {server}: a parameter of the database URL cannot be used"),
     }
 }
 
-/// The server's own words name the user where they are about it.
+/// The server's own message would name the user.
 fn refused(refusal: &dyn DatabaseError, error: &SqlxError, server: &str) -> String {
     let code = refusal.code().unwrap_or_default();
     let message = refusal.message();

@@ -58,7 +58,7 @@ const KEYS: &str = "
     ORDER BY table_name, index_name, seq_in_index
     LIMIT 18446744073709551615";
 
-/// What a key does on update is RESTRICT unless it is said, which is not worth a word.
+/// A key is RESTRICT on update by default, so that is not written.
 const REFERENCES: &str = "
     SELECT CAST(k.table_name AS CHAR) AS table_name, CAST(k.constraint_name AS CHAR) AS key_name,
            CAST(k.column_name AS CHAR) AS column_name,

@@ -8,7 +8,7 @@ use sqlparser::{
 use super::{ColumnRow, KeyRow, ReferenceRow, Rows, all, split, unknown};
 use crate::sync::{SyncError, types::Type};
 
-/// Virtual tables and what they are stored in are no tables of an app.
+/// Virtual tables and their shadow tables are not tables of an app.
 const TABLES: &str = r"
     SELECT t.name AS table_name, m.sql AS create_table
     FROM pragma_table_list AS t JOIN sqlite_master AS m ON m.type = 'table' AND m.name = t.name
@@ -33,7 +33,7 @@ const KEYS: &str = r#"
     WHERE t.schema = 'main' AND c.pk > 0
     ORDER BY table_name, key_name, place"#;
 
-/// Names mean the same in either case: a key is given those of the tables.
+/// Names are the same in upper and lower case: a key is given the spelling of the tables.
 const REFERENCES: &str = r#"
     SELECT t.name AS table_name, CAST(f.id AS text) AS key_name,
            (SELECT c.name FROM pragma_table_xinfo(t.name) AS c
