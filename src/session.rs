@@ -167,26 +167,61 @@ impl ConnectionTrait for Session {
     }
 }
 
-/// Refuses a statement after which the next one would not commit by itself.
-fn refuse_to_begin(mut sql: &str) -> Result<(), DbErr> {
-    while let Some(rest) = after_comment(sql.trim_start()) {
-        sql = rest;
+/// Refuses a text after which the next statement would not commit by itself.
+fn refuse_to_begin(sql: &str) -> Result<(), DbErr> {
+    for statement in statements(sql) {
+        match Beginning::of(statement) {
+            Beginning::Transaction => {
+                return Err(DbErr::Custom(
+                    "on a session each statement commits by itself: `begin` opens a transaction"
+                        .into(),
+                ));
+            }
+            Beginning::Body => return Ok(()),
+            Beginning::Other => {}
+        }
     }
-    let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric());
-    let mut word = || words.find(|word| !word.is_empty()).unwrap_or_default();
-    let begins = match word().to_ascii_uppercase().as_str() {
-        // MariaDB: BEGIN NOT ATOMIC is a block, not a transaction.
-        "BEGIN" => !word().eq_ignore_ascii_case("NOT"),
-        "START" | "XA" => true,
-        "SET" => sql.to_ascii_lowercase().contains("autocommit"),
-        _ => false,
-    };
-    match begins {
-        true => Err(DbErr::Custom(
-            "on a session each statement commits by itself: `begin` opens a transaction".into(),
-        )),
-        false => Ok(()),
+    Ok(())
+}
+
+/// How a statement begins.
+enum Beginning {
+    Transaction,
+    /// A block or a definition, which has statements of its own.
+    Body,
+    Other,
+}
+
+impl Beginning {
+    fn of(mut sql: &str) -> Self {
+        while let Some(rest) = after_comment(sql.trim_start()) {
+            sql = rest;
+        }
+        let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric());
+        let mut word = || words.find(|word| !word.is_empty()).unwrap_or_default();
+        match word().to_ascii_uppercase().as_str() {
+            // MariaDB: BEGIN NOT ATOMIC is a block, not a transaction.
+            "BEGIN" if word().eq_ignore_ascii_case("NOT") => Self::Body,
+            "CREATE" | "DO" => Self::Body,
+            // SQLite: a savepoint opens a transaction.
+            "BEGIN" | "START" | "XA" | "SAVEPOINT" => Self::Transaction,
+            "SET" if sql.to_ascii_lowercase().contains("autocommit") => Self::Transaction,
+            _ => Self::Other,
+        }
     }
+}
+
+/// The statements of a text. What is in quotes ends none.
+fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    let mut quote = None;
+    sql.split(move |c: char| {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"' | '`') => quote = Some(c),
+            _ => {}
+        }
+        quote.is_none() && c == ';'
+    })
 }
 
 /// What follows the comment that a text begins with.

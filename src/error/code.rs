@@ -205,15 +205,38 @@ pub(crate) fn is_stale_statement(error: &DbErr) -> bool {
         #[cfg(feature = "postgres")]
         Code::Postgres("26000" | "42P05") => true,
         #[cfg(feature = "postgres")]
-        Code::Postgres("0A000") => error.message().starts_with("cached plan"),
+        Code::Postgres("0A000") => is_of_a_cached_plan(error),
         _ => false,
     }
+}
+
+/// By the function of the server that raises it, as the message is in the server's language.
+#[cfg(feature = "postgres")]
+fn is_of_a_cached_plan(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    error.is_some_and(|error| error.routine() == Some("RevalidateCachedQuery"))
 }
 
 /// Whether the server cannot parse a statement that MariaDB can.
 #[cfg(feature = "mysql")]
 pub(crate) fn is_not_mariadb(error: &DbErr) -> bool {
     database_error(error).is_some_and(|error| matches!(Code::of(error), Code::MySql(1064)))
+}
+
+/// Whether other work was in the way.
+pub(crate) fn is_contention(error: &DbErr) -> bool {
+    Class::of(error) == Class::Contention
+}
+
+/// What came between a write and the look that would have shown whether it was done.
+pub(crate) fn unknown(between: DbErr) -> DbErr {
+    match between {
+        DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            let error = sqlx::Error::Protocol(error.to_string());
+            DbErr::Query(RuntimeErr::SqlxError(error.into()))
+        }
+        other => other,
+    }
 }
 
 /// Whether there was no answer, so that a write may have been done.
@@ -231,12 +254,13 @@ pub(crate) fn is_of_statement(error: &DbErr) -> bool {
 pub(super) fn referring_table(error: &DbErr) -> Option<&str> {
     let error = database_error(error)?;
     match Code::of(error) {
-        // `… a foreign key constraint fails (`database`.`table`, CONSTRAINT …`
+        // `… a foreign key constraint fails (`database`.`table`, CONSTRAINT …`, in the words of any
+        // language, and in the quotes of the session or in none.
         #[cfg(feature = "mysql")]
         Code::MySql(_) => {
-            let (_, named) = error.message().split_once("constraint fails (")?;
-            let (table, _) = named.split_once(", CONSTRAINT")?;
-            table.rsplit('`').nth(1)
+            let (before, _) = error.message().split_once(", CONSTRAINT")?;
+            let (_, table) = before.rsplit_once('.')?;
+            Some(table.trim_matches(['`', '"']))
         }
         #[cfg(feature = "postgres")]
         Code::Postgres(_) => error.table(),

@@ -20,7 +20,11 @@ pub(crate) async fn is_key_of<E: EntityTrait>(
     let (table, column) = (E::default().table_name(), column.as_str());
     match db.get_database_backend() {
         DbBackend::Postgres => Ok(names_column(error, table, column)),
-        DbBackend::MySql => is_key_on_mysql(db, error.message(), table, column).await,
+        DbBackend::MySql => {
+            let entity = E::default();
+            let schema = entity.schema_name();
+            is_key_on_mysql(db, error.message(), schema, table, column).await
+        }
         // `UNIQUE constraint failed: users.email`
         _ => {
             let named = error.message().rsplit_once("failed: ");
@@ -37,10 +41,11 @@ pub(crate) fn is_foreign_key_of<E: EntityTrait>(clash: &DbErr, column: E::Column
         _ => return false,
     };
     let (table, column) = (E::default().table_name(), column.as_str());
-    // MariaDB: `… fails (`database`.`hosts`, CONSTRAINT `…` FOREIGN KEY (`user_id`) …`
-    let message = error.message();
-    let on_mysql = message.contains(&format!(".`{table}`, CONSTRAINT `"))
-        && message.contains(&format!(" FOREIGN KEY (`{column}`) "));
+    // MariaDB: `… fails (`database`.`hosts`, CONSTRAINT `…` FOREIGN KEY (`user_id`) …`, in the quotes of
+    // the session or in none.
+    let message = error.message().replace(['`', '"'], "");
+    let on_mysql = message.contains(&format!(".{table}, CONSTRAINT "))
+        && message.contains(&format!(" FOREIGN KEY ({column}) "));
     on_mysql || names_column(error, table, column)
 }
 
@@ -53,23 +58,24 @@ fn names_column(error: &dyn DatabaseError, table: &str, column: &str) -> bool {
     error.table() == Some(table) && named.is_some_and(|(columns, _)| is_column(columns))
 }
 
-/// `Duplicate entry '…' for key 'users_email'`. MariaDB does not name the table, so the key proves
-/// nothing if another table, which a trigger may fill, has a key of that name too.
+/// `Duplicate entry '…' for key 'users_email'`, in the words of any language. MariaDB does not name
+/// the table, so the key proves nothing if another table, which a trigger may fill, has a key of that
+/// name too.
 async fn is_key_on_mysql(
     db: &impl ConnectionTrait,
     message: &str,
+    schema: Option<&str>,
     table: &str,
     column: &str,
 ) -> Result<bool, DbErr> {
-    let named = message.rsplit_once("for key '");
-    let key = named.map(|(_, key)| key.trim_end_matches('\''));
-    let Some(key) = key.and_then(|key| key.rsplit('.').next()) else {
+    let Some(key) = message.rsplit('\'').nth(1) else {
         return Ok(false);
     };
     let sql = "SELECT concat(table_name, '.', column_name) FROM information_schema.statistics \
-         WHERE table_schema = database() AND index_name = ? \
+         WHERE table_schema = coalesce(?, database()) AND index_name = ? \
          AND (table_name = ? OR index_name <> 'PRIMARY') LIMIT 16";
-    let values = [Value::from(key), table.into()];
+    let schema = schema.map(str::to_owned);
+    let values = [Value::from(schema), key.into(), table.into()];
     let statement = Statement::from_sql_and_values(DbBackend::MySql, sql, values);
     let mut columns = Vec::new();
     for row in look(db, statement).await? {
@@ -95,7 +101,7 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
                 values.push(names.join(",").into());
                 sql.push_str(
                     " OR EXISTS (SELECT FROM pg_index AS index WHERE indrelid = to_regclass($1) \
-                     AND indisunique AND NOT EXISTS (SELECT FROM pg_attribute AS attribute \
+                     AND (indisunique OR indisexclusion) AND NOT EXISTS (SELECT FROM pg_attribute AS attribute \
                      WHERE attribute.attrelid = index.indrelid AND index.indnatts = 1 \
                      AND attribute.attnum = index.indkey[0] \
                      AND attribute.attname = ANY (string_to_array($2, ','))))",
@@ -106,7 +112,9 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
         DbBackend::MySql => return Ok(false),
         _ => Statement::from_sql_and_values(
             backend,
-            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?)",
+            "SELECT EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema \
+             UNION ALL SELECT type, tbl_name FROM sqlite_temp_schema) \
+             WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE)",
             [Value::from(E::default().table_name())],
         ),
     };
@@ -127,6 +135,30 @@ pub(super) fn has_skipping_trigger(table: &str) -> String {
          OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = to_regclass({table}) \
          AND ev_type <> '1'))"
     )
+}
+
+/// The name of the column that [`runs_on`] selects.
+pub(super) const RUNS_ON: &str = "guesthouse_runs_on";
+
+/// Whether a trigger runs after a row of the table was written, for PostgreSQL. RETURNING comes before
+/// it, so the row has to be read again.
+pub(super) fn runs_on<E: EntityTrait>() -> String {
+    let table = literal(&table_name::<E>(DbBackend::Postgres));
+    format!(
+        "EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({table}) \
+         AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 = 0)"
+    )
+}
+
+/// The error of a row that was written and is not there after the triggers of its table.
+pub(super) fn removed<E: EntityTrait>() -> DbErr {
+    let table = E::default().table_name().to_owned();
+    DbErr::Custom(format!("a trigger of {table} has removed the new row"))
+}
+
+/// A text as a literal.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Whether a column of the table has a type that treats different texts as equal, for PostgreSQL.

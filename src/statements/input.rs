@@ -17,6 +17,7 @@ use super::{
     parts::{expressions, quoted, table_name},
     send::look,
 };
+use crate::scope::Scope;
 
 /// What a statement calls the rows that it is given.
 pub(super) const INPUT: &str = "input";
@@ -430,7 +431,7 @@ fn fits_an_array(value: &Value) -> bool {
 }
 
 /// Values as JSON, in the text in which each would have been sent alone.
-mod text {
+pub(super) mod text {
     use sea_orm::{
         Value,
         sea_query::{MysqlQueryBuilder, PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder},
@@ -439,7 +440,7 @@ mod text {
 
     use crate::statements::parts::hex;
 
-    pub(super) fn on_postgres(value: &Value) -> Json {
+    pub(in crate::statements) fn on_postgres(value: &Value) -> Json {
         let text = match value {
             Value::Json(Some(json)) => return (**json).clone(),
             #[cfg(feature = "postgres")]
@@ -521,13 +522,26 @@ mod text {
 
 /// Refuses what does not fit into one packet of MariaDB: the server would end the connection and,
 /// with it, the caller's transaction.
-pub(super) async fn fit_a_packet(db: &impl ConnectionTrait, values: &[Value]) -> Result<(), DbErr> {
+pub(super) async fn fit_a_packet<C: ConnectionTrait>(
+    db: &C,
+    values: &[Value],
+) -> Result<(), DbErr> {
     /// The smallest limit that a server has by default, and what the text around the values takes.
     const ALWAYS_FITS: u64 = 1 << 20;
     const TEXT: u64 = 1 << 16;
 
+    // In a transaction the statement travels in hexadecimal, in which a text with a backslash stands
+    // already.
+    let travels_in_a_variable = Scope::of::<C>() != Scope::Autocommit;
     let length = |value: &Value| match value {
-        Value::String(Some(text)) => text.len() as u64,
+        Value::String(Some(text)) => {
+            let times = match (travels_in_a_variable, text.contains('\\')) {
+                (false, _) => 1,
+                (true, false) => 2,
+                (true, true) => 4,
+            };
+            times * text.len() as u64
+        }
         _ => 0,
     };
     let needed = values.iter().map(length).sum::<u64>() + TEXT;

@@ -113,8 +113,8 @@ where
     let deleted = postgres::run(
         db,
         &[
-            (format!("{table}.{column}%TYPE"), postgres::text(owner)?),
-            ("text".to_owned(), version),
+            (format!("{table}.{column}%TYPE"), owner.clone()),
+            ("text".to_owned(), version.into()),
         ],
         &format!(
             "DELETE FROM {table} WHERE {column} = v0 AND xmin::text = v1; \

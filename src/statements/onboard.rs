@@ -8,16 +8,20 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::{is_foreign_key_of, is_key_of},
+    evidence::{RUNS_ON, is_foreign_key_of, is_key_of, removed, runs_on},
     parts::{
-        cte, do_nothing_on, every_column, insert_select, owner_key, read, returning_on_mariadb,
-        returning_what_is_written, see_what_was_clashed_with, select_columns, then,
-        what_was_written,
+        cte, do_nothing_on, every_column, has_the_values, insert_select, owner_key, read,
+        returning_on_mariadb, returning_what_is_written, see_what_was_clashed_with, select_columns,
+        then, what_was_written,
     },
     send::{look, query},
     text::Text,
 };
-use crate::{error::is_of_statement, role::Role, scope::Scope};
+use crate::{
+    error::{is_contention, is_of_statement, unknown},
+    role::Role,
+    scope::Scope,
+};
 
 const NEW_ROLE: &str = "new_role";
 const EXISTING: &str = "existing";
@@ -107,11 +111,16 @@ where
         return Err(several::<R>());
     }
     let model = read::<R>(row, "")?;
-    Ok(if row.try_get("", IS_NEW)? {
-        Attempt::New(model)
-    } else {
-        Attempt::Existing(model)
-    })
+    if !row.try_get("", IS_NEW)? {
+        return Ok(Attempt::Existing(model));
+    }
+    if !row.try_get("", RUNS_ON)? {
+        return Ok(Attempt::New(model));
+    }
+    match look_up::<R, C>(db, owner, None, Look::Plain).await? {
+        Attempt::Existing(model) => Ok(Attempt::New(model)),
+        _ => Err(removed::<R>()),
+    }
 }
 
 /// `WITH existing AS (SELECT … FROM hosts WHERE user_id = ?), new_role AS (INSERT … SELECT … WHERE
@@ -141,8 +150,8 @@ where
     new_role.on_conflict(do_nothing_on(R::owner_id()));
     new_role.returning(every_column::<R>());
 
-    let mut either = rows_of::<R>(NEW_ROLE, "TRUE");
-    either.union(UnionType::All, rows_of::<R>(EXISTING, "FALSE"));
+    let mut either = rows_of::<R>(NEW_ROLE, "TRUE", &runs_on::<R>());
+    either.union(UnionType::All, rows_of::<R>(EXISTING, "FALSE", "FALSE"));
     WithClause::new()
         .cte(cte(EXISTING, existing))
         .cte(cte(NEW_ROLE, new_role))
@@ -151,7 +160,7 @@ where
 }
 
 /// What a part of the statement has found or made, and which of the two.
-fn rows_of<R>(table: &'static str, is_new: &'static str) -> SelectStatement
+fn rows_of<R>(table: &'static str, is_new: &'static str, runs_on: &str) -> SelectStatement
 where
     R: Role + Related<R::Owner>,
 {
@@ -159,6 +168,7 @@ where
     select_columns::<R>(&mut select, table, "");
     select
         .expr_as(Expr::cust(is_new), Alias::new(IS_NEW))
+        .expr_as(Expr::cust(runs_on.to_owned()), Alias::new(RUNS_ON))
         .from(Alias::new(table));
     select
 }
@@ -205,7 +215,31 @@ where
         Err(clash) if is_of_statement(&clash) => {
             look_up::<R, C>(db, owner, Some(clash), Look::Plain).await
         }
+        Err(busy) if Scope::of::<C>() == Scope::Autocommit && is_contention(&busy) => {
+            written_or::<R, C>(db, role, owner, busy).await
+        }
         Err(source) => Err(source),
+    }
+}
+
+/// The insert commits by itself, so if it was the SELECT that found the database busy, the row is
+/// there.
+async fn written_or<R, C: ConnectionTrait>(
+    db: &C,
+    role: &R::ActiveModel,
+    owner: &Value,
+    busy: DbErr,
+) -> Result<Attempt<R::Model>, DbErr>
+where
+    R: Role + Related<R::Owner>,
+{
+    let found = look_up::<R, C>(db, owner, None, Look::Plain).await;
+    match found {
+        Ok(Attempt::Existing(model)) if has_the_values::<R>(&model, role) => {
+            Ok(Attempt::New(model))
+        }
+        Ok(_) => Err(busy),
+        Err(_) => Err(unknown(busy)),
     }
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::leaves_rows_out,
+    evidence::{RUNS_ON, leaves_rows_out, removed, runs_on},
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
     parts::{
@@ -78,11 +78,15 @@ where
 {
     let backend = DbBackend::Postgres;
     let insert = rows.insert(backend, Given::Binds(0));
-    let returning = returned::<R>(backend);
+    let returning = format!(
+        "{}, {} AS {RUNS_ON}",
+        returned::<R>(backend),
+        runs_on::<R>()
+    );
     if Scope::of::<C>() == Scope::Autocommit {
         let all = format!("{insert} RETURNING {returning}");
         match send(db, rows, &all).await {
-            Ok(inserted) => return models::<R>(&inserted),
+            Ok(inserted) => return as_stored::<R, C>(db, &inserted).await,
             Err(refused) if Violation::of(&refused).is_some() => {}
             Err(error) => return Err(error),
         }
@@ -100,7 +104,29 @@ where
          WHERE {owners}.{id} = input.{owner_id} OFFSET 0) AS the_owner \
          ON CONFLICT ({owner_id}) DO NOTHING RETURNING {returning}"
     );
-    models::<R>(&send(db, rows, &sql).await?)
+    as_stored::<R, C>(db, &send(db, rows, &sql).await?).await
+}
+
+/// The rows after the triggers of their table, if it has any that run then.
+async fn as_stored<R, C: ConnectionTrait>(
+    db: &C,
+    inserted: &[QueryResult],
+) -> Result<Vec<R::Model>, DbErr>
+where
+    R: Role + Related<R::Owner>,
+{
+    let returned = models::<R>(inserted)?;
+    match inserted.first() {
+        Some(row) if row.try_get("", RUNS_ON)? => {}
+        _ => return Ok(returned),
+    }
+    let owners: Vec<_> = returned.iter().map(|row| row.get(R::owner_id())).collect();
+    let mut stored = rows_of_owners::<R, C>(db, &owners, false).await?;
+    let stored = owners.iter().map(|owner| {
+        let row = stored.remove(&Key::of(owner)).flatten();
+        row.ok_or_else(removed::<R>)
+    });
+    stored.collect()
 }
 
 /// RETURNING comes before the triggers that run after the insert, so a SELECT reads the rows too.
@@ -236,8 +262,9 @@ where
         keys.compared(backend, &id),
         keys.len() + 1,
     );
-    let statement = Statement::from_sql_and_values(backend, sql, keys.values(backend));
-    let found = query(db, statement).await?;
+    let values = keys.values(backend);
+    fit_a_packet(db, &values).await?;
+    let found = query(db, Statement::from_sql_and_values(backend, sql, values)).await?;
     let mut rows = HashMap::with_capacity(found.len());
     let name = [OWNER.to_owned()];
     for row in &found {

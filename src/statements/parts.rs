@@ -1,6 +1,6 @@
 //! Parts that the statements share.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
@@ -192,11 +192,18 @@ pub(super) fn text_of(backend: DbBackend, select: &SelectStatement) -> String {
     sql.strip_prefix("SELECT ").unwrap_or(&sql).to_owned()
 }
 
-/// As [`returning`], for SQLite: RETURNING comes before the triggers that run after the statement,
-/// so the row is read once more, but another caller may delete it in between. See [`was_written`].
-pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
+/// As [`returning`], with one expression more.
+pub(super) fn returning_and<E: EntityTrait>(
+    one_more: impl Into<Cow<'static, str>>,
+) -> ReturningClause {
     let columns = E::Column::iter().map(|column| column.select_as(Expr::col(column)));
-    Query::returning().exprs(columns.chain([Expr::cust("1")]))
+    Query::returning().exprs(columns.chain([Expr::cust(one_more)]))
+}
+
+/// The same for SQLite: RETURNING comes before the triggers that run after the statement, so the row
+/// is read once more, but another caller may delete it in between. See [`was_written`].
+pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
+    returning_and::<E>("1")
 }
 
 /// The row that a statement has written, for SQLite, from what RETURNING had of it and what a
@@ -213,6 +220,14 @@ pub(super) async fn what_was_written<E: EntityTrait>(
         return Ok(Some(returned));
     }
     Ok(found)
+}
+
+/// Whether the row has every value that was given for it.
+pub(super) fn has_the_values<E: EntityTrait>(row: &E::Model, given: &E::ActiveModel) -> bool {
+    E::Column::iter().all(|column| match given.get(column).into_value() {
+        Some(value) => row.get(column) == value,
+        None => true,
+    })
 }
 
 /// Whether nothing has changed between the two.
@@ -278,7 +293,10 @@ pub(super) fn check_range(row: &QueryResult) -> Result<(), DbErr> {
 mod postgres {
     use sea_orm::{
         DbErr,
-        sqlx::{Column, Row, TypeInfo, ValueRef, postgres::PgRow},
+        sqlx::{
+            Column, Row, TypeInfo, ValueRef,
+            postgres::{PgRow, PgValueFormat::Binary},
+        },
     };
 
     /// The years 1 to 9999 in days since 2000-01-01. PostgreSQL sends dates as such days, and
@@ -288,16 +306,24 @@ mod postgres {
 
     pub(super) fn check_range(row: &PgRow) -> Result<(), DbErr> {
         for (index, column) in row.columns().iter().enumerate() {
-            let in_range = match column.type_info().name() {
-                "TIMESTAMPTZ" | "TIMESTAMP" => big_endian::<8>(row, index)
-                    .map(i64::from_be_bytes)
-                    .is_none_or(|time| DAYS.contains(&time.div_euclid(MICROSECONDS_A_DAY))),
-                "DATE" => big_endian::<4>(row, index)
-                    .map(i32::from_be_bytes)
-                    .is_none_or(|day| DAYS.contains(&i64::from(day))),
-                _ => true,
+            let kind = column.type_info().name();
+            let element = kind.strip_suffix("[]");
+            if !matches!(
+                element.unwrap_or(kind),
+                "TIMESTAMPTZ" | "TIMESTAMP" | "DATE"
+            ) {
+                continue;
+            }
+            let value = row.try_get_raw(index).ok();
+            let value = value.filter(|value| !value.is_null() && value.format() == Binary);
+            let Some(bytes) = value.and_then(|value| value.as_bytes().ok()) else {
+                continue;
             };
-            if !in_range {
+            let is_in_range = match element {
+                Some(_) => elements(bytes).all(is_in_range),
+                None => is_in_range(bytes),
+            };
+            if !is_in_range {
                 let column = column.name();
                 return Err(DbErr::Type(format!("{column} is beyond the year 9999")));
             }
@@ -305,11 +331,37 @@ mod postgres {
         Ok(())
     }
 
-    fn big_endian<const BYTES: usize>(row: &PgRow, index: usize) -> Option<[u8; BYTES]> {
-        let value = row.try_get_raw(index).ok()?;
-        if value.is_null() {
-            return None;
-        }
-        value.as_bytes().ok()?.try_into().ok()
+    /// A timestamp has eight bytes, a date four.
+    fn is_in_range(value: &[u8]) -> bool {
+        let days = match (value.try_into(), value.try_into()) {
+            (Ok(time), _) => i64::from_be_bytes(time).div_euclid(MICROSECONDS_A_DAY),
+            (_, Ok(day)) => i64::from(i32::from_be_bytes(day)),
+            _ => return true,
+        };
+        DAYS.contains(&days)
+    }
+
+    /// The elements of an array that are not null. It begins with the number of its dimensions, two
+    /// numbers for all and two for each of them; each element has its length before it.
+    /// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/adt/arrayfuncs.c>,
+    /// `array_send`.
+    fn elements(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let dimensions = array
+            .first_chunk::<4>()
+            .map_or(0, |n| u32::from_be_bytes(*n));
+        let mut rest = array
+            .get(12 + 8 * dimensions as usize..)
+            .unwrap_or_default();
+        std::iter::from_fn(move || {
+            loop {
+                let (length, after) = rest.split_first_chunk::<4>()?;
+                rest = after;
+                if let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) {
+                    let (element, after) = rest.split_at_checked(length)?;
+                    rest = after;
+                    return Some(element);
+                }
+            }
+        })
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// Calls whose answer a test looks at, on a pool or in a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call {
+pub enum Call {
     SignUp,
     SignUpWithId,
     SignUpAll,
@@ -33,7 +33,7 @@ use Call::*;
 
 impl Call {
     /// With an address that nobody has, and with ada, who is a user and no more.
-    async fn run<C>(self, db: &C, name: &str, ada: Uuid) -> Result<(), Error>
+    pub async fn run<C>(self, db: &C, name: &str, ada: Uuid) -> Result<(), Error>
     where
         C: ConnectionTrait + TransactionTrait,
     {
@@ -58,7 +58,7 @@ impl Call {
 }
 
 /// Each call is `Database`, alone and in a transaction, and writes nothing.
-async fn all_are_database_errors(db: &Db, calls: &[Call], name: &str, ada: Uuid) {
+pub async fn all_are_database_errors(db: &Db, calls: &[Call], name: &str, ada: Uuid) {
     let before = db.rows().await;
     let mut wrong = Vec::new();
     for call in calls {
@@ -313,7 +313,7 @@ async fn a_clash_in_another_table_is_not_an_existing_guest(db: Db) {
 }
 
 /// A trigger that runs `statement` for each row, after it was written.
-async fn fill_after(db: &Db, table: &str, event: &str, statement: &str) {
+pub async fn fill_after(db: &Db, table: &str, event: &str, statement: &str) {
     let name = format!("fills_{table}_{event}").to_lowercase();
     let sql = match db.backend {
         On::Sqlite => {
@@ -333,7 +333,7 @@ async fn fill_after(db: &Db, table: &str, event: &str, statement: &str) {
 }
 
 /// A trigger that sets a column of each new row before it is written.
-async fn set_before(db: &Db, table: &str, column: &str, value: &str) {
+pub async fn set_before(db: &Db, table: &str, column: &str, value: &str) {
     let name = format!("sets_{table}_{column}");
     let sql = match db.backend {
         // SQLite's triggers cannot change the row that is written.
@@ -364,7 +364,7 @@ fn another_id(db: &Db) -> &'static str {
 }
 
 /// Makes accounts and hosts by every call there is, and compares each answer with what is stored.
-async fn every_answer_is_what_is_stored(db: &Db) {
+pub async fn every_answer_is_what_is_stored(db: &Db) {
     let mut wrong = Vec::new();
     let mut compare = |call: &str, told: &dyn Debug, stored: &dyn Debug| {
         let (told, stored) = (format!("{told:?}"), format!("{stored:?}"));

@@ -69,5 +69,6 @@ mod tenants;
 mod timeouts;
 mod tracing;
 mod transactions;
+mod triggers;
 mod unreadable;
 mod unusual_roles;

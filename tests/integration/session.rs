@@ -242,6 +242,9 @@ async fn a_transaction_begins_by_begin_alone(db: Db) {
         "SET autocommit = 0",
         "SET SESSION autocommit = OFF",
         "XA START 'x'",
+        "SAVEPOINT s",
+        "SELECT 1; /* and then */ BEGIN",
+        "SELECT ';\"'; START TRANSACTION",
     ] {
         let statement = || Statement::from_string(backend, sql);
         for outcome in [

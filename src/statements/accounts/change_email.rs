@@ -1,19 +1,26 @@
 //! Giving a user another e-mail address.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, Iterable, Related, Statement, Value,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, Iterable, Related, Statement,
+    Value,
     sea_query::{Expr, ExprTrait, Query, SelectStatement, UpdateStatement},
 };
 
 use crate::statements::{
     block::mariadb,
+    evidence::runs_on,
     parts::{
-        owner_key, read, returning, returning_what_is_written, select_columns, then, was_written,
-        what_was_written,
+        has_the_values, owner_key, read, returning_and, returning_what_is_written, select_columns,
+        then, was_written, what_was_written,
     },
     send::query,
+    text::Text,
 };
-use crate::{accounts::SignUp, scope::Scope};
+use crate::{
+    accounts::SignUp,
+    error::{is_contention, unknown},
+    scope::Scope,
+};
 
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
@@ -36,9 +43,14 @@ where
         DbBackend::Sqlite => on_sqlite::<U, C>(db, key, change).await,
         backend => {
             let mut update = update_statement::<U>(key, change);
-            update.returning(returning::<U>());
+            update.returning(returning_and::<U>(runs_on::<U>()));
             let rows = query(db, backend.build(&update)).await?;
-            rows.first().map(|row| read::<U>(row, "")).transpose()
+            match rows.first() {
+                Some(row) if row.try_get_by_index(U::Column::iter().count())? => {
+                    stored::<U, C>(db, key).await
+                }
+                row => row.map(|row| read::<U>(row, "")).transpose(),
+            }
         }
     }
 }
@@ -50,7 +62,10 @@ where
     let mut update = Query::update();
     update
         .table(U::default().table_ref())
-        .values(set_values::<U>(change).map(|(column, value)| (column, Expr::val(value))))
+        .values(
+            set_values::<U>(change)
+                .map(|(column, value)| (column, column.save_as(Expr::val(value)))),
+        )
         .and_where(Expr::col(owner_key::<U::Guest>()).eq(key.clone()));
     update
 }
@@ -90,12 +105,12 @@ where
     let backend = DbBackend::Postgres;
     let table = table_name::<U>(backend);
     let key_column = quoted(backend, &owner_key::<U::Guest>().to_string());
-    let mut values = vec![(format!("{table}.{key_column}%TYPE"), postgres::text(key)?)];
+    let mut values = vec![(format!("{table}.{key_column}%TYPE"), key.clone())];
     let mut assignments = Vec::new();
     for (column, value) in set_values::<U>(change) {
         let column = quoted(backend, column.as_str());
         assignments.push(format!("{column} = v{}", values.len()));
-        values.push((format!("{table}.{column}%TYPE"), postgres::text(&value)?));
+        values.push((format!("{table}.{column}%TYPE"), value));
     }
     let steps = format!(
         "UPDATE {table} SET {} WHERE {key_column} = v0; GET DIAGNOSTICS changed = ROW_COUNT;",
@@ -121,7 +136,19 @@ where
     update.returning(returning_what_is_written::<U>());
     let backend = DbBackend::Sqlite;
     let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
-    match &query(db, both).await?[..] {
+    let rows = match query(db, both).await {
+        Err(busy) if Scope::of::<C>() == Scope::Autocommit && is_contention(&busy) => {
+            // The update commits by itself, so if it was the SELECT that found the database busy, the
+            // change is made.
+            return match stored::<U, C>(db, key).await {
+                Ok(Some(user)) if has_the_values::<U>(&user, change) => Ok(Some(user)),
+                Ok(_) => Err(busy),
+                Err(_) => Err(unknown(busy)),
+            };
+        }
+        rows => rows?,
+    };
+    match &rows[..] {
         [written, found @ ..] if was_written::<U>(written) => {
             let found = found.first().map(|row| read::<U>(row, "")).transpose()?;
             what_was_written::<U>(db, read::<U>(written, "")?, found).await
@@ -155,7 +182,6 @@ where
     rows.first().map(|row| read::<U>(row, "")).transpose()
 }
 
-#[cfg(feature = "postgres")]
 async fn stored<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -163,8 +189,6 @@ async fn stored<U: SignUp, C: ConnectionTrait>(
 where
     U::Guest: Related<U>,
 {
-    use crate::statements::text::Text;
-
     let statement = Text::of::<U>("user", db.get_database_backend())
         .bind(key.clone())
         .or_build(|backend| backend.build(&the_user::<U>(key)));

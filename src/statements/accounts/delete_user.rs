@@ -80,7 +80,7 @@ async fn in_a_block_on_postgres(
         user_id,
         ..
     } = names;
-    let values = [(format!("{users}.{id}%TYPE"), postgres::text(key)?)];
+    let values = [(format!("{users}.{id}%TYPE"), key.clone())];
     let steps = format!(
         "DELETE FROM {guests} WHERE {user_id} = v0; DELETE FROM {users} WHERE {id} = v0; \
          GET DIAGNOSTICS changed = ROW_COUNT; \

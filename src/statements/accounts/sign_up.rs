@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic,
-    Iterable, QueryResult, Related, Statement, TransactionSession, TransactionTrait,
+    Iterable, ModelTrait, QueryResult, Related, Statement, TransactionSession, TransactionTrait,
     TryGetableMany, Value,
     sea_query::{
         Alias, Condition, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
@@ -13,8 +13,8 @@ use sea_orm::{
 use super::{Look, names::AccountNames as Names};
 use crate::statements::{
     block::{mariadb, sqlite},
-    evidence::of_the_type_of,
-    key::single,
+    evidence::{RUNS_ON, of_the_type_of, removed, runs_on},
+    key::{only_column, single},
     parts::{
         FIRST, SECOND, cte, do_nothing_on, every_column, insert_select, insert_select_with,
         insert_values, owner_key, quoted, read, see_what_was_clashed_with, select_columns,
@@ -96,7 +96,19 @@ where
         .row::<U::Guest>(guest)
         .or_build(|backend| backend.build(&user_with_guest::<U>(user, guest, keys)));
     let rows = query(db, statement).await?;
-    rows.first().map(both::<U>).transpose()
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let new = both::<U>(row)?;
+    if !row.try_get("", RUNS_ON)? {
+        return Ok(Some(new));
+    }
+    let key = new.0.get(only_column::<U>()?);
+    let mut found = users_in_the_way::<U, C>(db, Some(&key), None, Look::Plain).await?;
+    match found.pop() {
+        Some((user, Some(guest))) => Ok(Some((user, guest))),
+        _ => Err(removed::<U>()),
+    }
 }
 
 /// `WITH new_user AS (INSERT … ON CONFLICT (email) DO NOTHING RETURNING …), new_guest AS
@@ -130,7 +142,9 @@ where
     let mut both = Query::select();
     select_columns::<U>(&mut both, NEW_USER, FIRST);
     select_columns::<U::Guest>(&mut both, NEW_GUEST, SECOND);
+    let runs_on = format!("{} OR {}", runs_on::<U>(), runs_on::<U::Guest>());
     both.expr_as(Expr::cust(check), Alias::new(CHECK))
+        .expr_as(Expr::cust(runs_on), Alias::new(RUNS_ON))
         .from(Alias::new(NEW_USER))
         .left_join(Alias::new(NEW_GUEST), has_guest);
 
@@ -449,22 +463,19 @@ where
         .row::<U>(user)
         .row::<U::Guest>(guest)
         .bind_if(by_address, &handle.value)
+        .bind(handle.value.clone())
         .or_build(|backend| {
             let user = backend.build(&insert_values::<U>(user));
             let guest = backend.build(&insert_guest_of::<U>(&handle, guest));
-            let steps = format!(
-                "{} RETURNING {}; {} RETURNING {};",
-                user.sql,
-                mariadb::columns::<U>(),
-                guest.sql,
-                mariadb::columns::<U::Guest>()
-            );
-            let values = [user.values, guest.values].into_iter().flatten();
-            let values: Vec<_> = values.flat_map(|values| values.0).collect();
+            let both = backend.build(&stored::<U>(&handle));
+            let no_guest = raised::on_mariadb("ROW_COUNT() = 0", NO_GUEST);
+            let steps = format!("{}; {}; {no_guest} {};", user.sql, guest.sql, both.sql);
+            let values = [user.values, guest.values, both.values];
+            let values = values.into_iter().flatten().flat_map(|values| values.0);
             Statement::from_sql_and_values(backend, mariadb::block(scope, &steps), values)
         });
     match &query(db, statement).await?[..] {
-        [user, guest] => Ok(Some((read::<U>(user, "")?, read::<U::Guest>(guest, "")?))),
+        [row] => both::<U>(row).map(Some),
         _ => Err(raised::error(NO_GUEST)),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, QueryResult, Related,
-    Statement, TransactionTrait, sea_query::Query,
+    ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, IdenStatic, ModelTrait,
+    QueryResult, Related, Statement, TransactionTrait, sea_query::Query,
 };
 
 use super::{
@@ -14,9 +14,12 @@ use super::{
 use crate::statements::{
     alive::leaves_out_no_row,
     block::{mariadb, sqlite},
-    evidence::{folds_on_postgres, has_skipping_trigger, leaves_rows_out, of_the_type_of},
+    evidence::{
+        RUNS_ON, folds_on_postgres, has_skipping_trigger, leaves_rows_out, literal, of_the_type_of,
+        removed, runs_on,
+    },
     input::{BESIDE, Given, INPUT, Rows, fit_a_packet},
-    key::only_column,
+    key::{Key, only_column},
     parts::{FIRST, SECOND, every_column_of, quoted, select_columns, table_name, text_of},
     raised,
     send::query_large,
@@ -24,6 +27,7 @@ use crate::statements::{
 use crate::{accounts::SignUp, role::Role, scope::Scope};
 
 const NO_GUEST: &str = "a guest was not inserted";
+const CHANGED: &str = "a user was inserted with another address";
 const UNEXPLAINED: &str = "users were neither inserted nor found";
 
 /// Users, each with its guest.
@@ -238,7 +242,6 @@ where
     let given = pairs.users.values(backend).len();
     let has_guest = format!("new_guest.{user_id}");
     let no_guest = raised::on_postgres(&format!("{has_guest} IS NULL"), NO_GUEST, &has_guest);
-    let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
     let (table, column) = (literal(&users), literal(U::email().as_str()));
     let skips = format!(
         "({} OR {})",
@@ -255,7 +258,7 @@ where
          refused AS (SELECT input.{email} AS email FROM {} \
          LEFT JOIN new_user ON new_user.{email} = input.{email} \
          WHERE new_user.{id} IS NULL OFFSET 0) \
-         SELECT {}, {no_guest} FROM new_user \
+         SELECT {}, {no_guest}, {} OR {} AS {RUNS_ON} FROM new_user \
          LEFT JOIN new_guest ON new_guest.{user_id} = new_user.{id} \
          WHERE (SELECT {unexplained} FROM refused \
          WHERE (SELECT {users}.{id} FROM {users} WHERE {users}.{email} = refused.email) IS NULL) \
@@ -266,9 +269,47 @@ where
         every_column_of::<U::Guest>(backend),
         pairs.users.table(backend, Given::Binds(0)),
         text_of(backend, &both),
+        runs_on::<U>(),
+        runs_on::<U::Guest>(),
     );
     let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
-    query_large(db, statement).await
+    let rows = query_large(db, statement).await?;
+    match rows.first() {
+        Some(row) if row.try_get("", RUNS_ON)? => after_triggers(db, pairs, &rows).await,
+        _ => Ok(rows),
+    }
+}
+
+/// The rows as they are after the triggers of their tables, for PostgreSQL.
+async fn after_triggers<U: SignUp>(
+    db: &impl ConnectionTrait,
+    pairs: &Pairs<U>,
+    returned: &[QueryResult],
+) -> Result<Vec<QueryResult>, DbErr>
+where
+    U::Guest: Related<U>,
+{
+    let backend = DbBackend::Postgres;
+    let key = only_column::<U>()?;
+    let key_of = |row: &QueryResult| both::<U>(row).map(|(user, _)| Key::of(&user.get(key)));
+    let new = returned
+        .iter()
+        .map(key_of)
+        .collect::<Result<HashSet<_>, _>>()?;
+    let sql = stored(pairs, backend, Given::Binds(0));
+    let values = || pairs.users.values(backend);
+    let statement = || Statement::from_sql_and_values(backend, &sql, values());
+    let mut rows = Vec::with_capacity(new.len());
+    for row in query_large(db, statement).await? {
+        // The others have the addresses that were taken.
+        if new.contains(&key_of(&row)?) {
+            rows.push(row);
+        }
+    }
+    match rows.len() == new.len() {
+        true => Ok(rows),
+        false => Err(removed::<U>()),
+    }
 }
 
 async fn on_sqlite<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
@@ -325,10 +366,23 @@ where
     fit_a_packet(db, &pairs.values(backend)).await?;
 
     let (of_users, of_guests) = (Given::Variable("users_"), Given::Variable("guests_"));
+    let Names {
+        users, id, email, ..
+    } = Names::of::<U>(backend);
+    let changed = format!(
+        "EXISTS (SELECT 1 FROM {} JOIN {users} ON {users}.{id} = {INPUT}.{id} \
+         WHERE BINARY {users}.{email} <> BINARY {INPUT}.{email})",
+        pairs.users.table(backend, of_users)
+    );
+    // Without a key a user whose address was changed is not found, and gets no guest.
+    let changed = match pairs.has_keys {
+        true => raised::on_mariadb(&changed, CHANGED),
+        false => String::new(),
+    };
     let steps = format!(
         "BEGIN DECLARE users_ LONGTEXT CHARACTER SET utf8mb4 DEFAULT ?; \
          DECLARE guests_ LONGTEXT CHARACTER SET utf8mb4 DEFAULT ?; DECLARE made bigint; \
-         {}; SET made = ROW_COUNT(); {}; {} {}; END;",
+         {}; SET made = ROW_COUNT(); {}; {} {changed} {}; END;",
         pairs.users.insert(backend, of_users),
         pairs.insert_guests(backend, of_guests, &table_name::<U>(backend)),
         raised::on_mariadb("ROW_COUNT() <> made", NO_GUEST),

@@ -146,11 +146,13 @@ fn literal(value: &Value) -> String {
     match value {
         Value::String(Some(value)) => text(value),
         Value::Char(Some(value)) => text(value.encode_utf8(&mut [0; 4])),
+        Value::Json(Some(value)) => text(&value.to_string()),
         Value::Bytes(Some(value)) => format!("x'{}'", hex(value)),
         Value::Uuid(Some(value)) => format!("x'{}'", value.simple()),
         Value::ChronoDateTimeUtc(Some(value)) => format!("'{}'", value.naive_utc()),
         Value::ChronoDateTimeLocal(Some(value)) => format!("'{}'", value.naive_utc()),
         Value::ChronoDateTimeWithTimeZone(Some(value)) => format!("'{}'", value.naive_utc()),
+        // Numbers, times and nulls, of which no literal has a quote or a backslash.
         value => MysqlQueryBuilder.value_to_string(value),
     }
 }

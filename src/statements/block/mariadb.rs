@@ -32,9 +32,12 @@ pub(in crate::statements) fn block(scope: Scope, steps: &str) -> String {
              ELSE ROLLBACK; END IF;",
         ),
     };
+    // The second handler is for errors of the classes 01 and 02, such as a value that an enum does not
+    // have in strict mode, which SQLEXCEPTION leaves out. A mere warning passes.
     format!(
-        "BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN {undo} RESIGNAL; \
-         END; {begin} {steps} {end} END"
+        "BEGIN NOT ATOMIC DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN {undo} RESIGNAL; END; \
+         DECLARE CONTINUE HANDLER FOR SQLWARNING, NOT FOUND \
+         IF @@error_count > 0 THEN {undo} RESIGNAL; END IF; {begin} {steps} {end} END"
     )
 }
 

@@ -17,10 +17,13 @@ use sea_orm::{
     sqlx::{self, error::ErrorKind},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::{error::detail, statements::send::query};
+use crate::{
+    error::detail,
+    statements::{input::text::on_postgres, send::query},
+};
 
 /// How many names settings have, so that the calls of two tasks on one transaction do not share
 /// one.
@@ -40,15 +43,15 @@ struct Answer {
 /// many rows were changed. If a key refuses a step, none of them is done, and the error is that of
 /// the key.
 ///
-/// Each value is a pair of a type, such as `users.id%TYPE`, and the text form of a value of it.
+/// Each value is a pair of a type, such as `users.id%TYPE`, and a value of it.
 pub(in crate::statements) async fn run<C: ConnectionTrait>(
     db: &C,
-    values: &[(String, String)],
+    values: &[(String, Value)],
     steps: &str,
 ) -> Result<u64, DbErr> {
     let call = Uuid::now_v7();
     let slot = NEXT_SLOT.fetch_add(1, Ordering::Relaxed) % SLOTS;
-    let texts: Vec<_> = values.iter().map(|(_, text)| text).collect();
+    let texts: Vec<_> = values.iter().map(|(_, value)| text(value)).collect();
     let given = json!({ "call": call, "values": texts }).to_string();
     let give = Statement::from_sql_and_values(
         DbBackend::Postgres,
@@ -75,17 +78,11 @@ pub(in crate::statements) async fn run<C: ConnectionTrait>(
     }
 }
 
-/// The text form of a value, as PostgreSQL reads it.
-pub(in crate::statements) fn text(value: &Value) -> Result<String, DbErr> {
+/// A value in the text form that PostgreSQL reads.
+fn text(value: &Value) -> Json {
     match value {
-        Value::Uuid(Some(uuid)) => Ok(uuid.to_string()),
-        Value::String(Some(text)) => Ok(text.to_string()),
-        Value::ChronoDateTimeWithTimeZone(Some(time)) => Ok(time.to_rfc3339()),
-        Value::TinyInt(Some(number)) => Ok(number.to_string()),
-        Value::SmallInt(Some(number)) => Ok(number.to_string()),
-        Value::Int(Some(number)) => Ok(number.to_string()),
-        Value::BigInt(Some(number)) => Ok(number.to_string()),
-        _ => Err(DbErr::Type("a key of this type has no text form".into())),
+        Value::Json(Some(json)) => Json::String(json.to_string()),
+        value => on_postgres(value),
     }
 }
 

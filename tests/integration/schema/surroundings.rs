@@ -349,7 +349,7 @@ fn a_setting_of_new_connections_is_found() {
               a user could be lost with the connection"]
         );
         assert!(host.is_ok_and(|host| host.is_new()));
-        assert_eq!(db.rows().await.hosts, []);
+        assert!(db.rows().await.hosts.is_empty());
     });
 }
 

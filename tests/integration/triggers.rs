@@ -1,0 +1,321 @@
+//! What triggers of the app's do to rows and errors, and what its values do to a statement: the answer
+//! is what is stored, and an error leaves nothing behind.
+
+use guesthouse::{
+    Error, become_host, become_hosts, change_email, change_email_as, delete_user, onboard, sign_up,
+    sign_up_all, sign_up_as, sign_up_with_id,
+};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, TransactionTrait};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    evidence::{
+        Call, all_are_database_errors, every_answer_is_what_is_stored, fill_after, set_before,
+    },
+    roles::create_table,
+    support::{Backend as On, TestDb as Db, email, run},
+};
+
+/// A member whose hook sets values of several types, and its note, which is JSON.
+mod member {
+    use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "subscribers")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        #[sea_orm(unique)]
+        pub email: String,
+        pub is_verified: bool,
+        pub verified_at: Option<DateTimeUtc>,
+        pub changed_at: DateTimeUtc,
+        pub settings: Json,
+        #[sea_orm(has_one)]
+        pub note: HasOne<super::note::Entity>,
+    }
+
+    #[async_trait::async_trait]
+    impl ActiveModelBehavior for ActiveModel {
+        async fn before_save<C: ConnectionTrait>(mut self, _: &C, _: bool) -> Result<Self, DbErr> {
+            self.is_verified = Set(false);
+            self.verified_at = Set(None);
+            self.changed_at = Set(DateTimeUtc::UNIX_EPOCH);
+            self.settings = Set(serde_json::json!({ "quote": "it's \\ \"new\"" }));
+            Ok(self)
+        }
+    }
+
+    impl guesthouse::SignUp for Entity {
+        type Guest = super::note::Entity;
+
+        fn email() -> Column {
+            Column::Email
+        }
+    }
+}
+
+mod note {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "notes")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        #[sea_orm(unique)]
+        pub subscriber_id: i64,
+        pub content: Json,
+        #[sea_orm(belongs_to, from = "subscriber_id", to = "id", on_delete = "Restrict")]
+        pub subscriber: HasOne<super::member::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = super::member::Entity;
+    }
+}
+
+on_each_backend!(
+    what_a_trigger_writes_afterwards_is_returned,
+    an_address_that_a_trigger_changes_is_an_error,
+    values_of_every_type_are_stored_in_a_transaction,
+);
+
+async fn what_a_trigger_writes_afterwards_is_returned(db: Db) {
+    let earlier = "'2001-02-03 04:05:06'";
+    let user = format!("UPDATE users SET updated_at = {earlier} WHERE id = NEW.user_id");
+    fill_after(&db, "guests", "INSERT", &user).await;
+    // MariaDB refuses a trigger that writes to its own table.
+    if db.backend != On::MariaDb {
+        for table in ["users", "hosts"] {
+            let own = format!("UPDATE {table} SET created_at = {earlier} WHERE id = NEW.id");
+            fill_after(&db, table, "INSERT", &own).await;
+        }
+    }
+    every_answer_is_what_is_stored(&db).await;
+}
+
+#[test]
+fn an_address_that_a_trigger_restores_is_returned() {
+    run(On::Postgres, async |db| {
+        let ada = db.user("ada").await;
+        let restore = "IF pg_trigger_depth() = 1 THEN \
+             UPDATE users SET email = OLD.email WHERE id = NEW.id; END IF";
+        fill_after(&db, "users", "UPDATE", restore).await;
+        let alone = change_email(&db.pool, ada.id, email("new")).await.unwrap();
+        let txn = db.pool.begin().await.unwrap();
+        let within = change_email(&txn, ada.id, email("new")).await.unwrap();
+        txn.commit().await.unwrap();
+        assert_eq!([alone.email, within.email], [ada.email.as_str(); 2]);
+    });
+}
+
+#[test]
+fn a_host_that_a_trigger_removes_is_an_error() {
+    for backend in [On::Sqlite, On::Postgres] {
+        run(backend, async |db| {
+            let ada = db.user("ada").await.id;
+            let remove = "DELETE FROM hosts WHERE id = NEW.id";
+            fill_after(&db, "hosts", "INSERT", remove).await;
+            let calls = [Call::BecomeHost, Call::BecomeHosts];
+            all_are_database_errors(&db, &calls, "grace", ada).await;
+        });
+    }
+}
+
+/// The unique index sees the address that the trigger makes, and the account has it.
+async fn an_address_that_a_trigger_changes_is_an_error(db: Db) {
+    if db.backend == On::Sqlite {
+        let change = "UPDATE users SET email = replace(email, '.d.', 'd') WHERE id = NEW.id";
+        fill_after(&db, "users", "INSERT", change).await;
+    } else {
+        set_before(&db, "users", "email", "replace(NEW.email, '.d.', 'd')").await;
+    }
+    let made = sign_up_all(&db.pool, vec![email("a"), email("c.d.c"), email("z")]).await;
+    assert!(matches!(made, Err(Error::Database { .. })), "{made:?}");
+    assert!(db.rows().await.users.is_empty());
+}
+
+/// The same values alone and in a transaction, where some databases take them as texts.
+async fn values_of_every_type_are_stored_in_a_transaction(db: Db) {
+    create_table(&db, member::Entity).await;
+    create_table(&db, note::Entity).await;
+    if db.backend == On::MariaDb {
+        let pool = db.pool_of(1).await;
+        pool.execute_unprepared("SET sql_mode = concat(@@sql_mode, ',NO_BACKSLASH_ESCAPES')")
+            .await
+            .unwrap();
+        subscribe(&pool, "backslash").await;
+        pool.close().await.unwrap();
+    }
+    subscribe(&db.pool, "default").await;
+}
+
+async fn subscribe(db: &sea_orm::DatabaseConnection, name: &str) {
+    for quote in [
+        "it's \\ \"new\"",
+        "' is null or 1 = 1)) -- ",
+        "\\' or 1 = 1 -- ",
+    ] {
+        let content = json!({ "bio": quote });
+        let txn = db.begin().await.unwrap();
+        let note = note::ActiveModel {
+            content: Set(content.clone()),
+            ..Default::default()
+        };
+        let address = email(&format!("{name}-{}", Uuid::now_v7().simple()));
+        let both = sign_up_as::<member::Entity>(&txn, address, Default::default(), note).await;
+        let (member, note) = both.unwrap();
+        assert_eq!(note.content, content);
+        assert_eq!(member.settings, json!({ "quote": "it's \\ \"new\"" }));
+
+        let moved = email(&format!("{name}-{}", Uuid::now_v7().simple()));
+        let within = change_email_as::<member::Entity>(&txn, member.id, moved.clone()).await;
+        let within = within.unwrap();
+        txn.commit().await.unwrap();
+        assert_eq!((within.verified_at, within.is_verified), (None, false));
+        assert_eq!(
+            (&within.settings, &within.email),
+            (&member.settings, &moved.to_string())
+        );
+
+        let moved = email(&format!("{name}-{}", Uuid::now_v7().simple()));
+        let alone = change_email_as::<member::Entity>(db, member.id, moved.clone()).await;
+        let expected = member::Model {
+            email: moved.to_string(),
+            ..within
+        };
+        assert_eq!(alone.unwrap(), expected);
+
+        let again = note::ActiveModel {
+            subscriber_id: Set(member.id),
+            content: Set(json!(null)),
+            ..Default::default()
+        };
+        let existing = onboard::<note::Entity>(db, again).await.unwrap();
+        assert_eq!(existing.model(), &note);
+    }
+}
+
+/// Errors of the classes 01 and 02, which MariaDB's SQLEXCEPTION leaves out.
+#[test]
+fn an_error_of_any_class_undoes_the_whole_call() {
+    for raise in [
+        "INSERT INTO kinds VALUES ('b')",
+        "SIGNAL SQLSTATE '02000' SET MESSAGE_TEXT = 'no data'",
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
+    ] {
+        run(On::MariaDb, async |db| {
+            let ada = db.user("ada").await.id;
+            let before = db.rows().await;
+            db.execute("CREATE TABLE kinds (kind enum('a') NOT NULL)")
+                .await;
+            let trigger =
+                format!("CREATE TRIGGER refuses BEFORE INSERT ON guests FOR EACH ROW {raise}");
+            db.execute(&trigger).await;
+            let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
+            all_are_database_errors(&db, &calls, "grace", ada).await;
+
+            let pool = db.pool_of(1).await;
+            for call in calls {
+                call.run(&pool, "grace", ada).await.unwrap_err();
+            }
+            let host = become_host(&pool, ada).await.unwrap().into_model();
+            pool.close().await.unwrap();
+            let after = db.rows().await;
+            assert_eq!(after.hosts, [host], "{raise}");
+            assert_eq!(
+                (after.users, after.guests),
+                (before.users, before.guests),
+                "{raise}"
+            );
+        });
+    }
+}
+
+/// `RAISE(FAIL)` keeps what the statement has done before it.
+#[test]
+fn a_failing_trigger_of_sqlite_undoes_the_whole_call() {
+    run(On::Sqlite, async |db| {
+        let ada = db.user("ada").await.id;
+        let before = db.rows().await;
+        for (table, event) in [("guests", "INSERT"), ("users", "DELETE")] {
+            db.execute(&format!(
+                "CREATE TRIGGER fails_{table} BEFORE {event} ON {table}
+                 BEGIN SELECT RAISE(FAIL, 'no'); END"
+            ))
+            .await;
+        }
+        let txn = db.pool.begin().await.unwrap();
+        let id = Uuid::now_v7();
+        for answer in [
+            sign_up(&txn, email("bob")).await.map(drop),
+            sign_up_with_id(&txn, id, email("bob")).await.map(drop),
+            sign_up_all(&txn, vec![email("bob")]).await.map(drop),
+            delete_user(&txn, ada).await,
+        ] {
+            assert!(matches!(answer, Err(Error::Database { .. })), "{answer:?}");
+        }
+        let host = become_host(&txn, ada).await.unwrap().into_model();
+        txn.commit().await.unwrap();
+        let after = db.rows().await;
+        assert_eq!((after.users, after.guests), (before.users, before.guests));
+        assert_eq!(after.hosts, [host]);
+    });
+}
+
+/// SQLite does not tell names apart by their case.
+#[test]
+fn a_trigger_on_a_name_in_another_case_is_seen() {
+    run(On::Sqlite, async |db| {
+        let ada = db.user("ada").await.id;
+        db.execute("CREATE TRIGGER skips BEFORE INSERT ON Hosts BEGIN SELECT RAISE(IGNORE); END")
+            .await;
+        let calls = [Call::BecomeHost, Call::BecomeHosts];
+        all_are_database_errors(&db, &calls, "grace", ada).await;
+    });
+}
+
+/// PostgreSQL leaves a row out for an exclusion constraint as for a unique key.
+#[test]
+fn an_exclusion_constraint_is_no_contention() {
+    run(On::Postgres, async |db| {
+        let ada = db.user("ada").await.id;
+        db.execute(
+            "ALTER TABLE users ADD handle text DEFAULT 'x', \
+             ADD CONSTRAINT handle EXCLUDE (lower(handle) WITH =)",
+        )
+        .await;
+        let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
+        all_are_database_errors(&db, &calls, "grace", ada).await;
+    });
+}
+
+/// In a transaction the statement travels in hexadecimal, twice as long.
+#[test]
+fn what_does_not_fit_a_packet_is_refused_before_it_is_sent() {
+    run(On::MariaDb, async |db| {
+        let limit = db.text("SELECT @@max_allowed_packet").await;
+        let limit: usize = limit.parse().unwrap();
+        let ids: Vec<_> = (0..limit / 65).map(|_| Uuid::now_v7()).collect();
+        let txn = db.pool.begin().await.unwrap();
+        let ada = sign_up(&txn, email("ada")).await.unwrap();
+        let refused = become_hosts(&txn, &ids).await;
+        assert!(
+            matches!(refused, Err(Error::Database { .. })),
+            "{refused:?}"
+        );
+        become_host(&txn, ada.user.id).await.unwrap();
+        txn.commit().await.unwrap();
+        let rows = db.rows().await;
+        assert_eq!((rows.users.len(), rows.hosts.len()), (1, 1));
+
+        let done = become_hosts(&db.pool, &ids).await.unwrap();
+        assert_eq!(done.unknown.len(), ids.len());
+    });
+}
