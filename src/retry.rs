@@ -267,7 +267,7 @@ impl Attempts<'_> {
             ..self.options
         };
         loop {
-            match begin(self.db, options).await {
+            match begin(self.db, options).await.map_err(Error::of_read) {
                 Err(error) if self.goes_on_after(&error).await => {}
                 outcome => return outcome,
             }
@@ -351,18 +351,17 @@ fn originally(error: &(impl StdError + 'static)) -> Option<Error> {
 /// Begins in a task of its own, which runs to its end, and rolls back, if the caller is dropped:
 /// sqlx counts a transaction only after the server has answered, and would give the connection back
 /// to the pool inside one.
-async fn begin(
+pub(crate) async fn begin(
     db: &DatabaseConnection,
     options: TransactionOptions,
-) -> Result<DatabaseTransaction, Error> {
+) -> Result<DatabaseTransaction, DbErr> {
     let db = db.clone();
     let beginning = tokio::spawn(async move { db.begin_with_options(options).await });
-    let begun = beginning.await.unwrap_or_else(|stopped| {
+    beginning.await.unwrap_or_else(|stopped| {
         Err(DbErr::Custom(format!(
             "the runtime is shutting down: {stopped}"
         )))
-    });
-    begun.map_err(Error::of_read)
+    })
 }
 
 /// Commits the transaction, unless it is over.

@@ -13,10 +13,11 @@ use std::{
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction,
     DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, QueryResult, RuntimeErr,
-    Statement, TransactionTrait, Value, sqlx,
+    Statement, TransactionOptions, Value, sqlx,
 };
 
 use super::Table as Wanted;
+use crate::retry::begin;
 
 use self::definition::Demand;
 
@@ -238,8 +239,11 @@ pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<C
     let backend = db.get_database_backend();
     let names = Names::of(wanted, backend);
     let tables: Vec<_> = names.asked.iter().map(String::as_str).collect();
-    let access = (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly);
-    let connection = db.begin_with_config(None, access).await?;
+    let options = TransactionOptions {
+        access_mode: (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly),
+        ..TransactionOptions::default()
+    };
+    let connection = begin(db, options).await?;
     let (settings, dialect, mut found) = match backend {
         DbBackend::Postgres => postgres::read(db, &connection, &tables).await,
         DbBackend::MySql => mysql::read(db, &connection, &tables).await,
