@@ -238,7 +238,7 @@ struct Rows {
 pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
     let backend = db.get_database_backend();
     let names = Names::of(wanted, backend);
-    let tables: Vec<_> = names.asked.iter().map(String::as_str).collect();
+    let tables: Vec<_> = names.tables.iter().map(|it| it.asked.as_str()).collect();
     let options = TransactionOptions {
         access_mode: (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly),
         ..TransactionOptions::default()
@@ -246,7 +246,7 @@ pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<C
     let connection = begin(db, options).await?;
     let (settings, dialect, mut found) = match backend {
         DbBackend::Postgres => postgres::read(db, &connection, &tables).await,
-        DbBackend::MySql => mysql::read(db, &connection, &tables).await,
+        DbBackend::MySql => mysql::read(db, &connection, &names.tables).await,
         _ => sqlite::read(db, &connection, &tables).await,
     }?;
     connection.rollback().await?;
@@ -264,34 +264,39 @@ type Found = (BTreeSet<Setting>, Dialect, Rows);
 /// The names that are wanted, by their spelling in the catalogue: case does not matter on SQLite
 /// and, for columns, on MariaDB, and PostgreSQL is asked for a table by its quoted name.
 struct Names {
-    /// Of the tables that are compared.
-    asked: Vec<String>,
-    /// Of these and of those that they refer to.
-    tables: BTreeMap<String, String>,
+    tables: Vec<Named>,
     /// With the name of the table.
     columns: BTreeMap<(String, String), String>,
 }
 
+/// The names of a table.
+struct Named {
+    wanted: String,
+    asked: String,
+    schema: Option<String>,
+    /// Without the schema.
+    table: String,
+    /// Whether it is compared, and not only referred to.
+    is_compared: bool,
+}
+
 impl Names {
     fn of(wanted: &[Wanted], backend: DbBackend) -> Self {
-        let quoted = |name: &str| {
-            let parts = name.split('.').map(|part| format!("\"{part}\""));
-            parts.collect::<Vec<_>>().join(".")
-        };
-        let table = |name: &String| match backend {
-            DbBackend::Postgres => quoted(name),
-            DbBackend::MySql => name.clone(),
-            _ => name.to_lowercase(),
-        };
+        let compared = wanted
+            .iter()
+            .map(|it| (it.name.as_str(), it.schema.as_deref(), true));
+        let owners = wanted.iter().flat_map(Wanted::names_of_owners);
+        let owners = owners.map(|(name, schema)| (name, schema, false));
+        let mut tables = Vec::<Named>::new();
+        for (name, schema, is_compared) in compared.chain(owners) {
+            if !tables.iter().any(|known| known.wanted == name) {
+                tables.push(Named::of(name, schema, is_compared, backend));
+            }
+        }
         let columns = wanted.iter().flat_map(Wanted::names_of_columns);
         let columns = columns.filter(|_| backend != DbBackend::Postgres);
         Self {
-            asked: wanted.iter().map(|wanted| table(&wanted.name)).collect(),
-            tables: wanted
-                .iter()
-                .flat_map(Wanted::names_of_tables)
-                .map(|name| (table(name), name.clone()))
-                .collect(),
+            tables,
             columns: columns
                 .map(|(table, name)| ((table.to_owned(), name.to_lowercase()), name.to_owned()))
                 .collect(),
@@ -301,8 +306,8 @@ impl Names {
     /// Replaces every name by its wanted spelling.
     fn spell(&self, found: &mut Rows) {
         let table = |name: &mut String| {
-            if let Some(wanted) = self.tables.get(name) {
-                name.clone_from(wanted);
+            if let Some(table) = self.tables.iter().find(|it| it.asked == *name) {
+                name.clone_from(&table.wanted);
             }
         };
         let column = |table: &str, name: &mut String| {
@@ -336,6 +341,29 @@ impl Names {
             table(&mut intervention.table_name);
         }
         found.unread.iter_mut().for_each(table);
+    }
+}
+
+impl Named {
+    fn of(name: &str, schema: Option<&str>, is_compared: bool, backend: DbBackend) -> Self {
+        let table = match schema {
+            Some(schema) => &name[schema.len() + 1..],
+            None => name,
+        };
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let asked = match (backend, schema) {
+            (DbBackend::Postgres, Some(schema)) => format!("{}.{}", quoted(schema), quoted(table)),
+            (DbBackend::Postgres, None) => quoted(table),
+            (DbBackend::MySql, _) => name.to_owned(),
+            _ => name.to_lowercase(),
+        };
+        Self {
+            wanted: name.to_owned(),
+            asked,
+            schema: schema.map(str::to_owned),
+            table: table.to_owned(),
+            is_compared,
+        }
     }
 }
 

@@ -101,11 +101,14 @@ const INDEXES: &str = "
     ORDER BY w.name, c.relname, p.position";
 
 /// A foreign key is enforced by triggers on both tables, and on each of their partitions. A
-/// partition can have keys of its own, of which only those count that act on a delete.
+/// partition can have keys of its own, of which only those count that act on a delete. What
+/// `regclass` prints of a table depends on the search path, so the wanted name is looked for.
 /// `conenforced` exists since PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
     SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
-           replace(k.confrelid::regclass::text, chr(34), '') AS to_table,
+           coalesce((SELECT o.name FROM (VALUES {names}) AS o (name)
+                     WHERE to_regclass(o.name) = k.confrelid LIMIT 1),
+                    replace(k.confrelid::regclass::text, chr(34), '')) AS to_table,
            r.attname::text AS to_column,
            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'

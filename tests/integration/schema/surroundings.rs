@@ -5,7 +5,7 @@ use guesthouse::{
     Error, Model, audit, audit_emails, backfill, backfill_guests, become_host, guest, sign_up,
 };
 use guesthouse_migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
 use super::{
@@ -298,6 +298,242 @@ async fn names_in_both_cases_are_found(db: Db) {
         db.execute(&format!("DROP TABLE {quote}Pilots{quote}"))
             .await;
     }
+}
+
+/// Cities and their couriers, in schemas that a test names.
+mod cities {
+    use std::cell::Cell;
+
+    type Schema = Option<&'static str>;
+
+    thread_local! {
+        static NAMES: Cell<(Schema, Schema, &'static str)> = const { Cell::new((None, None, "")) };
+    }
+
+    /// Couriers in the table, whose schema is the second one; the first is that of the cities.
+    pub fn couriers(of_cities: Schema, schema: Schema, table: &'static str) -> guesthouse::Model {
+        NAMES.set((of_cities, schema, table));
+        guesthouse::Model::new().role::<courier::Entity>()
+    }
+
+    pub mod city {
+        use sea_orm::entity::prelude::*;
+
+        #[derive(Copy, Clone, Default, Debug, DeriveEntity)]
+        pub struct Entity;
+
+        impl EntityName for Entity {
+            fn schema_name(&self) -> Option<&str> {
+                super::NAMES.get().0
+            }
+
+            fn table_name(&self) -> &'static str {
+                "cities"
+            }
+        }
+
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveModel, DeriveActiveModel)]
+        pub struct Model {
+            pub code: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveColumn)]
+        pub enum Column {
+            Code,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DerivePrimaryKey)]
+        pub enum PrimaryKey {
+            Code,
+        }
+
+        impl PrimaryKeyTrait for PrimaryKey {
+            type ValueType = String;
+
+            fn auto_increment() -> bool {
+                false
+            }
+        }
+
+        impl ColumnTrait for Column {
+            type EntityName = Entity;
+
+            fn def(&self) -> ColumnDef {
+                ColumnType::Text.def()
+            }
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    pub mod courier {
+        use sea_orm::entity::prelude::*;
+
+        use super::city;
+
+        #[derive(Copy, Clone, Default, Debug, DeriveEntity)]
+        pub struct Entity;
+
+        impl EntityName for Entity {
+            fn schema_name(&self) -> Option<&str> {
+                super::NAMES.get().1
+            }
+
+            fn table_name(&self) -> &'static str {
+                super::NAMES.get().2
+            }
+        }
+
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveModel, DeriveActiveModel)]
+        pub struct Model {
+            pub badge: String,
+            pub city_code: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveColumn)]
+        pub enum Column {
+            Badge,
+            CityCode,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DerivePrimaryKey)]
+        pub enum PrimaryKey {
+            Badge,
+        }
+
+        impl PrimaryKeyTrait for PrimaryKey {
+            type ValueType = String;
+
+            fn auto_increment() -> bool {
+                false
+            }
+        }
+
+        impl ColumnTrait for Column {
+            type EntityName = Entity;
+
+            fn def(&self) -> ColumnDef {
+                ColumnType::Text.def()
+            }
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter)]
+        pub enum Relation {
+            City,
+        }
+
+        impl RelationTrait for Relation {
+            fn def(&self) -> RelationDef {
+                let key = Entity::belongs_to(city::Entity).from(Column::CityCode);
+                key.to(city::Column::Code).into()
+            }
+        }
+
+        impl Related<city::Entity> for Entity {
+            fn to() -> RelationDef {
+                Relation::City.def()
+            }
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+
+        impl guesthouse::Role for Entity {
+            type Owner = city::Entity;
+        }
+    }
+}
+
+/// The columns of a table of couriers.
+fn of_couriers(text: &str, cities: &str) -> String {
+    format!(
+        "(badge {text} NOT NULL PRIMARY KEY, city_code {text} NOT NULL UNIQUE, \
+         FOREIGN KEY (city_code) REFERENCES {cities} (code) ON DELETE RESTRICT)"
+    )
+}
+
+async fn lines_of(model: Model, pool: &DatabaseConnection) -> Vec<String> {
+    let found = differences(model.verify(pool).await);
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// An entity may name the schema that the search path leads to as well, or another one.
+#[test]
+fn a_table_is_found_where_its_entity_says() {
+    run(On::Postgres, |db: Db| async move {
+        let columns = of_couriers("text", "cities");
+        db.execute(&format!(
+            "CREATE TABLE cities (code text PRIMARY KEY); CREATE TABLE couriers {columns};
+             CREATE TABLE \"say \"\"hi\"\".\" {columns};
+             CREATE SCHEMA other; CREATE TABLE other.couriers {columns}"
+        ))
+        .await;
+        let (public, other) = (Some("public"), Some("other"));
+        for (of_cities, schema, table) in [
+            (None, None, "couriers"),
+            (public, public, "couriers"),
+            (public, None, "couriers"),
+            (None, public, "couriers"),
+            (public, other, "couriers"),
+            (None, None, "say \"hi\"."),
+            (public, public, "say \"hi\"."),
+        ] {
+            let found = lines_of(cities::couriers(of_cities, schema, table), &db.pool).await;
+            assert_eq!(found, [""; 0], "{of_cities:?} {schema:?} {table}");
+        }
+        assert_eq!(
+            lines_of(cities::couriers(other, public, "couriers"), &db.pool).await,
+            [
+                "public.couriers.city_code refers to cities.code, not other.cities.code: \
+              a courier could outlive its city"
+            ]
+        );
+    });
+    run(On::MariaDb, |db: Db| async move {
+        let (_, current) = db.url.rsplit_once('/').unwrap();
+        let current: &'static str = current.to_owned().leak();
+        let other: &'static str = format!("{current}_2").leak();
+        let text = "varchar(20) COLLATE utf8mb4_bin";
+        let columns = of_couriers(text, &format!("{current}.cities"));
+        db.execute(&format!(
+            "CREATE TABLE cities (code {text} PRIMARY KEY); CREATE TABLE couriers {columns};
+             CREATE TABLE `say \"``hi``\".` {columns};
+             CREATE DATABASE {other}; CREATE TABLE {other}.pilots {columns}"
+        ))
+        .await;
+        let (here, there) = (Some(current), Some(other));
+        let (mut alike, mut beside) = (Vec::new(), Vec::new());
+        for (of_cities, schema, table) in [
+            (None, None, "couriers"),
+            (here, here, "couriers"),
+            (None, here, "couriers"),
+            (None, there, "pilots"),
+            (here, there, "pilots"),
+            (None, None, "say \"`hi`\"."),
+        ] {
+            let model = cities::couriers(of_cities, schema, table);
+            alike.extend(lines_of(model, &db.pool).await);
+        }
+        for (of_cities, table) in [(there, "pilots"), (None, "couriers")] {
+            let model = cities::couriers(of_cities, there, table);
+            beside.extend(lines_of(model, &db.pool).await);
+        }
+        db.execute(&format!("DROP DATABASE {other}")).await;
+
+        assert_eq!(alike, [""; 0]);
+        assert_eq!(
+            beside,
+            [
+                format!(
+                    "{other}.pilots.city_code refers to cities.code, not {other}.cities.code: \
+                     a courier could outlive its city"
+                ),
+                format!("table {other}.couriers is missing: nobody could get a courier"),
+            ]
+        );
+    });
 }
 
 /// What those that are open do not show.
