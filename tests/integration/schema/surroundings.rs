@@ -585,7 +585,7 @@ fn a_setting_of_new_connections_is_found() {
               a user could be lost with the connection"]
         );
         assert!(host.is_ok_and(|host| host.is_new()));
-        assert_eq!(db.rows().await.hosts, []);
+        assert_eq!(db.rows().await.hosts.len(), 0);
     });
 }
 
