@@ -119,6 +119,7 @@ impl Comparison<'_> {
                     self.null(wanted, found);
                     self.primary_key(wanted);
                     self.unique(wanted);
+                    self.collation(wanted, found);
                     self.foreign_key(wanted);
                     self.lower_case(wanted);
                 }
@@ -507,6 +508,28 @@ impl Comparison<'_> {
                     format!("is unique by {collation} as well (index {name}): two {one}"),
                 );
             }
+        }
+    }
+
+    /// A foreign key compares by the collation of the owner's key, the unique index by that of the
+    /// role's column. Where only the former folds texts, two of them are one owner's.
+    fn collation(&mut self, wanted: &Wanted, found: &Column) {
+        let Some(reference) = &wanted.refers_to else {
+            return;
+        };
+        let owners = self.catalogue.tables.get(&reference.table);
+        let key = owners.and_then(|it| it.columns.iter().find(|c| c.name == reference.column));
+        if key.is_some_and(|key| key.folding.is_some() && key.folding != found.folding) {
+            let key = format!("{}.{}", reference.table, reference.column);
+            self.differs(
+                wanted.name,
+                &format!("the collation of {key}"),
+                format!(
+                    "is compared by another collation than {key}: {} could get two {}",
+                    with_article(&reference.owner),
+                    self.table.name
+                ),
+            );
         }
     }
 

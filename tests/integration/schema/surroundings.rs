@@ -536,6 +536,65 @@ fn a_table_is_found_where_its_entity_says() {
     });
 }
 
+on_each_backend!(an_owner_whose_key_folds_could_get_two,);
+
+/// The foreign key takes 'ADA' for 'ada', and the unique index does not.
+async fn an_owner_whose_key_folds_could_get_two(db: Db) {
+    let (text, folds) = match db.backend {
+        On::Sqlite => ("text", "text COLLATE NOCASE"),
+        On::Postgres => ("text", "text COLLATE any_case"),
+        On::MariaDb => (
+            "varchar(20) COLLATE utf8mb4_bin",
+            "varchar(20) COLLATE utf8mb4_general_ci",
+        ),
+    };
+    let any_case = "CREATE COLLATION any_case \
+         (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
+    if !is_possible(any_case) {
+        return;
+    }
+    let pool = db.pool_of(1).await;
+    let run = async |sql: &str| pool.execute_unprepared(sql).await.unwrap();
+    match db.backend {
+        On::Sqlite => {}
+        On::Postgres => drop(run(any_case).await),
+        // It refuses such a key while it checks.
+        On::MariaDb => drop(run("SET foreign_key_checks = OFF").await),
+    }
+    let model = cities::couriers(None, None, "couriers");
+    for (key, expected) in [
+        (text, None),
+        (
+            folds,
+            Some(
+                "couriers.city_code is compared by another collation than cities.code: \
+                 a city could get two couriers",
+            ),
+        ),
+    ] {
+        run("DROP TABLE IF EXISTS couriers").await;
+        run("DROP TABLE IF EXISTS cities").await;
+        let (cities, couriers) = (
+            format!("CREATE TABLE cities (code {key} NOT NULL PRIMARY KEY)"),
+            format!("CREATE TABLE couriers {}", of_couriers(text, "cities")),
+        );
+        // MariaDB looks at the types only if both tables are there.
+        let order = match db.backend {
+            On::MariaDb => [couriers, cities],
+            _ => [cities, couriers],
+        };
+        for create in order {
+            run(&create).await;
+        }
+        let found = lines_of(model.clone(), &db.pool).await;
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        if expected.is_some() && db.backend != On::MariaDb {
+            run("INSERT INTO cities VALUES ('ada')").await;
+            run("INSERT INTO couriers VALUES ('one', 'ada'), ('two', 'ADA')").await;
+        }
+    }
+}
+
 /// What those that are open do not show.
 #[test]
 fn a_setting_of_new_connections_is_found() {
