@@ -275,7 +275,8 @@ impl Comparison<'_> {
         }
         for index in &self.found.indexes {
             let is_named = |wanted: &Wanted| {
-                (wanted.unique || wanted.primary && index.primary) && index.is_over(wanted.name)
+                (wanted.unique && index.unique || wanted.primary && index.primary)
+                    && index.is_over(wanted.name)
             };
             if index.flaw == Some(Flaw::Deferrable) && !self.table.columns.iter().any(is_named) {
                 self.outcome.add(

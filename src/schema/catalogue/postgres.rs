@@ -64,7 +64,8 @@ const COLUMNS: &str = "
     ORDER BY w.name, a.attnum";
 
 /// A plain index of another method or operator class serves searches that the unique one cannot, so
-/// it is left out. The version of the database's own collation, which is recorded since PostgreSQL
+/// it is left out. A deferrable exclusion constraint spoils an insert as a deferrable key does. The
+/// version of the database's own collation, which is recorded since PostgreSQL
 /// 15, is compared with that of the collation that it was made from.
 const INDEXES: &str = "
     WITH database AS (SELECT to_jsonb(d) AS it FROM pg_database AS d WHERE d.datname = current_database()),
@@ -97,7 +98,8 @@ const INDEXES: &str = "
     LEFT JOIN pg_attribute AS a
          ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.position - 1] AND a.attnum <> 0
     LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[p.position - 1]
-    WHERE i.indisunique OR (m.amname = 'btree' AND o.opcdefault)
+    WHERE i.indisunique OR i.indisexclusion AND NOT i.indimmediate
+          OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
 /// A foreign key is enforced by triggers on both tables, and on each of their partitions. A

@@ -99,6 +99,17 @@ pub const CHANGES: Changes = Changes {
                nobody could sign up with an id of the caller's"],
         ),
         (
+            "ALTER TABLE users ADD during int4range,
+                 ADD CONSTRAINT apart EXCLUDE USING gist (during WITH &&) DEFERRABLE",
+            &["table users has a deferrable key (index apart): \
+               nobody could sign up with an id of the caller's"],
+        ),
+        (
+            "ALTER TABLE users ADD CONSTRAINT apart EXCLUDE (email WITH =) DEFERRABLE",
+            &["table users has a deferrable key (index apart): \
+               nobody could sign up with an id of the caller's"],
+        ),
+        (
             "ALTER TABLE users DROP COLUMN updated_at;
              ALTER TABLE users ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED NOT NULL,
                  ADD CHECK (updated_at >= '0001-01-01 00:00:00+00' AND updated_at < '10000-01-01 00:00:00+00')",
@@ -422,6 +433,7 @@ pub const CHANGES: Changes = Changes {
          ALTER TABLE hosts ADD plan text, ADD FOREIGN KEY (user_id, plan) REFERENCES plans",
         "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
         "ALTER TABLE hosts ADD UNIQUE (id) DEFERRABLE",
+        "ALTER TABLE users ADD during int4range, ADD EXCLUDE USING gist (during WITH &&)",
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",
         "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE \"C\")",
         "ALTER TABLE hosts ENABLE ROW LEVEL SECURITY",
