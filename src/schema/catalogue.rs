@@ -21,7 +21,7 @@ use crate::retry::begin;
 
 use self::definition::Demand;
 
-pub(super) use self::definition::{Bound, Clause, mentions};
+pub(super) use self::definition::{Bound, Clause, is_literal, mentions};
 
 /// What the catalogue has of the tables that were asked for.
 pub(super) struct Catalogue {
@@ -110,6 +110,8 @@ pub(super) struct Column {
     pub nullable: bool,
     /// Whether an insert that leaves it out gets a value other than null.
     pub filled: bool,
+    /// The expression for that value, if the column declares one.
+    pub default_value: Option<String>,
     /// The collation, if different texts can be equal under it.
     pub folding: Option<String>,
     /// The character set, if there are texts that it cannot hold.
@@ -131,6 +133,8 @@ pub(super) struct Index {
     pub name: String,
     pub primary: bool,
     pub unique: bool,
+    /// Whether it keeps out a second null.
+    pub nulls_equal: bool,
     pub flaw: Option<Flaw>,
     /// The collation, if different texts can be equal under it and it is not the column's.
     pub folding: Option<String>,
@@ -190,6 +194,7 @@ struct IndexPart {
     index_name: String,
     is_primary: bool,
     is_unique: bool,
+    nulls_equal: bool,
     flaw: Option<Flaw>,
     folding: Option<String>,
     column_name: Option<String>,
@@ -512,6 +517,7 @@ impl Table {
                 name: row.index_name,
                 primary: row.is_primary,
                 unique: row.is_unique,
+                nulls_equal: row.nulls_equal,
                 flaw: row.flaw,
                 folding: row.folding,
                 parts: vec![part],

@@ -9,7 +9,7 @@ use super::{
     Column as Wanted, Difference, Reference, Table as WantedTable,
     catalogue::{
         Bound, Catalogue, Clause, Column, Flaw, ForeignKey, Index, Intervention, KeyFlaw, Kind,
-        Part, Setting, Storage, Table, Upkeep, mentions,
+        Part, Setting, Storage, Table, Upkeep, is_literal, mentions,
     },
     with_article,
 };
@@ -102,6 +102,7 @@ impl Comparison<'_> {
         self.interventions();
         self.clauses();
         self.deferrable_keys();
+        self.keys_left_out();
         for wanted in &self.table.columns {
             let found = self.found.columns.iter().find(|c| c.name == wanted.name);
             match found {
@@ -291,6 +292,56 @@ impl Comparison<'_> {
                 );
             }
         }
+    }
+
+    /// Unique keys over columns that this library does not set, to which the database gives the same
+    /// value each time.
+    fn keys_left_out(&mut self) {
+        let WantedTable { name, purpose, .. } = self.table;
+        for index in &self.found.indexes {
+            let is_same = |part: &Part| {
+                let Part::Column(part) = part else {
+                    return false;
+                };
+                let is_known = self.table.columns.iter().any(|c| c.name == part);
+                let column = self.found.columns.iter().find(|c| c.name == *part);
+                column.is_some_and(|column| !is_known && column.is_same_each_time(index))
+            };
+            if !index.unique
+                || index.flaw == Some(Flaw::Partial)
+                || !index.parts.iter().all(is_same)
+            {
+                continue;
+            }
+            let key = &index.name;
+            if self.may_be_filled() {
+                self.outcome.warn(
+                    name,
+                    About::Column(index.others("")),
+                    format!(
+                        "this key gets the same value in each insert (index {key}): \
+                         unless a trigger fills it, nobody but the first could {purpose}"
+                    ),
+                );
+            } else {
+                self.outcome.add(
+                    name,
+                    None,
+                    "no unique key over a column that is left out",
+                    format!(
+                        "table {name} has a key that gets the same value in each insert \
+                         (index {key}): nobody but the first could {purpose}"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Whether a trigger may give a value to a column that an insert leaves out.
+    fn may_be_filled(&self) -> bool {
+        let mut triggers = self.found.interventions.iter();
+        self.catalogue.dialect.triggers_fill
+            && triggers.any(|it| !it.is_rule && it.is_before && it.events.contains("INSERT"))
     }
 
     fn type_of(&mut self, wanted: &Wanted, found: &Column) {
@@ -707,12 +758,7 @@ impl Comparison<'_> {
 
     /// Columns that this library does not set.
     fn columns_of_the_app(&mut self) {
-        let may_be_filled = self.catalogue.dialect.triggers_fill
-            && self
-                .found
-                .interventions
-                .iter()
-                .any(|it| !it.is_rule && it.is_before && it.events.contains("INSERT"));
+        let may_be_filled = self.may_be_filled();
         for found in &self.found.columns {
             let is_known = self.table.columns.iter().any(|c| c.name == found.name);
             let mut demands = self.found.demands.iter();
@@ -850,6 +896,16 @@ enum Nearly {
     Prefix,
     Expression,
     Composite,
+}
+
+impl Column {
+    /// Whether every insert that leaves it out gets what the index takes for the same value.
+    fn is_same_each_time(&self, index: &Index) -> bool {
+        match &self.default_value {
+            Some(default) if self.filled => is_literal(default),
+            _ => !self.filled && self.nullable && index.nulls_equal,
+        }
+    }
 }
 
 impl Index {

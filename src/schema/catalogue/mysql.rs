@@ -19,7 +19,8 @@ use super::{
     Column, Dialect, Found, KeyPart, Kind, Named, Rows, Setting, definition::Definition, settings,
 };
 
-/// The casts are for MySQL, parts of whose `information_schema` come as bytes.
+/// The casts are for MySQL, parts of whose `information_schema` come as bytes. `NULL` is how MariaDB
+/// writes that a column which may be null has no default; a text has quotes.
 const COLUMNS: &str = "
     SELECT CAST(concat(?, c.table_name) AS CHAR) AS table_name,
            CASE WHEN t.engine <> 'InnoDB' THEN 'no transactions' END AS storage,
@@ -28,8 +29,9 @@ const COLUMNS: &str = "
            CASE WHEN c.data_type = 'varchar'
                 THEN CAST(c.character_maximum_length AS SIGNED) END AS characters,
            c.is_nullable = 'YES' AS nullable,
-           c.column_default IS NOT NULL OR c.extra LIKE '%auto_increment%'
+           coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%auto_increment%'
                OR c.extra LIKE '%generated%' AS filled,
+           CAST(c.column_default AS CHAR) AS default_value,
            CASE WHEN right(c.collation_name, 4) <> '_bin'
                 THEN CAST(c.collation_name AS CHAR) END AS folding,
            CASE WHEN c.character_set_name NOT IN ('utf8mb4', 'utf16', 'utf16le', 'utf32')
@@ -49,7 +51,7 @@ const COLUMNS: &str = "
 const INDEXES: &str = "
     SELECT CAST(concat(?, table_name) AS CHAR) AS table_name,
            CAST(index_name AS CHAR) AS index_name,
-           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique,
+           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique, FALSE AS nulls_equal,
            CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw, NULL AS folding,
            lower(column_name) AS column_name, NULL AS expression
     FROM information_schema.statistics

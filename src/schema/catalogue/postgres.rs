@@ -37,6 +37,7 @@ const COLUMNS: &str = "
                           WHERE k.conrelid = t.oid AND k.contype = 'n' AND NOT k.convalidated
                             AND k.conkey = ARRAY[a.attnum]) AS nullable,
            a.atthasdef OR a.attidentity <> '' OR y.has_default AS filled,
+           pg_get_expr(d.adbin, d.adrelid) AS default_value,
            CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
            CASE WHEN a.attcollation <> 0 AND getdatabaseencoding() <> 'UTF8'
                 THEN getdatabaseencoding()::text END AS charset,
@@ -60,6 +61,7 @@ const COLUMNS: &str = "
                coalesce(bool_or(m.typdefault IS NOT NULL) FILTER (WHERE m.typtype = 'd'), FALSE)
                    AS has_default
         FROM made_of AS m) AS y
+    LEFT JOIN pg_attrdef AS d ON d.adrelid = t.oid AND d.adnum = a.attnum
     LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
     ORDER BY w.name, a.attnum";
 
@@ -79,6 +81,7 @@ const INDEXES: &str = "
                  = coalesce(d.it ->> 'datlocale', d.it ->> 'daticulocale', d.it ->> 'datcollate'))
     SELECT w.name AS table_name, c.relname::text AS index_name, i.indisprimary AS is_primary,
            i.indisunique AS is_unique,
+           coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, FALSE) AS nulls_equal,
            CASE WHEN i.indpred IS NOT NULL THEN 'partial'
                 WHEN NOT i.indimmediate THEN 'deferrable'
                 WHEN NOT i.indisvalid THEN 'invalid'

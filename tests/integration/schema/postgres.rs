@@ -110,6 +110,22 @@ pub const CHANGES: Changes = Changes {
                nobody could sign up with an id of the caller's"],
         ),
         (
+            "ALTER TABLE users ADD phone text, ADD UNIQUE NULLS NOT DISTINCT (phone)",
+            &["table users has a key that gets the same value in each insert (index users_phone_key): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD plan varchar(9) DEFAULT 'free';
+             CREATE UNIQUE INDEX once ON users (plan, phone) NULLS NOT DISTINCT",
+            &["table users has a key that gets the same value in each insert (index once): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD username text NOT NULL DEFAULT '' UNIQUE",
+            &["table users has a key that gets the same value in each insert (index users_username_key): \
+               nobody but the first could sign up"],
+        ),
+        (
             "ALTER TABLE users DROP COLUMN updated_at;
              ALTER TABLE users ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED NOT NULL,
                  ADD CHECK (updated_at >= '0001-01-01 00:00:00+00' AND updated_at < '10000-01-01 00:00:00+00')",
@@ -437,6 +453,11 @@ pub const CHANGES: Changes = Changes {
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",
         "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE \"C\")",
         "ALTER TABLE hosts ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE users ADD phone text UNIQUE, ADD code uuid DEFAULT gen_random_uuid() UNIQUE,
+             ADD number integer GENERATED ALWAYS AS IDENTITY UNIQUE, ADD plan varchar(9) DEFAULT 'free',
+             ADD UNIQUE NULLS NOT DISTINCT (plan, email), ADD UNIQUE (plan, phone),
+             ADD name text GENERATED ALWAYS AS (lower(email)) STORED UNIQUE;
+         CREATE UNIQUE INDEX once ON users (plan) WHERE plan <> 'free'",
         "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nickname := 'x'; RETURN NEW; END $$;
          ALTER TABLE hosts ADD nickname text NOT NULL;
          CREATE TRIGGER same BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION same()",

@@ -62,6 +62,12 @@ pub const CHANGES: Changes = Changes {
             &["users.nickname may not be left out: nobody could sign up"],
         ),
         (
+            "ALTER TABLE users ADD COLUMN username text NOT NULL DEFAULT '';
+             CREATE UNIQUE INDEX once ON users (username)",
+            &["table users has a key that gets the same value in each insert (index once): \
+               nobody but the first could sign up"],
+        ),
+        (
             r#""id" uuid_text => "id" uuid_text REFERENCES people (id)"#,
             &["users.id refers to people.id: nobody could sign up"],
         ),
@@ -211,6 +217,10 @@ pub const CHANGES: Changes = Changes {
     additions: &[
         "CREATE TABLE cleaners (id integer)",
         "ALTER TABLE hosts ADD COLUMN nickname text",
+        "ALTER TABLE users ADD COLUMN phone text; ALTER TABLE users ADD COLUMN plan text DEFAULT 'free';
+         ALTER TABLE users ADD COLUMN name text AS (lower(email)); CREATE UNIQUE INDEX a ON users (phone);
+         CREATE UNIQUE INDEX b ON users (plan, email); CREATE UNIQUE INDEX c ON users (plan, phone);
+         CREATE UNIQUE INDEX d ON users (name); CREATE UNIQUE INDEX e ON users (plan) WHERE plan <> 'free'",
         "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
         "ALTER TABLE hosts ADD COLUMN is_new integer NOT NULL AS (created_at > '2026') VIRTUAL",
         "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON HOSTS (USER_ID DESC)",
