@@ -11,14 +11,17 @@ use super::{
 };
 
 /// Case does not matter, so all names come in lower case, as do types. The functions prefer a
-/// temporary table to a permanent one, as statements do.
+/// temporary table to a permanent one, as statements do. A primary key without an index is the rowid,
+/// which is never null.
 const COLUMNS: &str = r#"
     SELECT lower(t.name) AS table_name,
            CASE WHEN EXISTS (SELECT 1 FROM sqlite_temp_master AS h
                              WHERE h.type IN ('table', 'view') AND lower(h.name) = lower(t.name))
                 THEN 'temporary' END AS storage,
            lower(c.name) AS name, lower(c.type) AS declared,
-           NULL AS characters, NOT c."notnull" AS nullable,
+           NULL AS characters,
+           NOT c."notnull" AND (c.pk = 0 OR EXISTS (SELECT 1 FROM pragma_index_list(t.name) AS i
+                                                    WHERE i.origin = 'pk')) AS nullable,
            c.hidden <> 0 OR (c.dflt_value IS NOT NULL AND lower(c.dflt_value) <> 'null') AS filled,
            c.dflt_value AS default_value, NULL AS folding, NULL AS charset,
            CASE WHEN c.hidden <> 0 THEN 'generated' END AS upkeep

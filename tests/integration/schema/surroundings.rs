@@ -13,6 +13,7 @@ use super::{
     connect, differences, lines, url_of,
 };
 use crate::{
+    roles::member,
     support::{Backend as On, TestDb as Db, email, is_possible, run},
     tracing::{heard, listen},
 };
@@ -645,6 +646,37 @@ fn a_setting_of_new_connections_is_found() {
         );
         assert!(host.is_ok_and(|host| host.is_new()));
         assert_eq!(db.rows().await.hosts.len(), 0);
+    });
+}
+
+/// The commonest key of SQLite, which is the rowid, and one like it that is not.
+#[test]
+fn a_rowid_is_never_null() {
+    run(On::Sqlite, |db: Db| async move {
+        let model = Model::new().sign_up::<member::Entity>();
+        for (key, expected) in [
+            ("INTEGER PRIMARY KEY", None),
+            ("integer PRIMARY KEY AUTOINCREMENT", None),
+            (
+                "INTEGER PRIMARY KEY DESC",
+                Some("members.id may be null: a member could be without it"),
+            ),
+            (
+                "INT PRIMARY KEY",
+                Some("members.id may be null: a member could be without it"),
+            ),
+        ] {
+            db.execute(&format!(
+                "DROP TABLE IF EXISTS profiles; DROP TABLE IF EXISTS members;
+                 CREATE TABLE members (id {key}, email text NOT NULL UNIQUE,
+                     name text NOT NULL, password_hash text NOT NULL);
+                 CREATE TABLE profiles (id INTEGER PRIMARY KEY, bio text NOT NULL,
+                     member_id integer NOT NULL UNIQUE REFERENCES members (id) ON DELETE RESTRICT)"
+            ))
+            .await;
+            let found = lines_of(model.clone(), &db.pool).await;
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{key}");
+        }
     });
 }
 
