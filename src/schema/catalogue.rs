@@ -127,6 +127,9 @@ pub(super) enum Upkeep {
     Generated,
     #[sea_orm(string_value = "on update")]
     OnUpdate,
+    /// The end of a version of the row, which is a part of every key of its table.
+    #[sea_orm(string_value = "row end")]
+    RowEnd,
 }
 
 pub(super) struct Index {

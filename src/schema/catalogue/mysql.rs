@@ -16,7 +16,8 @@ use sqlparser::{
 };
 
 use super::{
-    Column, Dialect, Found, KeyPart, Kind, Named, Rows, Setting, definition::Definition, settings,
+    Column, Dialect, Found, IndexPart, KeyPart, Kind, Named, Rows, Setting, Upkeep,
+    definition::Definition, settings,
 };
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes. `NULL` is how MariaDB
@@ -36,7 +37,8 @@ const COLUMNS: &str = "
                 THEN CAST(c.collation_name AS CHAR) END AS folding,
            CASE WHEN c.character_set_name NOT IN ('utf8mb4', 'utf16', 'utf16le', 'utf32')
                 THEN CAST(c.character_set_name AS CHAR) END AS charset,
-           CASE WHEN c.extra LIKE '%virtual generated%' OR c.extra LIKE '%stored generated%'
+           CASE WHEN c.generation_expression = 'ROW END' THEN 'row end'
+                WHEN c.extra LIKE '%virtual generated%' OR c.extra LIKE '%stored generated%'
                 THEN 'generated'
                 WHEN c.extra LIKE '%on update%' THEN 'on update' END AS upkeep
     FROM information_schema.columns AS c
@@ -242,6 +244,15 @@ pub(super) async fn read(
         let triggers = rows(connection, TRIGGERS, database, &names);
         found.interventions.extend(triggers.await?);
     }
+    let ends_version = |part: &IndexPart| {
+        let mut columns = found.columns.iter();
+        columns.any(|column| {
+            column.upkeep == Some(Upkeep::RowEnd)
+                && column.table_name == part.table_name
+                && Some(&column.name) == part.column_name.as_ref()
+        })
+    };
+    found.index_parts.retain(|part| !ends_version(part));
     for named in tables.iter().filter(|it| it.is_compared) {
         let table = &named.wanted;
         let is_there = |column: &Column| column.table_name == *table;

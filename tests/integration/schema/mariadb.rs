@@ -282,6 +282,9 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE hosts MODIFY updated_at datetime(6) NOT NULL
              DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
         "ALTER TABLE hosts ADD INDEX odd (created_at) COMMENT 'a, (b', ADD SYSTEM VERSIONING",
+        "ALTER TABLE hosts ADD vs timestamp(6) GENERATED ALWAYS AS ROW START,
+             ADD ve timestamp(6) GENERATED ALWAYS AS ROW END,
+             ADD PERIOD FOR SYSTEM_TIME (vs, ve), ADD SYSTEM VERSIONING",
         "ALTER TABLE users ADD UNIQUE (id, email);
          ALTER TABLE hosts ADD email varchar(254) COLLATE utf8mb4_bin;
          ALTER TABLE hosts ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email)",
