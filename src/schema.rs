@@ -49,8 +49,9 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
 ///   connections;
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
-///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, on
-///   the connection and on the server for new ones; `utf8mb4` for client, connection and results.
+///   `completion_type`, a strict `sql_mode` without `ORACLE`, and an isolation level other than READ
+///   UNCOMMITTED, on the connection and on the server for new ones; `utf8mb4` for client, connection
+///   and results.
 ///   The server has to be MariaDB 10.6 or later, and not MySQL.
 ///
 /// It does not check connections that are in use, nor settings that affect durability alone, such

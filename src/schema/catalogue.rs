@@ -57,6 +57,8 @@ pub(super) enum Setting {
     CompletionType(String),
     NoJournal,
     NotStrict,
+    /// `sql_mode` has `ORACLE`, which parses compound statements otherwise.
+    Oracle,
     CharacterSet(String),
     ReadUncommitted,
     /// On connections that are yet to be opened.

@@ -869,6 +869,10 @@ impl Setting {
                 "a strict sql_mode",
                 format!("sql_mode is not strict {on}: an address could be stored as another one"),
             ),
+            Self::Oracle => (
+                "a sql_mode without ORACLE",
+                format!("sql_mode has ORACLE {on}: nobody could sign up"),
+            ),
             Self::CharacterSet(found) => (
                 "utf8mb4",
                 format!("{found} {on}: an address could be stored as another one"),

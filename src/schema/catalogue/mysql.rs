@@ -338,6 +338,7 @@ impl Scope {
         let is_strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"]
             .iter()
             .any(|mode| self.sql_mode.contains(mode));
+        let is_oracle = self.sql_mode.split(',').any(|mode| mode == "ORACLE");
         let is_off = |on: bool, fault| (!on).then_some(fault);
         [
             is_off(self.foreign_keys, Setting::ForeignKeysOff),
@@ -349,6 +350,7 @@ impl Scope {
                 Setting::CompletionType(self.completion_type),
             ),
             is_off(is_strict, Setting::NotStrict),
+            is_off(!is_oracle, Setting::Oracle),
             is_off(
                 self.isolation != "READ-UNCOMMITTED",
                 Setting::ReadUncommitted,
@@ -509,6 +511,7 @@ mod tests {
             Setting::ChecksOff,
             Setting::AutocommitOff,
             Setting::NotStrict,
+            Setting::Oracle,
         ] {
             let switched = || {
                 let mut scope = scope();
@@ -516,6 +519,7 @@ mod tests {
                     Setting::ForeignKeysOff => scope.foreign_keys = false,
                     Setting::ChecksOff => scope.checks = false,
                     Setting::AutocommitOff => scope.autocommit = false,
+                    Setting::Oracle => scope.sql_mode.push_str(",ORACLE"),
                     _ => scope.sql_mode.clear(),
                 }
                 scope
