@@ -497,6 +497,7 @@ fn other_settings_are_no_difference() {
             "SET session_replication_role = local",
             "SET TIME ZONE 'Europe/Berlin'",
             "SET DateStyle = 'SQL, DMY'",
+            "SET quote_all_identifiers = on",
             "SET row_security = off",
             "SET search_path = \"$user\", public, pg_catalog",
             "SET default_transaction_isolation = serializable",

@@ -7,9 +7,11 @@ use sea_orm::{
 
 use super::{Demand, Dialect, Found, Kind, Rows, Setting, rows, settings};
 
-/// PostgreSQL prints the moments of a check in the style and the time zone of the session.
-const PRINT_MOMENTS_ALIKE: &str =
-    "SELECT set_config('TimeZone', 'UTC', TRUE), set_config('DateStyle', 'ISO', TRUE)";
+/// PostgreSQL prints the moments of a check in the style and the time zone of the session, and types
+/// with or without quotes.
+const PRINT_ALIKE: &str = "
+    SELECT set_config('TimeZone', 'UTC', TRUE), set_config('DateStyle', 'ISO', TRUE),
+           set_config('quote_all_identifiers', 'off', TRUE)";
 
 /// `to_regclass` finds a table along the search path, as the statements of the app do. A domain
 /// counts as its base type, with all that the domains on the way to it demand.
@@ -215,7 +217,7 @@ pub(super) async fn read(
     names: &[&str],
 ) -> Result<Found, DbErr> {
     let backend = connection.get_database_backend();
-    let print_alike = Statement::from_string(backend, PRINT_MOMENTS_ALIKE);
+    let print_alike = Statement::from_string(backend, PRINT_ALIKE);
     connection.query_one_raw(print_alike).await?;
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
     let checks: Vec<Check> = rows(connection, CHECKS, names).await?;
