@@ -185,7 +185,7 @@ const SETTINGS: &str = "
                    WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database
                                                WHERE datname = current_database()))
                      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
-                     AND 'session_replication_role=replica' = ANY (s.setconfig))
+                     AND 'session_replication_role=replica' = ANY (lower(s.setconfig::text)::text[]))
                AS is_replica_at_first";
 
 const DIALECT: Dialect = Dialect {

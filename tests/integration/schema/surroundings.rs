@@ -603,15 +603,17 @@ fn a_setting_of_new_connections_is_found() {
         let (_, name) = db.url.rsplit_once('/').unwrap();
         // It has one connection, so nothing opens a second one with the new setting.
         let open = db.pool_of(1).await;
-        let set = format!("ALTER DATABASE {name} SET session_replication_role = replica");
-        db.execute(&set).await;
         let found = "connection: a user could be deleted under a host";
-        assert_eq!(
-            lines(&open).await,
-            [format!(
-                "foreign keys are off on every new PostgreSQL {found}"
-            )]
-        );
+        for value in ["replica", "'REPLICA'"] {
+            let set = format!("ALTER DATABASE {name} SET session_replication_role = {value}");
+            db.execute(&set).await;
+            assert_eq!(
+                lines(&open).await,
+                [format!(
+                    "foreign keys are off on every new PostgreSQL {found}"
+                )]
+            );
+        }
         let new = db.pool_of(1).await;
         assert_eq!(
             lines(&new).await,
