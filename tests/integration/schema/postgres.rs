@@ -282,6 +282,11 @@ pub const CHANGES: Changes = Changes {
                a user could get two {table}"],
         ),
         (
+            "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = '{table}_pkey'::regclass",
+            &["{table}.id is not the primary key (index {table}_pkey is invalid): \
+               two {table} could share it"],
+        ),
+        (
             "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey",
             &["{table}.user_id has no foreign key: {row} could outlive its user"],
         ),

@@ -107,6 +107,29 @@ pub const CHANGES: Changes = Changes {
     ],
     of_roles: &[
         (
+            r#""user_id" uuid_text NOT NULL => "user_id" uuid_text NOT NULL UNIQUE ON CONFLICT REPLACE"#,
+            &["{table}.user_id has UNIQUE ON CONFLICT REPLACE: {row} could be replaced by another one"],
+        ),
+        (
+            r#""user_id" uuid_text NOT NULL => "user_id" uuid_text NOT NULL ON CONFLICT FAIL"#,
+            &["{table}.user_id has NOT NULL ON CONFLICT FAIL: \
+               {row} could stay of a statement that failed"],
+        ),
+        (
+            "(randomblob(16)) PRIMARY KEY => (randomblob(16)) PRIMARY KEY ON CONFLICT ROLLBACK",
+            &["{table}.id has PRIMARY KEY ON CONFLICT ROLLBACK: \
+               a refusal would end the transaction of the caller"],
+        ),
+        (
+            ", FOREIGN KEY => , UNIQUE (user_id) ON CONFLICT IGNORE, CHECK (id <> user_id) ON CONFLICT REPLACE, FOREIGN KEY",
+            &[
+                "table {table} has UNIQUE (user_id) ON CONFLICT IGNORE: \
+                 {row} could be left out without an error",
+                "table {table} has CHECK ON CONFLICT REPLACE: \
+                 a SQLite that heeds it would not refuse",
+            ],
+        ),
+        (
             r#""user_id" uuid_text NOT NULL => "user_id" uuid_text"#,
             &["{table}.user_id may be null: {row} could belong to nobody"],
         ),

@@ -596,6 +596,37 @@ async fn an_owner_whose_key_folds_could_get_two(db: Db) {
     }
 }
 
+/// As after an upgrade of ICU. The keys of this library are no texts.
+#[test]
+fn a_primary_key_in_an_order_that_has_changed_is_found() {
+    run(On::Postgres, |db: Db| async move {
+        let collation = "CREATE COLLATION en (provider = icu, locale = 'en')";
+        if !is_possible(collation) {
+            return;
+        }
+        db.execute(&format!(
+            "{collation}; CREATE TABLE cities (code text PRIMARY KEY);
+             CREATE TABLE couriers {};
+             ALTER TABLE couriers ALTER badge TYPE text COLLATE en",
+            of_couriers("text", "cities")
+        ))
+        .await;
+        let model = cities::couriers(None, None, "couriers");
+        assert_eq!(lines_of(model.clone(), &db.pool).await, [""; 0]);
+        db.execute(
+            "UPDATE pg_collation SET collversion = '0' WHERE collname = 'en' AND collversion <> ''",
+        )
+        .await;
+        assert_eq!(
+            lines_of(model, &db.pool).await,
+            [
+                "couriers.badge is the primary key by an order that has changed \
+              (index couriers_pkey): two couriers could share it"
+            ]
+        );
+    });
+}
+
 /// What those that are open do not show.
 #[test]
 fn a_setting_of_new_connections_is_found() {
