@@ -13,11 +13,11 @@ use std::{
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction,
     DbBackend, DbErr, DeriveActiveEnum, EnumIter, FromQueryResult, QueryResult, RuntimeErr,
-    Statement, TransactionOptions, Value, sqlx,
+    Statement, TransactionTrait, Value, sqlx,
 };
 
 use super::Table as Wanted;
-use crate::retry::begin;
+use crate::retry::to_the_end;
 
 use self::definition::Demand;
 
@@ -245,15 +245,20 @@ struct Rows {
 
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
 /// tables in another schema, or have temporary ones.
+///
+/// It goes on to its end if the caller is dropped: sqlx would give the connection back to the pool
+/// inside a transaction that it had not counted yet, or, of MariaDB, with half an answer.
 pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
+    let (db, wanted) = (db.clone(), wanted.to_vec());
+    to_the_end(async move { read_all(&db, &wanted).await }).await
+}
+
+async fn read_all(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
     let backend = db.get_database_backend();
     let names = Names::of(wanted, backend);
     let tables: Vec<_> = names.tables.iter().map(|it| it.asked.as_str()).collect();
-    let options = TransactionOptions {
-        access_mode: (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly),
-        ..TransactionOptions::default()
-    };
-    let connection = begin(db, options).await?;
+    let access = (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly);
+    let connection = db.begin_with_config(None, access).await?;
     let (settings, dialect, mut found) = match backend {
         DbBackend::Postgres => postgres::read(db, &connection, &tables).await,
         DbBackend::MySql => mysql::read(db, &connection, &names.tables).await,
