@@ -415,11 +415,6 @@ fn settings(backend: On) -> &'static [Setting] {
                  an address could be stored as another one",
             ),
             (
-                "SET sql_mode = 'ORACLE,STRICT_TRANS_TABLES'",
-                "a sql_mode without ORACLE",
-                "sql_mode has ORACLE on this MariaDB connection: nobody could sign up",
-            ),
-            (
                 "SET NAMES utf8mb3",
                 "utf8mb4",
                 "character_set_client is utf8mb3 on this MariaDB connection: \
