@@ -225,6 +225,10 @@ pub const CHANGES: Changes = Changes {
             &["users.email is unique only together with created_at and an expression \
                (index users_email): two users could share an address"],
         ),
+        (
+            "ALTER TABLE users ALTER created_at DROP NOT NULL",
+            &["users.created_at may be null: a user could be without it"],
+        ),
     ],
     of_roles: &[
         (
