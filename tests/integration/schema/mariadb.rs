@@ -266,7 +266,7 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE hosts ADD COLUMN nickname text",
         "ALTER TABLE users ADD phone varchar(20) UNIQUE, ADD code varchar(40) DEFAULT uuid() UNIQUE,
              ADD plan varchar(9) DEFAULT 'free', ADD UNIQUE (plan, email), ADD UNIQUE (plan, phone),
-             ADD name varchar(254) GENERATED ALWAYS AS (lower(email)) STORED UNIQUE",
+             ADD name varchar(254) COLLATE utf8mb4_bin GENERATED ALWAYS AS (lower(email)) STORED UNIQUE",
         "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
         "ALTER TABLE hosts ADD COLUMN number integer NOT NULL AUTO_INCREMENT UNIQUE",
         "ALTER TABLE hosts ADD COLUMN day date GENERATED ALWAYS AS (date(created_at)) STORED",
