@@ -267,7 +267,7 @@ impl Attempts<'_> {
             ..self.options
         };
         loop {
-            match begin(self.db, options).await {
+            match begin(self.db, options).await.map_err(Error::of_read) {
                 Err(error) if self.goes_on_after(&error).await => {}
                 outcome => return outcome,
             }
@@ -348,21 +348,25 @@ fn originally(error: &(impl StdError + 'static)) -> Option<Error> {
     None
 }
 
-/// Begins in a task of its own, which runs to its end, and rolls back, if the caller is dropped:
-/// sqlx counts a transaction only after the server has answered, and would give the connection back
-/// to the pool inside one.
+/// Begins in a task of its own, which rolls back if the caller is dropped: sqlx counts a transaction
+/// only after the server has answered, and would give the connection back to the pool inside one.
 async fn begin(
     db: &DatabaseConnection,
     options: TransactionOptions,
-) -> Result<DatabaseTransaction, Error> {
+) -> Result<DatabaseTransaction, DbErr> {
     let db = db.clone();
-    let beginning = tokio::spawn(async move { db.begin_with_options(options).await });
-    let begun = beginning.await.unwrap_or_else(|stopped| {
+    to_the_end(async move { db.begin_with_options(options).await }).await
+}
+
+/// Runs `work` in a task of its own, which goes on to its end if the caller is dropped.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+) -> Result<T, DbErr> {
+    tokio::spawn(work).await.unwrap_or_else(|stopped| {
         Err(DbErr::Custom(format!(
             "the runtime is shutting down: {stopped}"
         )))
-    });
-    begun.map_err(Error::of_read)
+    })
 }
 
 /// Commits the transaction, unless it is over.

@@ -49,15 +49,17 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
 ///   connections;
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
-///   `completion_type`, a strict `sql_mode`, and an isolation level other than READ UNCOMMITTED, on
-///   the connection and on the server for new ones; `utf8mb4` for client, connection and results.
+///   `completion_type`, a strict `sql_mode` without `ORACLE`, and an isolation level other than READ
+///   UNCOMMITTED, on the connection and on the server for new ones; `utf8mb4` for client, connection
+///   and results.
 ///   The server has to be MariaDB 10.6 or later, and not MySQL.
 ///
 /// It does not check connections that are in use, nor settings that affect durability alone, such
 /// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
 ///
 /// Indexes and constraints may have any name. Tables and columns that this library does not know
-/// are ignored, unless such a column requires a value, which no call of this library gives.
+/// are ignored, unless such a column requires a value, which no call of this library gives, or a
+/// unique index over such columns would take one row and refuse the next.
 ///
 /// What breaks no guarantee by itself is a warning through `tracing`: an index that is redundant
 /// beside the unique one; a trigger, since its effect is unknown (on MariaDB the database role sees
@@ -222,7 +224,9 @@ impl std::error::Error for SchemaError {
 /// What a table must be.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
+    /// With its schema, if the entity has one.
     pub(crate) name: String,
+    schema: Option<String>,
     /// What one of its rows is called, with its article.
     row: String,
     /// What nobody could do without the table.
@@ -255,7 +259,9 @@ struct Column {
 /// The foreign key a column must have.
 #[derive(Clone, Debug)]
 struct Reference {
+    /// With its schema, if the entity has one.
     table: String,
+    schema: Option<String>,
     column: String,
     /// What one row of that table is called, without its article.
     owner: String,
@@ -316,13 +322,13 @@ impl Table {
         role
     }
 
-    /// The names of this table and of those that it refers to.
-    fn names_of_tables(&self) -> impl Iterator<Item = &String> {
+    /// The names of the tables that it refers to, each with its schema.
+    fn names_of_owners(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let references = self.columns.iter().flat_map(|column| &column.refers_to);
-        std::iter::once(&self.name).chain(references.map(|reference| &reference.table))
+        references.map(|reference| (reference.table.as_str(), reference.schema.as_deref()))
     }
 
-    /// The same for columns, each with its table.
+    /// The names of the columns of this table and of those that it refers to, each with its table.
     fn names_of_columns(&self) -> impl Iterator<Item = (&str, &str)> {
         let own = self
             .columns
@@ -335,6 +341,7 @@ impl Table {
     fn of<E: EntityTrait>(purpose: &str) -> Self {
         Self {
             name: table_name::<E>(),
+            schema: schema_name::<E>(),
             row: with_article(&model_name::<E>().replace('_', " ")),
             purpose: purpose.to_owned(),
             any_key_is_arbiter: false,
@@ -373,6 +380,7 @@ fn column<E: EntityTrait>(column: E::Column) -> Column {
 fn reference<O: EntityTrait>(relation: &RelationDef) -> Reference {
     Reference {
         table: table_name::<O>(),
+        schema: schema_name::<O>(),
         column: relation.to_col.to_string(),
         owner: model_name::<O>().replace('_', " "),
         on_delete: relation.on_delete.unwrap_or(ForeignKeyAction::Restrict),
@@ -381,11 +389,15 @@ fn reference<O: EntityTrait>(relation: &RelationDef) -> Reference {
 
 /// The name of the table, with its schema if the entity has one.
 fn table_name<E: EntityTrait>() -> String {
-    let entity = E::default();
-    match entity.schema_name() {
-        Some(schema) => format!("{schema}.{}", entity.table_name()),
-        None => entity.table_name().to_owned(),
+    let name = E::default().table_name().to_owned();
+    match schema_name::<E>() {
+        Some(schema) => format!("{schema}.{name}"),
+        None => name,
     }
+}
+
+fn schema_name<E: EntityTrait>() -> Option<String> {
+    E::default().schema_name().map(str::to_owned)
 }
 
 /// The name of the module that holds the entity, which names one row: `courier`. An entity in the

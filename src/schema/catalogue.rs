@@ -17,10 +17,11 @@ use sea_orm::{
 };
 
 use super::Table as Wanted;
+use crate::retry::to_the_end;
 
 use self::definition::Demand;
 
-pub(super) use self::definition::{Bound, Clause, mentions};
+pub(super) use self::definition::{Bound, Clause, is_literal, mentions};
 
 /// What the catalogue has of the tables that were asked for.
 pub(super) struct Catalogue {
@@ -56,6 +57,8 @@ pub(super) enum Setting {
     CompletionType(String),
     NoJournal,
     NotStrict,
+    /// `sql_mode` has `ORACLE`, which parses compound statements otherwise.
+    Oracle,
     CharacterSet(String),
     ReadUncommitted,
     /// On connections that are yet to be opened.
@@ -109,6 +112,8 @@ pub(super) struct Column {
     pub nullable: bool,
     /// Whether an insert that leaves it out gets a value other than null.
     pub filled: bool,
+    /// The expression for that value, if the column declares one.
+    pub default_value: Option<String>,
     /// The collation, if different texts can be equal under it.
     pub folding: Option<String>,
     /// The character set, if there are texts that it cannot hold.
@@ -124,12 +129,17 @@ pub(super) enum Upkeep {
     Generated,
     #[sea_orm(string_value = "on update")]
     OnUpdate,
+    /// The end of a version of the row, which is a part of every key of its table.
+    #[sea_orm(string_value = "row end")]
+    RowEnd,
 }
 
 pub(super) struct Index {
     pub name: String,
     pub primary: bool,
     pub unique: bool,
+    /// Whether it keeps out a second null.
+    pub nulls_equal: bool,
     pub flaw: Option<Flaw>,
     /// The collation, if different texts can be equal under it and it is not the column's.
     pub folding: Option<String>,
@@ -189,6 +199,7 @@ struct IndexPart {
     index_name: String,
     is_primary: bool,
     is_unique: bool,
+    nulls_equal: bool,
     flaw: Option<Flaw>,
     folding: Option<String>,
     column_name: Option<String>,
@@ -234,15 +245,23 @@ struct Rows {
 
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
 /// tables in another schema, or have temporary ones.
+///
+/// It goes on to its end if the caller is dropped: sqlx would give the connection back to the pool
+/// inside a transaction that it had not counted yet, or, of MariaDB, with half an answer.
 pub(super) async fn read(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
+    let (db, wanted) = (db.clone(), wanted.to_vec());
+    to_the_end(async move { read_all(&db, &wanted).await }).await
+}
+
+async fn read_all(db: &DatabaseConnection, wanted: &[Wanted]) -> Result<Catalogue, DbErr> {
     let backend = db.get_database_backend();
     let names = Names::of(wanted, backend);
-    let tables: Vec<_> = names.asked.iter().map(String::as_str).collect();
+    let tables: Vec<_> = names.tables.iter().map(|it| it.asked.as_str()).collect();
     let access = (backend == DbBackend::Postgres).then_some(AccessMode::ReadOnly);
     let connection = db.begin_with_config(None, access).await?;
     let (settings, dialect, mut found) = match backend {
         DbBackend::Postgres => postgres::read(db, &connection, &tables).await,
-        DbBackend::MySql => mysql::read(db, &connection, &tables).await,
+        DbBackend::MySql => mysql::read(db, &connection, &names.tables).await,
         _ => sqlite::read(db, &connection, &tables).await,
     }?;
     connection.rollback().await?;
@@ -260,34 +279,39 @@ type Found = (BTreeSet<Setting>, Dialect, Rows);
 /// The names that are wanted, by their spelling in the catalogue: case does not matter on SQLite
 /// and, for columns, on MariaDB, and PostgreSQL is asked for a table by its quoted name.
 struct Names {
-    /// Of the tables that are compared.
-    asked: Vec<String>,
-    /// Of these and of those that they refer to.
-    tables: BTreeMap<String, String>,
+    tables: Vec<Named>,
     /// With the name of the table.
     columns: BTreeMap<(String, String), String>,
 }
 
+/// The names of a table.
+struct Named {
+    wanted: String,
+    asked: String,
+    schema: Option<String>,
+    /// Without the schema.
+    table: String,
+    /// Whether it is compared, and not only referred to.
+    is_compared: bool,
+}
+
 impl Names {
     fn of(wanted: &[Wanted], backend: DbBackend) -> Self {
-        let quoted = |name: &str| {
-            let parts = name.split('.').map(|part| format!("\"{part}\""));
-            parts.collect::<Vec<_>>().join(".")
-        };
-        let table = |name: &String| match backend {
-            DbBackend::Postgres => quoted(name),
-            DbBackend::MySql => name.clone(),
-            _ => name.to_lowercase(),
-        };
+        let compared = wanted
+            .iter()
+            .map(|it| (it.name.as_str(), it.schema.as_deref(), true));
+        let owners = wanted.iter().flat_map(Wanted::names_of_owners);
+        let owners = owners.map(|(name, schema)| (name, schema, false));
+        let mut tables = Vec::<Named>::new();
+        for (name, schema, is_compared) in compared.chain(owners) {
+            if !tables.iter().any(|known| known.wanted == name) {
+                tables.push(Named::of(name, schema, is_compared, backend));
+            }
+        }
         let columns = wanted.iter().flat_map(Wanted::names_of_columns);
         let columns = columns.filter(|_| backend != DbBackend::Postgres);
         Self {
-            asked: wanted.iter().map(|wanted| table(&wanted.name)).collect(),
-            tables: wanted
-                .iter()
-                .flat_map(Wanted::names_of_tables)
-                .map(|name| (table(name), name.clone()))
-                .collect(),
+            tables,
             columns: columns
                 .map(|(table, name)| ((table.to_owned(), name.to_lowercase()), name.to_owned()))
                 .collect(),
@@ -297,8 +321,8 @@ impl Names {
     /// Replaces every name by its wanted spelling.
     fn spell(&self, found: &mut Rows) {
         let table = |name: &mut String| {
-            if let Some(wanted) = self.tables.get(name) {
-                name.clone_from(wanted);
+            if let Some(table) = self.tables.iter().find(|it| it.asked == *name) {
+                name.clone_from(&table.wanted);
             }
         };
         let column = |table: &str, name: &mut String| {
@@ -332,6 +356,29 @@ impl Names {
             table(&mut intervention.table_name);
         }
         found.unread.iter_mut().for_each(table);
+    }
+}
+
+impl Named {
+    fn of(name: &str, schema: Option<&str>, is_compared: bool, backend: DbBackend) -> Self {
+        let table = match schema {
+            Some(schema) => &name[schema.len() + 1..],
+            None => name,
+        };
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let asked = match (backend, schema) {
+            (DbBackend::Postgres, Some(schema)) => format!("{}.{}", quoted(schema), quoted(table)),
+            (DbBackend::Postgres, None) => quoted(table),
+            (DbBackend::MySql, _) => name.to_owned(),
+            _ => name.to_lowercase(),
+        };
+        Self {
+            wanted: name.to_owned(),
+            asked,
+            schema: schema.map(str::to_owned),
+            table: table.to_owned(),
+            is_compared,
+        }
     }
 }
 
@@ -480,6 +527,7 @@ impl Table {
                 name: row.index_name,
                 primary: row.is_primary,
                 unique: row.is_unique,
+                nulls_equal: row.nulls_equal,
                 flaw: row.flaw,
                 folding: row.folding,
                 parts: vec![part],

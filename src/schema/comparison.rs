@@ -9,7 +9,7 @@ use super::{
     Column as Wanted, Difference, Reference, Table as WantedTable,
     catalogue::{
         Bound, Catalogue, Clause, Column, Flaw, ForeignKey, Index, Intervention, KeyFlaw, Kind,
-        Part, Setting, Storage, Table, Upkeep, mentions,
+        Part, Setting, Storage, Table, Upkeep, is_literal, mentions,
     },
     with_article,
 };
@@ -102,6 +102,7 @@ impl Comparison<'_> {
         self.interventions();
         self.clauses();
         self.deferrable_keys();
+        self.keys_left_out();
         for wanted in &self.table.columns {
             let found = self.found.columns.iter().find(|c| c.name == wanted.name);
             match found {
@@ -119,6 +120,7 @@ impl Comparison<'_> {
                     self.null(wanted, found);
                     self.primary_key(wanted);
                     self.unique(wanted);
+                    self.collation(wanted, found);
                     self.foreign_key(wanted);
                     self.lower_case(wanted);
                 }
@@ -274,7 +276,8 @@ impl Comparison<'_> {
         }
         for index in &self.found.indexes {
             let is_named = |wanted: &Wanted| {
-                (wanted.unique || wanted.primary && index.primary) && index.is_over(wanted.name)
+                (wanted.unique && index.unique || wanted.primary && index.primary)
+                    && index.is_over(wanted.name)
             };
             if index.flaw == Some(Flaw::Deferrable) && !self.table.columns.iter().any(is_named) {
                 self.outcome.add(
@@ -289,6 +292,56 @@ impl Comparison<'_> {
                 );
             }
         }
+    }
+
+    /// Unique keys over columns that this library does not set, to which the database gives the same
+    /// value each time.
+    fn keys_left_out(&mut self) {
+        let WantedTable { name, purpose, .. } = self.table;
+        for index in &self.found.indexes {
+            let is_same = |part: &Part| {
+                let Part::Column(part) = part else {
+                    return false;
+                };
+                let is_known = self.table.columns.iter().any(|c| c.name == part);
+                let column = self.found.columns.iter().find(|c| c.name == *part);
+                column.is_some_and(|column| !is_known && column.is_same_each_time(index))
+            };
+            if !index.unique
+                || index.flaw == Some(Flaw::Partial)
+                || !index.parts.iter().all(is_same)
+            {
+                continue;
+            }
+            let key = &index.name;
+            if self.may_be_filled() {
+                self.outcome.warn(
+                    name,
+                    About::Column(index.others("")),
+                    format!(
+                        "this key gets the same value in each insert (index {key}): \
+                         unless a trigger fills it, nobody but the first could {purpose}"
+                    ),
+                );
+            } else {
+                self.outcome.add(
+                    name,
+                    None,
+                    "no unique key over a column that is left out",
+                    format!(
+                        "table {name} has a key that gets the same value in each insert \
+                         (index {key}): nobody but the first could {purpose}"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Whether a trigger may give a value to a column that an insert leaves out.
+    fn may_be_filled(&self) -> bool {
+        let mut triggers = self.found.interventions.iter();
+        self.catalogue.dialect.triggers_fill
+            && triggers.any(|it| !it.is_rule && it.is_before && it.events.contains("INSERT"))
     }
 
     fn type_of(&mut self, wanted: &Wanted, found: &Column) {
@@ -510,6 +563,28 @@ impl Comparison<'_> {
         }
     }
 
+    /// A foreign key compares by the collation of the owner's key, the unique index by that of the
+    /// role's column. Where only the former folds texts, two of them are one owner's.
+    fn collation(&mut self, wanted: &Wanted, found: &Column) {
+        let Some(reference) = &wanted.refers_to else {
+            return;
+        };
+        let owners = self.catalogue.tables.get(&reference.table);
+        let key = owners.and_then(|it| it.columns.iter().find(|c| c.name == reference.column));
+        if key.is_some_and(|key| key.folding.is_some() && key.folding != found.folding) {
+            let key = format!("{}.{}", reference.table, reference.column);
+            self.differs(
+                wanted.name,
+                &format!("the collation of {key}"),
+                format!(
+                    "is compared by another collation than {key}: {} could get two {}",
+                    with_article(&reference.owner),
+                    self.table.name
+                ),
+            );
+        }
+    }
+
     fn foreign_key(&mut self, wanted: &Wanted) {
         let keys = self.found.foreign_keys.iter();
         let mut keys: Vec<_> = keys.filter(|key| key.has(wanted.name)).collect();
@@ -683,12 +758,7 @@ impl Comparison<'_> {
 
     /// Columns that this library does not set.
     fn columns_of_the_app(&mut self) {
-        let may_be_filled = self.catalogue.dialect.triggers_fill
-            && self
-                .found
-                .interventions
-                .iter()
-                .any(|it| !it.is_rule && it.is_before && it.events.contains("INSERT"));
+        let may_be_filled = self.may_be_filled();
         for found in &self.found.columns {
             let is_known = self.table.columns.iter().any(|c| c.name == found.name);
             let mut demands = self.found.demands.iter();
@@ -799,6 +869,10 @@ impl Setting {
                 "a strict sql_mode",
                 format!("sql_mode is not strict {on}: an address could be stored as another one"),
             ),
+            Self::Oracle => (
+                "a sql_mode without ORACLE",
+                format!("sql_mode has ORACLE {on}: nobody could sign up"),
+            ),
             Self::CharacterSet(found) => (
                 "utf8mb4",
                 format!("{found} {on}: an address could be stored as another one"),
@@ -826,6 +900,16 @@ enum Nearly {
     Prefix,
     Expression,
     Composite,
+}
+
+impl Column {
+    /// Whether every insert that leaves it out gets what the index takes for the same value.
+    fn is_same_each_time(&self, index: &Index) -> bool {
+        match &self.default_value {
+            Some(default) if self.filled => is_literal(default),
+            _ => !self.filled && self.nullable && index.nulls_equal,
+        }
+    }
 }
 
 impl Index {

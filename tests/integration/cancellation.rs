@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use guesthouse::{
     Account, Email, Error, Onboarding, backfill_guests, become_host, become_hosts, change_email,
     delete_user, onboard, sign_up, sign_up_all, sign_up_with_id, stop_hosting, transaction, user,
+    verify_schema,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr,
@@ -247,6 +248,7 @@ async fn all_or_nothing(db: &Db, call: &Call, answered: bool, wrong: &mut Wrong)
 on_each_backend!(
     on_a_pool_the_next_caller_is_told_the_truth,
     of_a_retried_transaction_all_or_nothing_is_kept,
+    after_a_cut_check_of_the_schema_the_next_caller_is_told_the_truth,
 );
 
 /// On a connection that has prepared its statements already, and on one that has not.
@@ -312,6 +314,23 @@ async fn of_a_retried_transaction_all_or_nothing_is_kept(db: Db) {
             }
             Some(Err(ref error)) => wrong.unless(false, || format!("{error:?}")),
         }
+        answer.is_some()
+    })
+    .await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+async fn after_a_cut_check_of_the_schema_the_next_caller_is_told_the_truth(db: Db) {
+    let mut wrong = Vec::new();
+    cut_everywhere(&db, "verify_schema", &mut wrong, async |cut, wrong| {
+        let name = format!("user-{}-{}", cut.polls, cut.at_once);
+        let pool = db.pool_of(1).await;
+        become_host(&pool, Uuid::nil()).await.unwrap_err();
+
+        let answer = cut.on(verify_schema(&pool)).await;
+
+        wrong.unless(!matches!(answer, Some(Err(_))), || format!("{answer:?}"));
+        next_caller_on_the_same_connection(&db, pool, &name, wrong).await;
         answer.is_some()
     })
     .await;

@@ -9,7 +9,9 @@ mod surroundings;
 
 use std::error::Error as _;
 
-use guesthouse::{Difference, SchemaError, become_host, sign_up, verify_schema};
+use guesthouse::{
+    Difference, Error, SchemaError, become_host, delete_user, sign_up, verify_schema,
+};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, sqlx,
 };
@@ -149,6 +151,11 @@ async fn what_an_app_may_add_is_no_difference(db: Db) {
         let pool = db.pool_of(1).await;
         let ada = sign_up(&pool, email("ada")).await.unwrap().user;
         assert!(become_host(&pool, ada.id).await.unwrap().is_new());
+        let kept = delete_user(&pool, ada.id).await;
+        assert!(
+            matches!(kept, Err(Error::StillHost { .. })),
+            "{addition}: {kept:?}"
+        );
         start_again(&db).await;
         count += 1;
     }
@@ -492,6 +499,7 @@ fn other_settings_are_no_difference() {
             "SET session_replication_role = local",
             "SET TIME ZONE 'Europe/Berlin'",
             "SET DateStyle = 'SQL, DMY'",
+            "SET quote_all_identifiers = on",
             "SET row_security = off",
             "SET search_path = \"$user\", public, pg_catalog",
             "SET default_transaction_isolation = serializable",

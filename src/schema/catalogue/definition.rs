@@ -465,6 +465,22 @@ pub(in crate::schema) fn mentions(expression: &str, column: &str) -> bool {
     words.any(|word| text(word) == column.to_lowercase())
 }
 
+/// Whether an expression is a value other than null, the same each time.
+pub(in crate::schema) fn is_literal(expression: &str) -> bool {
+    fn is_value(expr: &Expr) -> bool {
+        match expr {
+            Expr::Nested(inner)
+            | Expr::Cast { expr: inner, .. }
+            | Expr::UnaryOp { expr: inner, .. } => is_value(inner),
+            Expr::Value(literal) => !matches!(literal.value, Value::Null | Value::Placeholder(_)),
+            _ => false,
+        }
+    }
+    let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(expression);
+    let expression = parser.ok().and_then(whole);
+    expression.is_some_and(|expression| is_value(&expression))
+}
+
 /// Whether a trigger of SQLite runs before its event, as it does by default, and the event, such as
 /// `INSERT`.
 pub(super) fn timing(create_trigger: &str, dialect: &dyn Dialect) -> (bool, String) {
@@ -673,6 +689,37 @@ mod tests {
                 demand.within("at", Bound::Last),
             );
             assert_eq!(found, (first, last), "{check}");
+        }
+    }
+
+    #[test]
+    fn a_default_that_is_the_same_each_time_is_a_literal() {
+        for default in [
+            "''",
+            "0",
+            "-1",
+            "'-1'::integer",
+            "'x'::character varying(20)",
+            "('it''s'::text)::citext",
+            "false",
+            "x'00'",
+        ] {
+            assert!(is_literal(default), "{default}");
+        }
+        for default in [
+            "NULL",
+            "NULL::character varying",
+            "now()",
+            "CURRENT_TIMESTAMP",
+            "current_timestamp()",
+            "uuid()",
+            "nextval('users_number_seq'::regclass)",
+            "('a'::text || random())",
+            "lower('a')",
+            "`a`",
+            "",
+        ] {
+            assert!(!is_literal(default), "{default}");
         }
     }
 

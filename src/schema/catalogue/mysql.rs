@@ -4,11 +4,11 @@
 //! MySQL returns column names in capitals, so every column is given a name here. Every SELECT has a
 //! limit of its own, since `sql_select_limit` truncates those that have none.
 
-use std::any::TypeId;
+use std::{any::TypeId, collections::BTreeSet};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, QueryResult,
-    Statement,
+    Statement, Value,
 };
 use sqlparser::{
     ast::{ForeignKeyConstraint, Ident, ObjectName, ReferentialAction},
@@ -16,54 +16,60 @@ use sqlparser::{
 };
 
 use super::{
-    Column, Dialect, Found, KeyPart, Kind, Rows, Setting, definition::Definition, rows, settings,
+    Column, Dialect, Found, IndexPart, KeyPart, Kind, Named, Rows, Setting, Upkeep,
+    definition::Definition, settings,
 };
 
-/// The casts are for MySQL, parts of whose `information_schema` come as bytes.
+/// The casts are for MySQL, parts of whose `information_schema` come as bytes. `NULL` is how MariaDB
+/// writes that a column which may be null has no default; a text has quotes.
 const COLUMNS: &str = "
-    SELECT CAST(c.table_name AS CHAR) AS table_name,
+    SELECT CAST(concat(?, c.table_name) AS CHAR) AS table_name,
            CASE WHEN t.engine <> 'InnoDB' THEN 'no transactions' END AS storage,
            lower(c.column_name) AS name,
            CAST(c.column_type AS CHAR) AS declared,
            CASE WHEN c.data_type = 'varchar'
                 THEN CAST(c.character_maximum_length AS SIGNED) END AS characters,
            c.is_nullable = 'YES' AS nullable,
-           c.column_default IS NOT NULL OR c.extra LIKE '%auto_increment%'
+           coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%auto_increment%'
                OR c.extra LIKE '%generated%' AS filled,
+           CAST(c.column_default AS CHAR) AS default_value,
            CASE WHEN right(c.collation_name, 4) <> '_bin'
                 THEN CAST(c.collation_name AS CHAR) END AS folding,
            CASE WHEN c.character_set_name NOT IN ('utf8mb4', 'utf16', 'utf16le', 'utf32')
                 THEN CAST(c.character_set_name AS CHAR) END AS charset,
-           CASE WHEN c.extra LIKE '%virtual generated%' OR c.extra LIKE '%stored generated%'
+           CASE WHEN c.generation_expression = 'ROW END' THEN 'row end'
+                WHEN c.extra LIKE '%virtual generated%' OR c.extra LIKE '%stored generated%'
                 THEN 'generated'
                 WHEN c.extra LIKE '%on update%' THEN 'on update' END AS upkeep
     FROM information_schema.columns AS c
     JOIN information_schema.tables AS t
          ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-    WHERE c.table_schema = database() AND c.table_name IN ({names})
+    WHERE c.table_schema = coalesce(?, database()) AND c.table_name IN ({names})
       AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
     ORDER BY c.table_name, c.ordinal_position
     LIMIT 18446744073709551615";
 
 /// An index for full-text search is not redundant beside the unique one.
 const INDEXES: &str = "
-    SELECT CAST(table_name AS CHAR) AS table_name, CAST(index_name AS CHAR) AS index_name,
-           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique,
+    SELECT CAST(concat(?, table_name) AS CHAR) AS table_name,
+           CAST(index_name AS CHAR) AS index_name,
+           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique, FALSE AS nulls_equal,
            CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw, NULL AS folding,
            lower(column_name) AS column_name, NULL AS expression
     FROM information_schema.statistics
-    WHERE table_schema = database() AND table_name IN ({names})
+    WHERE table_schema = coalesce(?, database()) AND table_name IN ({names})
       AND index_type IN ('BTREE', 'HASH')
     ORDER BY table_name, index_name, seq_in_index
     LIMIT 18446744073709551615";
 
 /// Those that the role may see: it needs the `TRIGGER` privilege on the table.
 const TRIGGERS: &str = "
-    SELECT CAST(event_object_table AS CHAR) AS table_name, CAST(trigger_name AS CHAR) AS name,
+    SELECT CAST(concat(?, event_object_table) AS CHAR) AS table_name,
+           CAST(trigger_name AS CHAR) AS name,
            FALSE AS is_rule, action_timing = 'BEFORE' AS is_before,
            CAST(event_manipulation AS CHAR) AS events
     FROM information_schema.triggers
-    WHERE event_object_schema = database() AND event_object_table IN ({names})
+    WHERE event_object_schema = coalesce(?, database()) AND event_object_table IN ({names})
     ORDER BY event_object_table, trigger_name
     LIMIT 18446744073709551615";
 
@@ -119,7 +125,8 @@ const SETTINGS: &str = concat!(
     "CAST(@@session.character_set_client AS CHAR) AS client,
      CAST(@@session.character_set_connection AS CHAR) AS connection,
      CAST(coalesce(@@session.character_set_results, 'utf8mb4') AS CHAR) AS results,
-     CAST(version() AS CHAR) AS version
+     CAST(version() AS CHAR) AS version,
+     CAST(database() AS CHAR) AS current
      LIMIT 1"
 );
 
@@ -157,6 +164,8 @@ struct Texts {
     connection: String,
     results: String,
     version: String,
+    /// The database of the connection, if it has one.
+    current: Option<String>,
 }
 
 impl FromQueryResult for Settings {
@@ -210,7 +219,7 @@ impl dialect::Dialect for Spelling {
 pub(super) async fn read(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
-    names: &[&str],
+    tables: &[Named],
 ) -> Result<Found, DbErr> {
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
     // The first is that of this connection.
@@ -222,31 +231,50 @@ pub(super) async fn read(
         backslash_escapes: !first.session.sql_mode.contains("NO_BACKSLASH_ESCAPES"),
     };
     let is_mariadb = is_mariadb(&first.texts.version);
-    let mut found = Rows {
-        columns: rows(connection, COLUMNS, names).await?,
-        index_parts: rows(connection, INDEXES, names).await?,
-        interventions: rows(connection, TRIGGERS, names).await?,
-        ..Rows::default()
+    let current = first.texts.current.clone();
+    let mut found = Rows::default();
+    let databases: BTreeSet<_> = tables.iter().map(|it| it.schema.as_deref()).collect();
+    for database in databases {
+        let tables = tables.iter().filter(|it| it.schema.as_deref() == database);
+        let names: Vec<_> = tables.map(|it| it.table.as_str()).collect();
+        let columns = rows(connection, COLUMNS, database, &names);
+        found.columns.extend(columns.await?);
+        let index_parts = rows(connection, INDEXES, database, &names);
+        found.index_parts.extend(index_parts.await?);
+        let triggers = rows(connection, TRIGGERS, database, &names);
+        found.interventions.extend(triggers.await?);
+    }
+    let ends_version = |part: &IndexPart| {
+        let mut columns = found.columns.iter();
+        columns.any(|column| {
+            column.upkeep == Some(Upkeep::RowEnd)
+                && column.table_name == part.table_name
+                && Some(&column.name) == part.column_name.as_ref()
+        })
     };
-    for &table in names {
-        let is_there = |column: &Column| column.table_name == table;
+    found.index_parts.retain(|part| !ends_version(part));
+    for named in tables.iter().filter(|it| it.is_compared) {
+        let table = &named.wanted;
+        let is_there = |column: &Column| column.table_name == *table;
         if !found.columns.iter().any(is_there) {
             continue;
         }
-        let create_table = create_table(connection, table).await?;
+        let create_table = create_table(connection, named).await?;
         let definition = Definition::of(&create_table, &spelling);
         let keys = definition.as_ref().and_then(Definition::foreign_keys);
         let (Some(definition), Some(keys)) = (definition, keys) else {
-            found.unread.push(table.to_owned());
+            found.unread.push(table.clone());
             continue;
         };
         for key in keys {
-            found.key_parts.extend(key_parts(table, key, is_mariadb));
+            let to_table = referred_to(tables, named, &key.foreign_table, current.as_deref());
+            let parts = key_parts(table, key, to_table, is_mariadb);
+            found.key_parts.extend(parts);
         }
         let demands = definition.demands().into_iter();
         found
             .demands
-            .extend(demands.map(|demand| (table.to_owned(), demand)));
+            .extend(demands.map(|demand| (table.clone(), demand)));
         if definition.is_temporary {
             // `information_schema` shows the table that it hides.
             for column in found.columns.iter_mut().filter(|column| is_there(column)) {
@@ -310,6 +338,7 @@ impl Scope {
         let is_strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"]
             .iter()
             .any(|mode| self.sql_mode.contains(mode));
+        let is_oracle = self.sql_mode.split(',').any(|mode| mode == "ORACLE");
         let is_off = |on: bool, fault| (!on).then_some(fault);
         [
             is_off(self.foreign_keys, Setting::ForeignKeysOff),
@@ -321,6 +350,7 @@ impl Scope {
                 Setting::CompletionType(self.completion_type),
             ),
             is_off(is_strict, Setting::NotStrict),
+            is_off(!is_oracle, Setting::Oracle),
             is_off(
                 self.isolation != "READ-UNCOMMITTED",
                 Setting::ReadUncommitted,
@@ -334,6 +364,7 @@ impl Scope {
 fn key_parts(
     table: &str,
     key: ForeignKeyConstraint,
+    to_table: String,
     is_mariadb: bool,
 ) -> impl Iterator<Item = KeyPart> {
     let on_delete = match key.on_delete {
@@ -343,7 +374,6 @@ fn key_parts(
         None => ReferentialAction::NoAction,
         Some(action) => action,
     };
-    let to_table = plain(&key.foreign_table);
     let lower = |name: &Ident| name.value.to_lowercase();
     let parts = key.columns.iter().zip(&key.referred_columns);
     let parts: Vec<_> = parts
@@ -360,15 +390,48 @@ fn key_parts(
     parts.into_iter()
 }
 
-/// The name of a table without quotes.
-fn plain(name: &ObjectName) -> String {
+/// The wanted name of the table that a key refers to. `SHOW CREATE TABLE` writes its database only
+/// if that is not the one of the key's own table.
+fn referred_to(tables: &[Named], own: &Named, name: &ObjectName, current: Option<&str>) -> String {
     let parts = name.0.iter().filter_map(|part| part.as_ident());
     let parts: Vec<_> = parts.map(|part| part.value.as_str()).collect();
-    parts.join(".")
+    let database_of = |table: &Named| table.schema.as_deref().or(current).map(str::to_owned);
+    let (database, table) = match parts[..] {
+        [database, table] => (Some(database.to_owned()), table),
+        _ => (database_of(own), parts.last().copied().unwrap_or_default()),
+    };
+    let is_it = |named: &&Named| database_of(named) == database && named.table == table;
+    match (tables.iter().find(is_it), database) {
+        (Some(named), _) => named.wanted.clone(),
+        (None, Some(database)) if current != Some(database.as_str()) => {
+            format!("{database}.{table}")
+        }
+        (None, _) => table.to_owned(),
+    }
 }
 
-async fn create_table(connection: &DatabaseTransaction, table: &str) -> Result<String, DbErr> {
-    let sql = format!("SHOW CREATE TABLE `{table}`");
+/// The rows of one statement for tables of one database, which is the current one if none is given.
+async fn rows<R: FromQueryResult>(
+    connection: &DatabaseTransaction,
+    sql: &str,
+    database: Option<&str>,
+    tables: &[&str],
+) -> Result<Vec<R>, DbErr> {
+    let sql = sql.replace("{names}", &vec!["?"; tables.len()].join(", "));
+    let prefix = database.map_or_else(String::new, |name| format!("{name}."));
+    let first = [Value::from(prefix), database.map(str::to_owned).into()];
+    let values = first
+        .into_iter()
+        .chain(tables.iter().map(|&table| Value::from(table)));
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    R::find_by_statement(statement).all(connection).await
+}
+
+async fn create_table(connection: &DatabaseTransaction, table: &Named) -> Result<String, DbErr> {
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+    let database = table.schema.iter().map(|name| quoted(name) + ".");
+    let database: String = database.collect();
+    let sql = format!("SHOW CREATE TABLE {database}{}", quoted(&table.table));
     let statement = Statement::from_string(connection.get_database_backend(), sql);
     let row = connection.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the table has no definition".into()))?;
@@ -438,6 +501,7 @@ mod tests {
                     connection: utf8mb4(),
                     results: utf8mb4(),
                     version: "10.6.2-MariaDB".to_owned(),
+                    current: None,
                 },
             })
         };
@@ -447,6 +511,7 @@ mod tests {
             Setting::ChecksOff,
             Setting::AutocommitOff,
             Setting::NotStrict,
+            Setting::Oracle,
         ] {
             let switched = || {
                 let mut scope = scope();
@@ -454,6 +519,7 @@ mod tests {
                     Setting::ForeignKeysOff => scope.foreign_keys = false,
                     Setting::ChecksOff => scope.checks = false,
                     Setting::AutocommitOff => scope.autocommit = false,
+                    Setting::Oracle => scope.sql_mode.push_str(",ORACLE"),
                     _ => scope.sql_mode.clear(),
                 }
                 scope

@@ -7,9 +7,11 @@ use sea_orm::{
 
 use super::{Demand, Dialect, Found, Kind, Rows, Setting, rows, settings};
 
-/// PostgreSQL prints the moments of a check in the style and the time zone of the session.
-const PRINT_MOMENTS_ALIKE: &str =
-    "SELECT set_config('TimeZone', 'UTC', TRUE), set_config('DateStyle', 'ISO', TRUE)";
+/// PostgreSQL prints the moments of a check in the style and the time zone of the session, and types
+/// with or without quotes.
+const PRINT_ALIKE: &str = "
+    SELECT set_config('TimeZone', 'UTC', TRUE), set_config('DateStyle', 'ISO', TRUE),
+           set_config('quote_all_identifiers', 'off', TRUE)";
 
 /// `to_regclass` finds a table along the search path, as the statements of the app do. A domain
 /// counts as its base type, with all that the domains on the way to it demand.
@@ -37,6 +39,7 @@ const COLUMNS: &str = "
                           WHERE k.conrelid = t.oid AND k.contype = 'n' AND NOT k.convalidated
                             AND k.conkey = ARRAY[a.attnum]) AS nullable,
            a.atthasdef OR a.attidentity <> '' OR y.has_default AS filled,
+           pg_get_expr(d.adbin, d.adrelid) AS default_value,
            CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
            CASE WHEN a.attcollation <> 0 AND getdatabaseencoding() <> 'UTF8'
                 THEN getdatabaseencoding()::text END AS charset,
@@ -60,11 +63,13 @@ const COLUMNS: &str = "
                coalesce(bool_or(m.typdefault IS NOT NULL) FILTER (WHERE m.typtype = 'd'), FALSE)
                    AS has_default
         FROM made_of AS m) AS y
+    LEFT JOIN pg_attrdef AS d ON d.adrelid = t.oid AND d.adnum = a.attnum
     LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
     ORDER BY w.name, a.attnum";
 
 /// A plain index of another method or operator class serves searches that the unique one cannot, so
-/// it is left out. The version of the database's own collation, which is recorded since PostgreSQL
+/// it is left out. A deferrable exclusion constraint spoils an insert as a deferrable key does. The
+/// version of the database's own collation, which is recorded since PostgreSQL
 /// 15, is compared with that of the collation that it was made from.
 const INDEXES: &str = "
     WITH database AS (SELECT to_jsonb(d) AS it FROM pg_database AS d WHERE d.datname = current_database()),
@@ -78,6 +83,7 @@ const INDEXES: &str = "
                  = coalesce(d.it ->> 'datlocale', d.it ->> 'daticulocale', d.it ->> 'datcollate'))
     SELECT w.name AS table_name, c.relname::text AS index_name, i.indisprimary AS is_primary,
            i.indisunique AS is_unique,
+           coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, FALSE) AS nulls_equal,
            CASE WHEN i.indpred IS NOT NULL THEN 'partial'
                 WHEN NOT i.indimmediate THEN 'deferrable'
                 WHEN NOT i.indisvalid THEN 'invalid'
@@ -97,15 +103,19 @@ const INDEXES: &str = "
     LEFT JOIN pg_attribute AS a
          ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.position - 1] AND a.attnum <> 0
     LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[p.position - 1]
-    WHERE i.indisunique OR (m.amname = 'btree' AND o.opcdefault)
+    WHERE i.indisunique OR i.indisexclusion AND NOT i.indimmediate
+          OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
 /// A foreign key is enforced by triggers on both tables, and on each of their partitions. A
-/// partition can have keys of its own, of which only those count that act on a delete.
+/// partition can have keys of its own, of which only those count that act on a delete. What
+/// `regclass` prints of a table depends on the search path, so the wanted name is looked for.
 /// `conenforced` exists since PostgreSQL 18.
 const FOREIGN_KEYS: &str = "
     SELECT w.name AS table_name, k.oid::text AS key_name, a.attname::text AS column_name,
-           replace(k.confrelid::regclass::text, chr(34), '') AS to_table,
+           coalesce((SELECT o.name FROM (VALUES {names}) AS o (name)
+                     WHERE to_regclass(o.name) = k.confrelid LIMIT 1),
+                    replace(k.confrelid::regclass::text, chr(34), '')) AS to_table,
            r.attname::text AS to_column,
            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE'
                 WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
@@ -175,7 +185,7 @@ const SETTINGS: &str = "
                    WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database
                                                WHERE datname = current_database()))
                      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
-                     AND 'session_replication_role=replica' = ANY (s.setconfig))
+                     AND 'session_replication_role=replica' = ANY (lower(s.setconfig::text)::text[]))
                AS is_replica_at_first";
 
 const DIALECT: Dialect = Dialect {
@@ -207,7 +217,7 @@ pub(super) async fn read(
     names: &[&str],
 ) -> Result<Found, DbErr> {
     let backend = connection.get_database_backend();
-    let print_alike = Statement::from_string(backend, PRINT_MOMENTS_ALIKE);
+    let print_alike = Statement::from_string(backend, PRINT_ALIKE);
     connection.query_one_raw(print_alike).await?;
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
     let checks: Vec<Check> = rows(connection, CHECKS, names).await?;

@@ -11,16 +11,19 @@ use super::{
 };
 
 /// Case does not matter, so all names come in lower case, as do types. The functions prefer a
-/// temporary table to a permanent one, as statements do.
+/// temporary table to a permanent one, as statements do. A primary key without an index is the rowid,
+/// which is never null.
 const COLUMNS: &str = r#"
     SELECT lower(t.name) AS table_name,
            CASE WHEN EXISTS (SELECT 1 FROM sqlite_temp_master AS h
                              WHERE h.type IN ('table', 'view') AND lower(h.name) = lower(t.name))
                 THEN 'temporary' END AS storage,
            lower(c.name) AS name, lower(c.type) AS declared,
-           NULL AS characters, NOT c."notnull" AS nullable,
+           NULL AS characters,
+           NOT c."notnull" AND (c.pk = 0 OR EXISTS (SELECT 1 FROM pragma_index_list(t.name) AS i
+                                                    WHERE i.origin = 'pk')) AS nullable,
            c.hidden <> 0 OR (c.dflt_value IS NOT NULL AND lower(c.dflt_value) <> 'null') AS filled,
-           NULL AS folding, NULL AS charset,
+           c.dflt_value AS default_value, NULL AS folding, NULL AS charset,
            CASE WHEN c.hidden <> 0 THEN 'generated' END AS upkeep
     FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c
     WHERE t.type = 'table' AND lower(t.name) IN ({names})
@@ -32,7 +35,8 @@ const INDEXES: &str = r#"
     WITH tables AS
         (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN ({names}))
     SELECT lower(t.name) AS table_name, i.name AS index_name, FALSE AS is_primary,
-           i."unique" AS is_unique, CASE WHEN i.partial THEN 'partial' END AS flaw,
+           i."unique" AS is_unique, FALSE AS nulls_equal,
+           CASE WHEN i.partial THEN 'partial' END AS flaw,
            CASE WHEN upper(x.coll) <> 'BINARY' THEN upper(x.coll) END AS folding,
            lower(x.name) AS column_name,
            (SELECT sql FROM sqlite_master WHERE type = 'index' AND name = i.name) AS expression,
@@ -42,7 +46,7 @@ const INDEXES: &str = r#"
       AND (i."unique" OR NOT EXISTS
            (SELECT 1 FROM pragma_index_xinfo(i.name) WHERE key AND upper(coll) <> 'BINARY'))
     UNION ALL
-    SELECT lower(t.name), 'primary key', TRUE, TRUE, NULL, NULL, lower(c.name), NULL, c.pk
+    SELECT lower(t.name), 'primary key', TRUE, TRUE, FALSE, NULL, NULL, lower(c.name), NULL, c.pk
     FROM tables AS t, pragma_table_info(t.name) AS c
     WHERE c.pk > 0
     ORDER BY table_name, index_name, position"#;

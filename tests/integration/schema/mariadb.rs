@@ -70,6 +70,15 @@ pub const CHANGES: Changes = Changes {
             &["users.email may be null: a user could be without it"],
         ),
         (
+            "ALTER TABLE users ADD nickname text, ADD CHECK (nickname IS NOT NULL AND nickname <> '')",
+            &["users.nickname may not be left out: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD username varchar(20) NOT NULL DEFAULT '' UNIQUE",
+            &["table users has a key that gets the same value in each insert (index username): \
+               nobody but the first could sign up"],
+        ),
+        (
             "ALTER TABLE users MODIFY email varbinary(254) NOT NULL",
             &["users.email is varbinary(254), not varchar: \
                a user could not be read back as it was stored"],
@@ -255,6 +264,9 @@ pub const CHANGES: Changes = Changes {
         "CREATE TABLE cleaners (id integer)",
         "CREATE TABLE IF NOT EXISTS Hosts (id integer NOT NULL)",
         "ALTER TABLE hosts ADD COLUMN nickname text",
+        "ALTER TABLE users ADD phone varchar(20) UNIQUE, ADD code varchar(40) DEFAULT uuid() UNIQUE,
+             ADD plan varchar(9) DEFAULT 'free', ADD UNIQUE (plan, email), ADD UNIQUE (plan, phone),
+             ADD name varchar(254) COLLATE utf8mb4_bin GENERATED ALWAYS AS (lower(email)) STORED UNIQUE",
         "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
         "ALTER TABLE hosts ADD COLUMN number integer NOT NULL AUTO_INCREMENT UNIQUE",
         "ALTER TABLE hosts ADD COLUMN day date GENERATED ALWAYS AS (date(created_at)) STORED",
@@ -270,6 +282,9 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE hosts MODIFY updated_at datetime(6) NOT NULL
              DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
         "ALTER TABLE hosts ADD INDEX odd (created_at) COMMENT 'a, (b', ADD SYSTEM VERSIONING",
+        "ALTER TABLE hosts ADD vs timestamp(6) GENERATED ALWAYS AS ROW START,
+             ADD ve timestamp(6) GENERATED ALWAYS AS ROW END,
+             ADD PERIOD FOR SYSTEM_TIME (vs, ve), ADD SYSTEM VERSIONING",
         "ALTER TABLE users ADD UNIQUE (id, email);
          ALTER TABLE hosts ADD email varchar(254) COLLATE utf8mb4_bin;
          ALTER TABLE hosts ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email)",

@@ -99,6 +99,33 @@ pub const CHANGES: Changes = Changes {
                nobody could sign up with an id of the caller's"],
         ),
         (
+            "ALTER TABLE users ADD during int4range,
+                 ADD CONSTRAINT apart EXCLUDE USING gist (during WITH &&) DEFERRABLE",
+            &["table users has a deferrable key (index apart): \
+               nobody could sign up with an id of the caller's"],
+        ),
+        (
+            "ALTER TABLE users ADD CONSTRAINT apart EXCLUDE (email WITH =) DEFERRABLE",
+            &["table users has a deferrable key (index apart): \
+               nobody could sign up with an id of the caller's"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD UNIQUE NULLS NOT DISTINCT (phone)",
+            &["table users has a key that gets the same value in each insert (index users_phone_key): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD plan varchar(9) DEFAULT 'free';
+             CREATE UNIQUE INDEX once ON users (plan, phone) NULLS NOT DISTINCT",
+            &["table users has a key that gets the same value in each insert (index once): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD username text NOT NULL DEFAULT '' UNIQUE",
+            &["table users has a key that gets the same value in each insert (index users_username_key): \
+               nobody but the first could sign up"],
+        ),
+        (
             "ALTER TABLE users DROP COLUMN updated_at;
              ALTER TABLE users ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED NOT NULL,
                  ADD CHECK (updated_at >= '0001-01-01 00:00:00+00' AND updated_at < '10000-01-01 00:00:00+00')",
@@ -198,6 +225,10 @@ pub const CHANGES: Changes = Changes {
             &["users.email is unique only together with created_at and an expression \
                (index users_email): two users could share an address"],
         ),
+        (
+            "ALTER TABLE users ALTER created_at DROP NOT NULL",
+            &["users.created_at may be null: a user could be without it"],
+        ),
     ],
     of_roles: &[
         (
@@ -253,6 +284,11 @@ pub const CHANGES: Changes = Changes {
             "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = '{table}_user_id'::regclass",
             &["{table}.user_id is not unique (index {table}_user_id is invalid): \
                a user could get two {table}"],
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = '{table}_pkey'::regclass",
+            &["{table}.id is not the primary key (index {table}_pkey is invalid): \
+               two {table} could share it"],
         ),
         (
             "ALTER TABLE {table} DROP CONSTRAINT {table}_user_id_fkey",
@@ -422,9 +458,15 @@ pub const CHANGES: Changes = Changes {
          ALTER TABLE hosts ADD plan text, ADD FOREIGN KEY (user_id, plan) REFERENCES plans",
         "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
         "ALTER TABLE hosts ADD UNIQUE (id) DEFERRABLE",
+        "ALTER TABLE users ADD during int4range, ADD EXCLUDE USING gist (during WITH &&)",
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",
         "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE \"C\")",
         "ALTER TABLE hosts ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE users ADD phone text UNIQUE, ADD code uuid DEFAULT gen_random_uuid() UNIQUE,
+             ADD number integer GENERATED ALWAYS AS IDENTITY UNIQUE, ADD plan varchar(9) DEFAULT 'free',
+             ADD UNIQUE NULLS NOT DISTINCT (plan, email), ADD UNIQUE (plan, phone),
+             ADD name text GENERATED ALWAYS AS (lower(email)) STORED UNIQUE;
+         CREATE UNIQUE INDEX once ON users (plan) WHERE plan <> 'free'",
         "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nickname := 'x'; RETURN NEW; END $$;
          ALTER TABLE hosts ADD nickname text NOT NULL;
          CREATE TRIGGER same BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION same()",

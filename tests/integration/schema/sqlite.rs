@@ -62,6 +62,12 @@ pub const CHANGES: Changes = Changes {
             &["users.nickname may not be left out: nobody could sign up"],
         ),
         (
+            "ALTER TABLE users ADD COLUMN username text NOT NULL DEFAULT '';
+             CREATE UNIQUE INDEX once ON users (username)",
+            &["table users has a key that gets the same value in each insert (index once): \
+               nobody but the first could sign up"],
+        ),
+        (
             r#""id" uuid_text => "id" uuid_text REFERENCES people (id)"#,
             &["users.id refers to people.id: nobody could sign up"],
         ),
@@ -100,6 +106,29 @@ pub const CHANGES: Changes = Changes {
         ),
     ],
     of_roles: &[
+        (
+            r#""user_id" uuid_text NOT NULL => "user_id" uuid_text NOT NULL UNIQUE ON CONFLICT REPLACE"#,
+            &["{table}.user_id has UNIQUE ON CONFLICT REPLACE: {row} could be replaced by another one"],
+        ),
+        (
+            r#""user_id" uuid_text NOT NULL => "user_id" uuid_text NOT NULL ON CONFLICT FAIL"#,
+            &["{table}.user_id has NOT NULL ON CONFLICT FAIL: \
+               {row} could stay of a statement that failed"],
+        ),
+        (
+            "(randomblob(16)) PRIMARY KEY => (randomblob(16)) PRIMARY KEY ON CONFLICT ROLLBACK",
+            &["{table}.id has PRIMARY KEY ON CONFLICT ROLLBACK: \
+               a refusal would end the transaction of the caller"],
+        ),
+        (
+            ", FOREIGN KEY => , UNIQUE (user_id) ON CONFLICT IGNORE, CHECK (id <> user_id) ON CONFLICT REPLACE, FOREIGN KEY",
+            &[
+                "table {table} has UNIQUE (user_id) ON CONFLICT IGNORE: \
+                 {row} could be left out without an error",
+                "table {table} has CHECK ON CONFLICT REPLACE: \
+                 a SQLite that heeds it would not refuse",
+            ],
+        ),
         (
             r#""user_id" uuid_text NOT NULL => "user_id" uuid_text"#,
             &["{table}.user_id may be null: {row} could belong to nobody"],
@@ -211,6 +240,10 @@ pub const CHANGES: Changes = Changes {
     additions: &[
         "CREATE TABLE cleaners (id integer)",
         "ALTER TABLE hosts ADD COLUMN nickname text",
+        "ALTER TABLE users ADD COLUMN phone text; ALTER TABLE users ADD COLUMN plan text DEFAULT 'free';
+         ALTER TABLE users ADD COLUMN name text AS (lower(email)); CREATE UNIQUE INDEX a ON users (phone);
+         CREATE UNIQUE INDEX b ON users (plan, email); CREATE UNIQUE INDEX c ON users (plan, phone);
+         CREATE UNIQUE INDEX d ON users (name); CREATE UNIQUE INDEX e ON users (plan) WHERE plan <> 'free'",
         "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
         "ALTER TABLE hosts ADD COLUMN is_new integer NOT NULL AS (created_at > '2026') VIRTUAL",
         "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON HOSTS (USER_ID DESC)",

@@ -5,7 +5,7 @@ use guesthouse::{
     Error, Model, audit, audit_emails, backfill, backfill_guests, become_host, guest, sign_up,
 };
 use guesthouse_migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     connect, differences, lines, url_of,
 };
 use crate::{
+    roles::member,
     support::{Backend as On, TestDb as Db, email, is_possible, run},
     tracing::{heard, listen},
 };
@@ -300,6 +301,332 @@ async fn names_in_both_cases_are_found(db: Db) {
     }
 }
 
+/// Cities and their couriers, in schemas that a test names.
+mod cities {
+    use std::cell::Cell;
+
+    type Schema = Option<&'static str>;
+
+    thread_local! {
+        static NAMES: Cell<(Schema, Schema, &'static str)> = const { Cell::new((None, None, "")) };
+    }
+
+    /// Couriers in the table, whose schema is the second one; the first is that of the cities.
+    pub fn couriers(of_cities: Schema, schema: Schema, table: &'static str) -> guesthouse::Model {
+        NAMES.set((of_cities, schema, table));
+        guesthouse::Model::new().role::<courier::Entity>()
+    }
+
+    pub mod city {
+        use sea_orm::entity::prelude::*;
+
+        #[derive(Copy, Clone, Default, Debug, DeriveEntity)]
+        pub struct Entity;
+
+        impl EntityName for Entity {
+            fn schema_name(&self) -> Option<&str> {
+                super::NAMES.get().0
+            }
+
+            fn table_name(&self) -> &'static str {
+                "cities"
+            }
+        }
+
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveModel, DeriveActiveModel)]
+        pub struct Model {
+            pub code: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveColumn)]
+        pub enum Column {
+            Code,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DerivePrimaryKey)]
+        pub enum PrimaryKey {
+            Code,
+        }
+
+        impl PrimaryKeyTrait for PrimaryKey {
+            type ValueType = String;
+
+            fn auto_increment() -> bool {
+                false
+            }
+        }
+
+        impl ColumnTrait for Column {
+            type EntityName = Entity;
+
+            fn def(&self) -> ColumnDef {
+                ColumnType::Text.def()
+            }
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    pub mod courier {
+        use sea_orm::entity::prelude::*;
+
+        use super::city;
+
+        #[derive(Copy, Clone, Default, Debug, DeriveEntity)]
+        pub struct Entity;
+
+        impl EntityName for Entity {
+            fn schema_name(&self) -> Option<&str> {
+                super::NAMES.get().1
+            }
+
+            fn table_name(&self) -> &'static str {
+                super::NAMES.get().2
+            }
+        }
+
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveModel, DeriveActiveModel)]
+        pub struct Model {
+            pub badge: String,
+            pub city_code: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveColumn)]
+        pub enum Column {
+            Badge,
+            CityCode,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DerivePrimaryKey)]
+        pub enum PrimaryKey {
+            Badge,
+        }
+
+        impl PrimaryKeyTrait for PrimaryKey {
+            type ValueType = String;
+
+            fn auto_increment() -> bool {
+                false
+            }
+        }
+
+        impl ColumnTrait for Column {
+            type EntityName = Entity;
+
+            fn def(&self) -> ColumnDef {
+                ColumnType::Text.def()
+            }
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter)]
+        pub enum Relation {
+            City,
+        }
+
+        impl RelationTrait for Relation {
+            fn def(&self) -> RelationDef {
+                let key = Entity::belongs_to(city::Entity).from(Column::CityCode);
+                key.to(city::Column::Code).into()
+            }
+        }
+
+        impl Related<city::Entity> for Entity {
+            fn to() -> RelationDef {
+                Relation::City.def()
+            }
+        }
+
+        impl ActiveModelBehavior for ActiveModel {}
+
+        impl guesthouse::Role for Entity {
+            type Owner = city::Entity;
+        }
+    }
+}
+
+/// The columns of a table of couriers.
+fn of_couriers(text: &str, cities: &str) -> String {
+    format!(
+        "(badge {text} NOT NULL PRIMARY KEY, city_code {text} NOT NULL UNIQUE, \
+         FOREIGN KEY (city_code) REFERENCES {cities} (code) ON DELETE RESTRICT)"
+    )
+}
+
+async fn lines_of(model: Model, pool: &DatabaseConnection) -> Vec<String> {
+    let found = differences(model.verify(pool).await);
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// An entity may name the schema that the search path leads to as well, or another one.
+#[test]
+fn a_table_is_found_where_its_entity_says() {
+    run(On::Postgres, |db: Db| async move {
+        let columns = of_couriers("text", "cities");
+        db.execute(&format!(
+            "CREATE TABLE cities (code text PRIMARY KEY); CREATE TABLE couriers {columns};
+             CREATE TABLE \"say \"\"hi\"\".\" {columns};
+             CREATE SCHEMA other; CREATE TABLE other.couriers {columns}"
+        ))
+        .await;
+        let (public, other) = (Some("public"), Some("other"));
+        for (of_cities, schema, table) in [
+            (None, None, "couriers"),
+            (public, public, "couriers"),
+            (public, None, "couriers"),
+            (None, public, "couriers"),
+            (public, other, "couriers"),
+            (None, None, "say \"hi\"."),
+            (public, public, "say \"hi\"."),
+        ] {
+            let found = lines_of(cities::couriers(of_cities, schema, table), &db.pool).await;
+            assert_eq!(found, [""; 0], "{of_cities:?} {schema:?} {table}");
+        }
+        assert_eq!(
+            lines_of(cities::couriers(other, public, "couriers"), &db.pool).await,
+            [
+                "public.couriers.city_code refers to cities.code, not other.cities.code: \
+              a courier could outlive its city"
+            ]
+        );
+    });
+    run(On::MariaDb, |db: Db| async move {
+        let (_, current) = db.url.rsplit_once('/').unwrap();
+        let current: &'static str = current.to_owned().leak();
+        let other: &'static str = format!("{current}_2").leak();
+        let text = "varchar(20) COLLATE utf8mb4_bin";
+        let columns = of_couriers(text, &format!("{current}.cities"));
+        db.execute(&format!(
+            "CREATE TABLE cities (code {text} PRIMARY KEY); CREATE TABLE couriers {columns};
+             CREATE TABLE `say \"``hi``\".` {columns};
+             CREATE DATABASE {other}; CREATE TABLE {other}.pilots {columns}"
+        ))
+        .await;
+        let (here, there) = (Some(current), Some(other));
+        let (mut alike, mut beside) = (Vec::new(), Vec::new());
+        for (of_cities, schema, table) in [
+            (None, None, "couriers"),
+            (here, here, "couriers"),
+            (None, here, "couriers"),
+            (None, there, "pilots"),
+            (here, there, "pilots"),
+            (None, None, "say \"`hi`\"."),
+        ] {
+            let model = cities::couriers(of_cities, schema, table);
+            alike.extend(lines_of(model, &db.pool).await);
+        }
+        for (of_cities, table) in [(there, "pilots"), (None, "couriers")] {
+            let model = cities::couriers(of_cities, there, table);
+            beside.extend(lines_of(model, &db.pool).await);
+        }
+        db.execute(&format!("DROP DATABASE {other}")).await;
+
+        assert_eq!(alike, [""; 0]);
+        assert_eq!(
+            beside,
+            [
+                format!(
+                    "{other}.pilots.city_code refers to cities.code, not {other}.cities.code: \
+                     a courier could outlive its city"
+                ),
+                format!("table {other}.couriers is missing: nobody could get a courier"),
+            ]
+        );
+    });
+}
+
+on_each_backend!(an_owner_whose_key_folds_could_get_two,);
+
+/// The foreign key takes 'ADA' for 'ada', and the unique index does not.
+async fn an_owner_whose_key_folds_could_get_two(db: Db) {
+    let (text, folds) = match db.backend {
+        On::Sqlite => ("text", "text COLLATE NOCASE"),
+        On::Postgres => ("text", "text COLLATE any_case"),
+        On::MariaDb => (
+            "varchar(20) COLLATE utf8mb4_bin",
+            "varchar(20) COLLATE utf8mb4_general_ci",
+        ),
+    };
+    let any_case = "CREATE COLLATION any_case \
+         (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
+    if !is_possible(any_case) {
+        return;
+    }
+    let pool = db.pool_of(1).await;
+    let run = async |sql: &str| pool.execute_unprepared(sql).await.unwrap();
+    match db.backend {
+        On::Sqlite => {}
+        On::Postgres => drop(run(any_case).await),
+        // It refuses such a key while it checks.
+        On::MariaDb => drop(run("SET foreign_key_checks = OFF").await),
+    }
+    let model = cities::couriers(None, None, "couriers");
+    for (key, expected) in [
+        (text, None),
+        (
+            folds,
+            Some(
+                "couriers.city_code is compared by another collation than cities.code: \
+                 a city could get two couriers",
+            ),
+        ),
+    ] {
+        run("DROP TABLE IF EXISTS couriers").await;
+        run("DROP TABLE IF EXISTS cities").await;
+        let (cities, couriers) = (
+            format!("CREATE TABLE cities (code {key} NOT NULL PRIMARY KEY)"),
+            format!("CREATE TABLE couriers {}", of_couriers(text, "cities")),
+        );
+        // MariaDB looks at the types only if both tables are there.
+        let order = match db.backend {
+            On::MariaDb => [couriers, cities],
+            _ => [cities, couriers],
+        };
+        for create in order {
+            run(&create).await;
+        }
+        let found = lines_of(model.clone(), &db.pool).await;
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        if expected.is_some() && db.backend != On::MariaDb {
+            run("INSERT INTO cities VALUES ('ada')").await;
+            run("INSERT INTO couriers VALUES ('one', 'ada'), ('two', 'ADA')").await;
+        }
+    }
+}
+
+/// As after an upgrade of ICU. The keys of this library are no texts.
+#[test]
+fn a_primary_key_in_an_order_that_has_changed_is_found() {
+    run(On::Postgres, |db: Db| async move {
+        let collation = "CREATE COLLATION en (provider = icu, locale = 'en')";
+        if !is_possible(collation) {
+            return;
+        }
+        db.execute(&format!(
+            "{collation}; CREATE TABLE cities (code text PRIMARY KEY);
+             CREATE TABLE couriers {};
+             ALTER TABLE couriers ALTER badge TYPE text COLLATE en",
+            of_couriers("text", "cities")
+        ))
+        .await;
+        let model = cities::couriers(None, None, "couriers");
+        assert_eq!(lines_of(model.clone(), &db.pool).await, [""; 0]);
+        db.execute(
+            "UPDATE pg_collation SET collversion = '0' WHERE collname = 'en' AND collversion <> ''",
+        )
+        .await;
+        assert_eq!(
+            lines_of(model, &db.pool).await,
+            [
+                "couriers.badge is the primary key by an order that has changed \
+              (index couriers_pkey): two couriers could share it"
+            ]
+        );
+    });
+}
+
 /// What those that are open do not show.
 #[test]
 fn a_setting_of_new_connections_is_found() {
@@ -307,15 +634,17 @@ fn a_setting_of_new_connections_is_found() {
         let (_, name) = db.url.rsplit_once('/').unwrap();
         // It has one connection, so nothing opens a second one with the new setting.
         let open = db.pool_of(1).await;
-        let set = format!("ALTER DATABASE {name} SET session_replication_role = replica");
-        db.execute(&set).await;
         let found = "connection: a user could be deleted under a host";
-        assert_eq!(
-            lines(&open).await,
-            [format!(
-                "foreign keys are off on every new PostgreSQL {found}"
-            )]
-        );
+        for value in ["replica", "'REPLICA'"] {
+            let set = format!("ALTER DATABASE {name} SET session_replication_role = {value}");
+            db.execute(&set).await;
+            assert_eq!(
+                lines(&open).await,
+                [format!(
+                    "foreign keys are off on every new PostgreSQL {found}"
+                )]
+            );
+        }
         let new = db.pool_of(1).await;
         assert_eq!(
             lines(&new).await,
@@ -349,7 +678,38 @@ fn a_setting_of_new_connections_is_found() {
               a user could be lost with the connection"]
         );
         assert!(host.is_ok_and(|host| host.is_new()));
-        assert!(db.rows().await.hosts.is_empty());
+        assert_eq!(db.rows().await.hosts.len(), 0);
+    });
+}
+
+/// The commonest key of SQLite, which is the rowid, and one like it that is not.
+#[test]
+fn a_rowid_is_never_null() {
+    run(On::Sqlite, |db: Db| async move {
+        let model = Model::new().sign_up::<member::Entity>();
+        for (key, expected) in [
+            ("INTEGER PRIMARY KEY", None),
+            ("integer PRIMARY KEY AUTOINCREMENT", None),
+            (
+                "INTEGER PRIMARY KEY DESC",
+                Some("members.id may be null: a member could be without it"),
+            ),
+            (
+                "INT PRIMARY KEY",
+                Some("members.id may be null: a member could be without it"),
+            ),
+        ] {
+            db.execute(&format!(
+                "DROP TABLE IF EXISTS profiles; DROP TABLE IF EXISTS members;
+                 CREATE TABLE members (id {key}, email text NOT NULL UNIQUE,
+                     name text NOT NULL, password_hash text NOT NULL);
+                 CREATE TABLE profiles (id INTEGER PRIMARY KEY, bio text NOT NULL,
+                     member_id integer NOT NULL UNIQUE REFERENCES members (id) ON DELETE RESTRICT)"
+            ))
+            .await;
+            let found = lines_of(model.clone(), &db.pool).await;
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{key}");
+        }
     });
 }
 
