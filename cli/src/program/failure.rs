@@ -144,35 +144,40 @@ fn function_of(context: &str) -> Option<&str> {
 
 #[cfg(feature = "mysql")]
 fn describe_mysql(refusal: &SqlxMySqlError) -> String {
+    /// What `SIGNAL` is given for an error of the app, under any number.
+    const OF_THE_APP: &str = "45000";
+    const SYNTAX: u16 = 1064;
     let number = refusal.number();
+    let code = refusal.code().unwrap_or_default();
     let message = match number {
-        // Those of the server that quote a value from a row or an expression.
-        1062
-        | 1105
-        | 1291
-        | 1292
-        | 1300
-        | 1366
-        | 1367
-        | 1411
-        | 1525
-        | 1526
-        | 1569
-        | 1586
-        | 1690
-        | 1741
-        | 1761
-        | 1762
-        | 1916..=1918
-        | 1977
-        | 1978
-        | 3988 => REFUSED,
-        // `SIGNAL`: a message that a trigger of the app chose.
-        1642..=1644 => REFUSED,
-        1000..=1999 | 3000..=4999 => refusal.message(),
-        // Not the server's, so the number was given to `SIGNAL`.
+        _ if code == OF_THE_APP => REFUSED,
+        // What follows is a piece of the statement.
+        SYNTAX => refusal.message().split(" near ").next().unwrap_or(REFUSED),
+        _ if has_names_alone(number) => refusal.message(),
         _ => REFUSED,
     };
-    let code = refusal.code().unwrap_or_default();
     format!("{message} (error {number}, {code})")
+}
+
+/// Whether the server's text of this error has names and no value of a row, an expression or a setting.
+#[cfg(feature = "mysql")]
+fn has_names_alone(number: u16) -> bool {
+    matches!(
+        number,
+        // Databases, tables, files and the disk.
+        1004..=1010 | 1016..=1018 | 1020..=1023 | 1025 | 1026 | 1030 | 1031 | 1033..=1038 | 1046
+        | 1049..=1051 | 1053 | 1114 | 1115 | 1194 | 1195 | 1273 | 1286 | 1290 | 1347 | 1356 | 1412
+        | 1449 | 1792 | 1836 | 1932
+        // Rights.
+        | 1044 | 1045 | 1142..=1144 | 1227 | 1370 | 1419 | 1698
+        // Columns, keys and constraints.
+        | 1048 | 1052 | 1054 | 1059..=1061 | 1063 | 1066..=1075 | 1090 | 1091 | 1093 | 1101 | 1109
+        | 1110 | 1113 | 1117 | 1118 | 1136 | 1146 | 1166..=1171 | 1173 | 1176 | 1215..=1217 | 1239
+        | 1264 | 1265 | 1364 | 1406 | 1451 | 1452 | 1553 | 1701 | 1822..=1834 | 3730 | 3780 | 3819
+        | 4025
+        // Routines and what the server does not do.
+        | 1193 | 1235 | 1242 | 1304 | 1305 | 1359 | 1360 | 1442 | 1845 | 1846
+        // Locks, limits of time and space, and sessions that are ended.
+        | 1040 | 1041 | 1153 | 1180 | 1205 | 1206 | 1213 | 1317 | 1637 | 1927 | 1969 | 3024 | 4031
+    )
 }

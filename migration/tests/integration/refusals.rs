@@ -78,6 +78,18 @@ async fn the_words_of_a_trigger_are_not_repeated_on_mariadb() {
                 "SQLSTATE 'HY000' SET MYSQL_ERRNO = 30001, MESSAGE_TEXT",
                 "error 30001, HY000",
             ),
+            (
+                "SQLSTATE '45000' SET MYSQL_ERRNO = 1001, MESSAGE_TEXT",
+                "error 1001, 45000",
+            ),
+            (
+                "SQLSTATE '45000' SET MYSQL_ERRNO = 1146, MESSAGE_TEXT",
+                "error 1146, 45000",
+            ),
+            (
+                "SQLSTATE 'HY000' SET MYSQL_ERRNO = 1001, MESSAGE_TEXT",
+                "error 1001, HY000",
+            ),
         ] {
             place
                 .execute(&format!(
