@@ -420,6 +420,14 @@ impl Arguments {
             Failure::new("no entity folder: give --entity-dir, or run under cargo".to_owned())
         })?;
         let db = self.connect_to_existing().await?;
+        let log = upkeep::read_log::<M>(&db).await?;
+        // Where nothing was applied, reading the schema is an error.
+        if !log.is_complete()? && log.applied().next().is_some() {
+            return Err(Failure::new(
+                "migrations are pending, and `sync` would remove the entities of their tables: run `up`"
+                    .to_owned(),
+            ));
+        }
         if !check {
             write_entities::<M>(&db, &dir).await?;
             return Ok(ExitCode::SUCCESS);
