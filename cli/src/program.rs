@@ -428,6 +428,7 @@ impl Arguments {
                     .to_owned(),
             ));
         }
+        let db = place::of(&log, &db).await?;
         if !check {
             write_entities::<M>(&db, &dir).await?;
             return Ok(ExitCode::SUCCESS);
@@ -534,7 +535,7 @@ async fn write_entities<M: MigratorTrait>(
     Ok(())
 }
 
-/// The files of the schema, with the attributes that the app keeps in the folder.
+/// The files of the schema that `db` writes to, with the attributes that the app keeps in the folder.
 async fn entities<M: MigratorTrait>(
     db: &DatabaseConnection,
     dir: &Path,
@@ -546,6 +547,14 @@ async fn entities<M: MigratorTrait>(
     let generated = sync::generate_with(db, &options).await?;
     for note in generated.notes {
         say(&format!("sync: note: {note}"));
+    }
+    for table in sync::tables_to_remove(dir, &generated.files)? {
+        if let Some(schema) = place::behind(db, &table).await? {
+            return Err(Failure::new(format!(
+                "table `{table}` is in the schema `{schema}`, and not in that of the log of migrations: \
+                 its entity would be removed"
+            )));
+        }
     }
     Ok(generated.files)
 }

@@ -246,3 +246,34 @@ async fn a_role_that_may_use_no_schema_is_told_so() {
                    nothing can be read";
     the_log_is_refused_as_hidden(grants, refusal).await;
 }
+
+/// The app and `verify` find it by the search path.
+#[tokio::test]
+async fn the_entity_of_a_table_in_another_schema_is_kept() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        let entities = place.dir.path().join("entities");
+        std::fs::create_dir(&entities).unwrap();
+        place.succeed(&["up", "--entity-dir", "entities"]);
+        let database = url.rsplit('/').next().unwrap();
+        place
+            .execute(&format!(
+                "CREATE SCHEMA app; ALTER TABLE hosts SET SCHEMA app;
+                 ALTER DATABASE {database} SET search_path = public, app"
+            ))
+            .await;
+        for arguments in [&["sync"][..], &["sync", "--check"], &["up"]] {
+            let refused = place.fail(&[arguments, &["--entity-dir", "entities"]].concat());
+            assert_eq!(
+                refused,
+                "error: table `hosts` is in the schema `app`, and not in that of the log of \
+                 migrations: its entity would be removed"
+            );
+        }
+        assert!(entities.join("host.rs").exists());
+        place.execute("DROP TABLE app.hosts").await;
+        let said = place.succeed(&["sync", "--entity-dir", "entities"]);
+        assert!(said.contains("removed entities/host.rs"), "{said}");
+    })
+    .await;
+}
