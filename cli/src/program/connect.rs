@@ -17,7 +17,7 @@ use sea_orm_migration::sea_orm::{
 };
 use url::{ParseError, Url};
 
-use super::failure::{Failure, describe_driver};
+use super::failure::{Failure, describe_connecting};
 
 /// Opens a database, or finds out at once why it cannot be opened. `creates` is for a command that may
 /// create a SQLite file, if the URL lets it.
@@ -164,7 +164,7 @@ fn unopened(url: &str, error: &SqlxError, creates: bool) -> Failure {
             let file = file.display();
             Failure::new(format!("unable to open database file: {file}{hint}"))
         }
-        _ => Failure::new(describe_driver(error)),
+        _ => Failure::new(describe_connecting(error)),
     }
 }
 

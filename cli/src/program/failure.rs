@@ -61,8 +61,8 @@ pub(super) fn is_denied(error: &DbErr) -> bool {
 
 fn describe(error: &DbErr) -> String {
     match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        DbErr::Conn(RuntimeErr::SqlxError(error)) => describe_connecting(error),
+        DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error)) => describe_driver(error),
         // SeaORM puts the connection string in here.
         DbErr::Conn(RuntimeErr::Internal(_)) => "the database URL cannot be used".to_owned(),
@@ -74,8 +74,31 @@ fn describe(error: &DbErr) -> String {
     }
 }
 
+/// The message of a failure to connect, where the server's own would have the user or a value of the
+/// URL's parameters.
+pub(super) fn describe_connecting(error: &SqlxError) -> String {
+    const PARAMETER: &str = "a parameter of the database URL has a value that is not known";
+    const NO_MORE: &str = "the server has no more connections for this user";
+    let refusal = error.as_database_error();
+    #[cfg(feature = "mysql")]
+    if let Some(refusal) = refusal.and_then(|e| e.try_downcast_ref::<SqlxMySqlError>()) {
+        let what = match refusal.number() {
+            1115 | 1253 | 1273 | 1298 => PARAMETER,
+            1203 | 1226 => NO_MORE,
+            _ => return describe_mysql(refusal),
+        };
+        return format!("{what} (error {})", refusal.number());
+    }
+    match refusal.and_then(|refusal| refusal.code()).as_deref() {
+        // PostgreSQL: too many connections. SQLite: no such VFS.
+        Some(code @ "53300") => format!("{NO_MORE} (code {code})"),
+        Some(code @ "1") => format!("{PARAMETER} (code {code})"),
+        _ => describe_driver(error),
+    }
+}
+
 /// The message of an error of the driver.
-pub(super) fn describe_driver(error: &SqlxError) -> String {
+fn describe_driver(error: &SqlxError) -> String {
     let Some(refusal) = error.as_database_error() else {
         return error.to_string();
     };
