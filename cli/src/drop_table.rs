@@ -61,7 +61,8 @@ use crate::force;
 /// # Errors
 ///
 /// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
-/// rows of it from this role, or on MariaDB/MySQL if another table refers to it.
+/// rows of it from this role, or if another table refers to it on MariaDB/MySQL, or rows of one on
+/// SQLite.
 pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let backend = manager.get_database_backend();
@@ -94,9 +95,16 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
     if backend == DbBackend::MySql {
         refuse_referred_to(db, table).await?;
     }
-    manager
+    let dropped = manager
         .drop_table(Table::drop().table(Alias::new(table)).take())
-        .await
+        .await;
+    match dropped {
+        Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
+            name_referring_on_sqlite(db, table).await?;
+            Err(error)
+        }
+        dropped => dropped,
+    }
 }
 
 /// A name as PostgreSQL reads it, whatever characters it has.
@@ -122,6 +130,27 @@ async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<()
     let other: String = row.try_get_by_index(0)?;
     Err(DbErr::Migration(format!(
         "table `{table}` cannot be dropped while `{other}` refers to it"
+    )))
+}
+
+/// SQLite names no table either. It refuses only if the other table has rows, so it is asked first.
+async fn name_referring_on_sqlite(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let referring = Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        "SELECT DISTINCT t.name
+         FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS f
+         WHERE t.schema = 'main' AND lower(f.\"table\") = lower($1) AND lower(t.name) <> lower($1)
+         ORDER BY t.name",
+        [table.into()],
+    );
+    let rows = db.query_all_raw(referring).await?;
+    let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get_by_index(0)).collect();
+    let names = names?.join("`, `");
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(DbErr::Migration(format!(
+        "table `{table}` cannot be dropped while rows of `{names}` refer to it"
     )))
 }
 

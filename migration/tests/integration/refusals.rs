@@ -205,6 +205,24 @@ async fn a_table_that_is_in_the_way_is_named_on_mariadb() {
     .await;
 }
 
+#[tokio::test]
+async fn a_table_that_is_in_the_way_is_named_on_sqlite() {
+    let place = Place::new();
+    with_ada(&place).await;
+    place
+        .execute("CREATE TABLE Orders (user_id uuid_text REFERENCES Users (id))")
+        .await;
+    place
+        .execute("INSERT INTO orders SELECT id FROM users")
+        .await;
+    assert_eq!(
+        place.fail(&["reset", "--force"]),
+        "error: table `users` cannot be dropped while rows of `Orders` refer to it"
+    );
+    place.execute("DELETE FROM orders").await;
+    place.succeed(&["reset", "--force"]);
+}
+
 /// An old program on a new database.
 #[tokio::test]
 async fn verify_checks_the_schema_whatever_the_log_has() {
