@@ -172,7 +172,9 @@ impl<M: MigratorTrait> Program<M> {
             }),
             Ok(Ok(arguments)) => {
                 show_progress(arguments.verbose);
-                arguments.run::<M>(&self.model).await
+                let file = connect::sqlite_file(&arguments.database_url);
+                let outcome = arguments.run::<M>(&self.model).await;
+                outcome.map_err(|failure| failure.of_file(file))
             }
         };
         match outcome.and_then(|code| lost().map(|()| code)) {

@@ -1,6 +1,6 @@
 //! The message of an error: one line, without the connection string and without values from rows.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, path::PathBuf};
 
 #[cfg(feature = "mysql")]
 use sea_orm_migration::sea_orm::SqlxMySqlError;
@@ -14,17 +14,34 @@ use crate::sync::SyncError;
 
 /// A command that failed.
 #[derive(Debug)]
-pub(super) struct Failure(String);
+pub(super) struct Failure {
+    message: String,
+    /// Whether the message is about the file of a SQLite database, and does not name it.
+    is_of_file: bool,
+}
 
 impl Failure {
     pub(super) fn new(message: String) -> Self {
-        Self(message)
+        Self {
+            message,
+            is_of_file: false,
+        }
+    }
+
+    /// The same, with the file that it is about, if `file` is the database.
+    pub(super) fn of_file(self, file: Option<PathBuf>) -> Self {
+        match file {
+            Some(file) if self.is_of_file => {
+                Self::new(format!("{}: {}", file.display(), self.message))
+            }
+            _ => self,
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -34,7 +51,10 @@ impl From<DbErr> for Failure {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        Self(line)
+        Self {
+            message: line,
+            is_of_file: is_of_file(&error),
+        }
     }
 }
 
@@ -42,7 +62,7 @@ impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Database(error) => error.into(),
-            error => Self(error.to_string()),
+            error => Self::new(error.to_string()),
         }
     }
 }
@@ -50,12 +70,24 @@ impl From<SyncError> for Failure {
 /// Whether the user has no right to what was asked.
 pub(super) fn is_denied(error: &DbErr) -> bool {
     const DENIED: [&str; 2] = ["42501", "42000"];
+    code(error).is_some_and(|code| DENIED.contains(&code.as_ref()))
+}
+
+/// Whether SQLite cannot write to its file, for whatever reason, or cannot read it as a database.
+fn is_of_file(error: &DbErr) -> bool {
+    const READ_ONLY: u32 = 8;
+    const NOT_A_DATABASE: u32 = 26;
+    let code = code(error).and_then(|code| code.parse().ok());
+    code.is_some_and(|code: u32| [READ_ONLY, NOT_A_DATABASE].contains(&(code & 0xff)))
+}
+
+/// The code under which the database has refused something.
+pub(super) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            let code = error.as_database_error().and_then(|error| error.code());
-            code.is_some_and(|code| DENIED.contains(&code.as_ref()))
-        }
-        _ => false,
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => error.as_database_error()?.code(),
+        _ => None,
     }
 }
 

@@ -160,6 +160,31 @@ fn a_file_that_cannot_be_opened_is_named() {
     );
 }
 
+#[test]
+fn a_file_that_cannot_be_used_is_named() {
+    let place = Place::new();
+    let file = place.dir.path().join("test.db");
+    place.succeed(&["up", "-n", "1"]);
+    let read_only = place.url().replace("mode=rwc", "mode=ro");
+    assert_eq!(
+        place.fail(&["up", "--database-url", &read_only]),
+        format!(
+            "error: {}: attempt to write a readonly database (code 8)",
+            file.display()
+        )
+    );
+    fs::write(&file, "not a database, but long enough to be taken for one").unwrap();
+    for command in ["status", "up", "verify"] {
+        assert_eq!(
+            place.fail(&[command]),
+            format!(
+                "error: {}: file is not a database (code 26)",
+                file.display()
+            )
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_the_server_refuses_is_reported_on_postgres() {
     on_server(POSTGRES, async |url| {
