@@ -1,9 +1,12 @@
 //! Dropping a table in a `down`, unless it holds rows.
 
+use std::{pin::pin, time::Duration};
+
 use sea_orm_migration::{
     prelude::*,
     sea_orm::{ConnectionTrait, DbBackend, Statement},
 };
+use tokio::time::timeout;
 
 use crate::force;
 
@@ -71,9 +74,8 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
     }
     if backend == DbBackend::Postgres {
         // No row may come in between the check and the drop.
-        let name = quoted(table);
-        db.execute_unprepared(&format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
-            .await?;
+        let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
+        report_waiting(table, db.execute_unprepared(&lock)).await?;
     }
     let a_row = Query::select()
         .expr(Expr::val(1))
@@ -95,15 +97,27 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
     if backend == DbBackend::MySql {
         refuse_referred_to(db, table).await?;
     }
-    let dropped = manager
-        .drop_table(Table::drop().table(Alias::new(table)).take())
-        .await;
-    match dropped {
+    let drop = Table::drop().table(Alias::new(table)).take();
+    match report_waiting(table, manager.drop_table(drop)).await {
         Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
             name_referring_on_sqlite(db, table).await?;
             Err(error)
         }
         dropped => dropped,
+    }
+}
+
+/// Reports once that `work` waits for others: on a server a transaction that does nothing more, but has
+/// read the table, is waited for without a limit.
+async fn report_waiting<T>(table: &str, work: impl Future<Output = T>) -> T {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let mut work = pin!(work);
+    match timeout(PATIENCE, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            tracing::info!("Waiting for table `{table}`, which other transactions may be using");
+            work.await
+        }
     }
 }
 

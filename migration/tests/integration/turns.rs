@@ -171,6 +171,40 @@ async fn waiting_is_reported_once_on_mariadb() {
     .await;
 }
 
+/// A transaction that has read the table and then does nothing.
+async fn waiting_for_a_table_is_reported(variable: &str) {
+    on_server(variable, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let db = pool(url, 1).await;
+        let reader = transaction(&db, "SELECT count(*) FROM hosts").await;
+        let mut down = place.command(&["down"]);
+        let mut program = down.stderr(Stdio::piped()).spawn().unwrap();
+        let mut progress = BufReader::new(program.stderr.take().unwrap()).lines();
+        let waits = |line: &String| line.starts_with("Waiting");
+        let line = progress.by_ref().map(Result::unwrap).find(waits);
+        assert_eq!(
+            line.unwrap(),
+            "Waiting for table `hosts`, which other transactions may be using"
+        );
+        reader.rollback().await.unwrap();
+        assert_eq!(progress.map(Result::unwrap).filter(waits).count(), 0);
+        assert!(program.wait().unwrap().success());
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_table_is_reported_on_postgres() {
+    waiting_for_a_table_is_reported(POSTGRES).await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_table_is_reported_on_mariadb() {
+    waiting_for_a_table_is_reported(MARIADB).await;
+}
+
 /// The migrations of this library behind one of an app, whose `up` is `$body`.
 macro_rules! migrator {
     ($migrator:ident, $manager:ident => $body:block) => {
