@@ -12,9 +12,7 @@ use sea_orm_migration::sea_orm::sqlx::mysql::MySqlConnectOptions;
 use sea_orm_migration::sea_orm::sqlx::postgres::PgConnectOptions;
 #[cfg(feature = "sqlite")]
 use sea_orm_migration::sea_orm::sqlx::sqlite::SqliteConnectOptions;
-use sea_orm_migration::sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr,
-};
+use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use url::{ParseError, Url};
 
 use super::failure::{Failure, code};

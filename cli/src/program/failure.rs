@@ -94,8 +94,9 @@ pub(super) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
 fn describe(error: &DbErr) -> String {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error)) => describe_connecting(error),
-        DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => describe_driver(error),
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            describe_driver(error)
+        }
         // SeaORM puts the connection string in here.
         DbErr::Conn(RuntimeErr::Internal(_)) => "the database URL cannot be used".to_owned(),
         DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => {

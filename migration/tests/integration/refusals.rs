@@ -224,9 +224,8 @@ async fn a_table_that_is_in_the_way_is_named_on_sqlite() {
 }
 
 /// An old program on a new database.
-#[tokio::test]
-async fn verify_checks_the_schema_whatever_the_log_has() {
-    let place = Place::new();
+async fn verify_checks_the_schema_whatever_the_log_has(url: &str, drop_index: &str) {
+    let place = Place::on(url);
     place.succeed(&["up"]);
     place
         .execute("INSERT INTO seaql_migrations VALUES ('m2030_gone', 0)")
@@ -236,9 +235,26 @@ async fn verify_checks_the_schema_whatever_the_log_has() {
     assert_eq!(verify.status.code(), Some(1));
     assert_eq!(text(&verify.stdout), unknown);
 
-    place.execute("DROP INDEX hosts_user_id").await;
+    place.execute(drop_index).await;
     let verify = place.run(&["verify"]);
     assert_eq!(verify.status.code(), Some(1));
     let difference = "hosts.user_id is not unique: a user could get two hosts\n";
     assert_eq!(text(&verify.stdout), format!("{unknown}{difference}"));
+}
+
+#[tokio::test]
+async fn verify_checks_the_schema_whatever_the_log_has_everywhere() {
+    let drop_index = "DROP INDEX hosts_user_id";
+    let place = Place::new();
+    verify_checks_the_schema_whatever_the_log_has(place.url(), drop_index).await;
+    on_server(POSTGRES, async |url| {
+        verify_checks_the_schema_whatever_the_log_has(url, drop_index).await;
+    })
+    .await;
+    on_server(MARIADB, async |url| {
+        let replace =
+            "ALTER TABLE hosts DROP INDEX hosts_user_id, ADD INDEX hosts_user_id (user_id)";
+        verify_checks_the_schema_whatever_the_log_has(url, replace).await;
+    })
+    .await;
 }

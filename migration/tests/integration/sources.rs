@@ -598,9 +598,7 @@ async fn a_role_that_does_not_see_every_table_is_refused_on_mariadb() {
         let mut refused = Vec::new();
         // With the second the role sees the rights of everybody.
         for grant in ["USAGE ON *.*", "SELECT ON mysql.*", "SUPER ON *.*"] {
-            place
-                .execute(&format!("GRANT {grant} TO {role}@'%'"))
-                .await;
+            place.execute(&format!("GRANT {grant} TO {role}@'%'")).await;
             refused.push(sync().await);
         }
         place
