@@ -1,9 +1,12 @@
 //! Dropping a table in a `down`, unless it holds rows.
 
+use std::{pin::pin, time::Duration};
+
 use sea_orm_migration::{
     prelude::*,
     sea_orm::{ConnectionTrait, DbBackend, Statement},
 };
+use tokio::time::timeout;
 
 use crate::force;
 
@@ -61,7 +64,8 @@ use crate::force;
 /// # Errors
 ///
 /// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
-/// rows of it from this role, or on MariaDB/MySQL if another table refers to it.
+/// rows of it from this role, or if another table refers to it on MariaDB/MySQL, or rows of one on
+/// SQLite.
 pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let backend = manager.get_database_backend();
@@ -70,9 +74,8 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
     }
     if backend == DbBackend::Postgres {
         // No row may come in between the check and the drop.
-        let name = quoted(table);
-        db.execute_unprepared(&format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
-            .await?;
+        let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
+        report_waiting(table, db.execute_unprepared(&lock)).await?;
     }
     let a_row = Query::select()
         .expr(Expr::val(1))
@@ -94,9 +97,28 @@ pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), 
     if backend == DbBackend::MySql {
         refuse_referred_to(db, table).await?;
     }
-    manager
-        .drop_table(Table::drop().table(Alias::new(table)).take())
-        .await
+    let drop = Table::drop().table(Alias::new(table)).take();
+    match report_waiting(table, manager.drop_table(drop)).await {
+        Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
+            name_referring_on_sqlite(db, table).await?;
+            Err(error)
+        }
+        dropped => dropped,
+    }
+}
+
+/// Reports once that `work` waits for others: on a server a transaction that does nothing more, but has
+/// read the table, is waited for without a limit.
+async fn report_waiting<T>(table: &str, work: impl Future<Output = T>) -> T {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let mut work = pin!(work);
+    match timeout(PATIENCE, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            tracing::info!("Waiting for table `{table}`, which other transactions may be using");
+            work.await
+        }
+    }
 }
 
 /// A name as PostgreSQL reads it, whatever characters it has.
@@ -122,6 +144,27 @@ async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<()
     let other: String = row.try_get_by_index(0)?;
     Err(DbErr::Migration(format!(
         "table `{table}` cannot be dropped while `{other}` refers to it"
+    )))
+}
+
+/// SQLite names no table either. It refuses only if the other table has rows, so it is asked first.
+async fn name_referring_on_sqlite(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let referring = Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        "SELECT DISTINCT t.name
+         FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS f
+         WHERE t.schema = 'main' AND lower(f.\"table\") = lower($1) AND lower(t.name) <> lower($1)
+         ORDER BY t.name",
+        [table.into()],
+    );
+    let rows = db.query_all_raw(referring).await?;
+    let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get_by_index(0)).collect();
+    let names = names?.join("`, `");
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(DbErr::Migration(format!(
+        "table `{table}` cannot be dropped while rows of `{names}` refer to it"
     )))
 }
 

@@ -132,15 +132,26 @@ async fn read_on_postgres(
     // The catalogue shows it to every role, whatever the role may read.
     let schemas = Statement::from_sql_and_values(
         DbBackend::Postgres,
-        "SELECT nspname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        "SELECT nspname::text, row_security_active(pg_class.oid)
+         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
          WHERE relname = $1 AND relkind IN ('r', 'p', 'v', 'm', 'f')
            AND nspname = ANY (current_schemas(false))
          ORDER BY array_position(current_schemas(false), nspname)",
         [table.into()],
     );
+    let schemas = db.query_all_raw(schemas).await?;
+    if schemas.is_empty() {
+        refuse_an_empty_path(db).await?;
+    }
     let mut first = None;
-    for row in db.query_all_raw(schemas).await? {
+    for row in schemas {
         let schema: String = row.try_get_by_index(0)?;
+        if row.try_get_by_index(1)? {
+            return Err(DbErr::Migration(format!(
+                "row level security hides the log of migrations in the schema `{schema}`: what was \
+                 applied would be taken for pending"
+            )));
+        }
         let log = (Alias::new(&schema), Alias::new(table)).into_table_ref();
         let applied = versions(db, log).await?;
         if !applied.is_empty() {
@@ -149,6 +160,21 @@ async fn read_on_postgres(
         first.get_or_insert(schema);
     }
     Ok((first, BTreeSet::new()))
+}
+
+/// An error if no schema of the search path can be used: a log that is there would be taken for none.
+async fn refuse_an_empty_path(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let path = Statement::from_string(
+        DbBackend::Postgres,
+        "SELECT current_setting('search_path') WHERE current_schema() IS NULL",
+    );
+    let Some(row) = db.query_one_raw(path).await? else {
+        return Ok(());
+    };
+    let path: String = row.try_get_by_index(0)?;
+    Err(DbErr::Migration(format!(
+        "no schema of the search path ({path}) is there for this role to use: nothing can be read"
+    )))
 }
 
 async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {

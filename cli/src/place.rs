@@ -102,10 +102,24 @@ pub async fn refuse_to_hide(manager: &SchemaManager<'_>, table: &str) -> Result<
 }
 
 async fn refuse_to_hide_on(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
+    let Some(schema) = behind(db, table).await? else {
         return Ok(());
+    };
+    Err(DbErr::Migration(format!(
+        "table `{table}` is in the schema `{schema}` already, and a second one would hide it: name \
+         the schema to use (--database-schema), or put no other into the search path"
+    )))
+}
+
+/// The schema that has such a table, if one behind the first of PostgreSQL's search path does.
+pub(crate) async fn behind(
+    db: &impl ConnectionTrait,
+    table: &str,
+) -> Result<Option<String>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
     }
-    let hidden = Statement::from_sql_and_values(
+    let behind = Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT nspname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
          WHERE relname = $1 AND relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -113,12 +127,6 @@ async fn refuse_to_hide_on(db: &impl ConnectionTrait, table: &str) -> Result<(),
          ORDER BY array_position(current_schemas(false), nspname)",
         [table.into()],
     );
-    let Some(row) = db.query_one_raw(hidden).await? else {
-        return Ok(());
-    };
-    let schema: String = row.try_get_by_index(0)?;
-    Err(DbErr::Migration(format!(
-        "table `{table}` is in the schema `{schema}` already, and a second one would hide it: name \
-         the schema to use (--database-schema), or put no other into the search path"
-    )))
+    let row = db.query_one_raw(behind).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
 }

@@ -172,7 +172,9 @@ impl<M: MigratorTrait> Program<M> {
             }),
             Ok(Ok(arguments)) => {
                 show_progress(arguments.verbose);
-                arguments.run::<M>(&self.model).await
+                let file = connect::sqlite_file(&arguments.database_url);
+                let outcome = arguments.run::<M>(&self.model).await;
+                outcome.map_err(|failure| failure.of_file(file))
             }
         };
         match outcome.and_then(|code| lost().map(|()| code)) {
@@ -420,6 +422,15 @@ impl Arguments {
             Failure::new("no entity folder: give --entity-dir, or run under cargo".to_owned())
         })?;
         let db = self.connect_to_existing().await?;
+        let log = upkeep::read_log::<M>(&db).await?;
+        // Where nothing was applied, reading the schema is an error.
+        if !log.is_complete()? && log.applied().next().is_some() {
+            return Err(Failure::new(
+                "migrations are pending, and `sync` would remove the entities of their tables: run `up`"
+                    .to_owned(),
+            ));
+        }
+        let db = place::of(&log, &db).await?;
         if !check {
             write_entities::<M>(&db, &dir).await?;
             return Ok(ExitCode::SUCCESS);
@@ -477,7 +488,9 @@ impl Arguments {
     async fn connect(&self, url: &str, creates: bool) -> Result<DatabaseConnection, Failure> {
         let mut options = ConnectOptions::new(url);
         // A migration may take longer than any limit, and without one sqlx's pool has no task of its own.
+        // A second connection would be of no use, and the server may not have one to give.
         options
+            .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .sqlx_logging(false);
@@ -526,7 +539,7 @@ async fn write_entities<M: MigratorTrait>(
     Ok(())
 }
 
-/// The files of the schema, with the attributes that the app keeps in the folder.
+/// The files of the schema that `db` writes to, with the attributes that the app keeps in the folder.
 async fn entities<M: MigratorTrait>(
     db: &DatabaseConnection,
     dir: &Path,
@@ -538,6 +551,14 @@ async fn entities<M: MigratorTrait>(
     let generated = sync::generate_with(db, &options).await?;
     for note in generated.notes {
         say(&format!("sync: note: {note}"));
+    }
+    for table in sync::tables_to_remove(dir, &generated.files)? {
+        if let Some(schema) = place::behind(db, &table).await? {
+            return Err(Failure::new(format!(
+                "table `{table}` is in the schema `{schema}`, and not in that of the log of migrations: \
+                 its entity would be removed"
+            )));
+        }
     }
     Ok(generated.files)
 }

@@ -70,6 +70,7 @@ mod relations;
 mod table;
 mod types;
 
+pub(crate) use files::tables_to_remove;
 pub use files::{attributes, diff, write};
 pub(crate) use names::singular;
 

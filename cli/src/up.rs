@@ -41,8 +41,9 @@ use crate::{log::Log, place, turn::Turn};
 /// # Errors
 ///
 /// Returns `DbErr::Migration`, and changes nothing, if two migrations have one name, if the
-/// database has applied one that `migrator` does not know, or if a table of Guesthouse is
-/// already in another schema of the search path. Returns the database's error if a migration fails.
+/// database has applied one that `migrator` does not know, if a table of Guesthouse is already in
+/// another schema of the search path, if row level security hides the log, or if the role may use
+/// no schema of the search path. Returns the database's error if a migration fails.
 pub async fn up<M: MigratorTrait>(_migrator: M, db: &DatabaseConnection) -> Result<(), DbErr> {
     if Log::read::<M>(db).await?.is_complete()? {
         return Ok(());

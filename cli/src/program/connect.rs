@@ -12,12 +12,10 @@ use sea_orm_migration::sea_orm::sqlx::mysql::MySqlConnectOptions;
 use sea_orm_migration::sea_orm::sqlx::postgres::PgConnectOptions;
 #[cfg(feature = "sqlite")]
 use sea_orm_migration::sea_orm::sqlx::sqlite::SqliteConnectOptions;
-use sea_orm_migration::sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, SqlxError,
-};
+use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use url::{ParseError, Url};
 
-use super::failure::{Failure, describe_driver};
+use super::failure::{Failure, code};
 
 /// Opens a database, or finds out at once why it cannot be opened. `creates` is for a command that may
 /// create a SQLite file, if the URL lets it.
@@ -62,9 +60,9 @@ pub(super) async fn open(
     }
     Database::connect(options)
         .await
-        .map_err(|error| match error {
-            DbErr::Conn(RuntimeErr::SqlxError(error)) => unopened(&text, &error, creates),
-            error => error.into(),
+        .map_err(|error| match unopened(&text, &error, creates) {
+            Some(message) => Failure::new(message),
+            None => error.into(),
         })
 }
 
@@ -140,7 +138,8 @@ fn refused_url<O: FromStr>(url: &Url) -> Failure {
     Failure::new("the database URL cannot be read".to_owned())
 }
 
-fn sqlite_file(url: &str) -> Option<PathBuf> {
+/// The file of a SQLite database, if the URL is of one.
+pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
     #[cfg(feature = "sqlite")]
     if url.starts_with("sqlite:") {
         let options = SqliteConnectOptions::from_str(url).ok()?;
@@ -151,21 +150,16 @@ fn sqlite_file(url: &str) -> Option<PathBuf> {
     None
 }
 
-/// The message about a failure to open a file; a server's was found before.
-fn unopened(url: &str, error: &SqlxError, creates: bool) -> Failure {
+/// The message if it is a file that cannot be opened; a server's was found before.
+fn unopened(url: &str, error: &DbErr, creates: bool) -> Option<String> {
     const CANTOPEN: &str = "14";
-    let code = error.as_database_error().and_then(|error| error.code());
-    match sqlite_file(url) {
-        Some(file) if code.as_deref() == Some(CANTOPEN) => {
-            let hint = match creates && !file.exists() && !url.contains("mode=") {
-                true => " (add ?mode=rwc to create it)",
-                false => "",
-            };
-            let file = file.display();
-            Failure::new(format!("unable to open database file: {file}{hint}"))
-        }
-        _ => Failure::new(describe_driver(error)),
-    }
+    let file = sqlite_file(url).filter(|_| code(error).as_deref() == Some(CANTOPEN))?;
+    let hint = match creates && !file.exists() && !url.contains("mode=") {
+        true => " (add ?mode=rwc to create it)",
+        false => "",
+    };
+    let file = file.display();
+    Some(format!("unable to open database file: {file}{hint}"))
 }
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]

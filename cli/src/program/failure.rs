@@ -1,6 +1,6 @@
 //! The message of an error: one line, without the connection string and without values from rows.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, path::PathBuf};
 
 #[cfg(feature = "mysql")]
 use sea_orm_migration::sea_orm::SqlxMySqlError;
@@ -14,17 +14,34 @@ use crate::sync::SyncError;
 
 /// A command that failed.
 #[derive(Debug)]
-pub(super) struct Failure(String);
+pub(super) struct Failure {
+    message: String,
+    /// Whether the message is about the file of a SQLite database, and does not name it.
+    is_of_file: bool,
+}
 
 impl Failure {
     pub(super) fn new(message: String) -> Self {
-        Self(message)
+        Self {
+            message,
+            is_of_file: false,
+        }
+    }
+
+    /// The same, with the file that it is about, if `file` is the database.
+    pub(super) fn of_file(self, file: Option<PathBuf>) -> Self {
+        match file {
+            Some(file) if self.is_of_file => {
+                Self::new(format!("{}: {}", file.display(), self.message))
+            }
+            _ => self,
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -34,7 +51,10 @@ impl From<DbErr> for Failure {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        Self(line)
+        Self {
+            message: line,
+            is_of_file: is_of_file(&error),
+        }
     }
 }
 
@@ -42,7 +62,7 @@ impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Database(error) => error.into(),
-            error => Self(error.to_string()),
+            error => Self::new(error.to_string()),
         }
     }
 }
@@ -50,20 +70,33 @@ impl From<SyncError> for Failure {
 /// Whether the user has no right to what was asked.
 pub(super) fn is_denied(error: &DbErr) -> bool {
     const DENIED: [&str; 2] = ["42501", "42000"];
+    code(error).is_some_and(|code| DENIED.contains(&code.as_ref()))
+}
+
+/// Whether SQLite cannot write to its file, for whatever reason, or cannot read it as a database.
+fn is_of_file(error: &DbErr) -> bool {
+    const READ_ONLY: u32 = 8;
+    const NOT_A_DATABASE: u32 = 26;
+    let code = code(error).and_then(|code| code.parse().ok());
+    code.is_some_and(|code: u32| [READ_ONLY, NOT_A_DATABASE].contains(&(code & 0xff)))
+}
+
+/// The code under which the database has refused something.
+pub(super) fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            let code = error.as_database_error().and_then(|error| error.code());
-            code.is_some_and(|code| DENIED.contains(&code.as_ref()))
-        }
-        _ => false,
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => error.as_database_error()?.code(),
+        _ => None,
     }
 }
 
 fn describe(error: &DbErr) -> String {
     match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => describe_driver(error),
+        DbErr::Conn(RuntimeErr::SqlxError(error)) => describe_connecting(error),
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            describe_driver(error)
+        }
         // SeaORM puts the connection string in here.
         DbErr::Conn(RuntimeErr::Internal(_)) => "the database URL cannot be used".to_owned(),
         DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => {
@@ -74,8 +107,31 @@ fn describe(error: &DbErr) -> String {
     }
 }
 
+/// The message of a failure to connect, where the server's own would have the user or a value of the
+/// URL's parameters.
+pub(super) fn describe_connecting(error: &SqlxError) -> String {
+    const PARAMETER: &str = "a parameter of the database URL has a value that is not known";
+    const NO_MORE: &str = "the server has no more connections for this user";
+    let refusal = error.as_database_error();
+    #[cfg(feature = "mysql")]
+    if let Some(refusal) = refusal.and_then(|e| e.try_downcast_ref::<SqlxMySqlError>()) {
+        let what = match refusal.number() {
+            1115 | 1253 | 1273 | 1298 => PARAMETER,
+            1203 | 1226 => NO_MORE,
+            _ => return describe_mysql(refusal),
+        };
+        return format!("{what} (error {})", refusal.number());
+    }
+    match refusal.and_then(|refusal| refusal.code()).as_deref() {
+        // PostgreSQL: too many connections. SQLite: no such VFS.
+        Some(code @ "53300") => format!("{NO_MORE} (code {code})"),
+        Some(code @ "1") => format!("{PARAMETER} (code {code})"),
+        _ => describe_driver(error),
+    }
+}
+
 /// The message of an error of the driver.
-pub(super) fn describe_driver(error: &SqlxError) -> String {
+fn describe_driver(error: &SqlxError) -> String {
     let Some(refusal) = error.as_database_error() else {
         return error.to_string();
     };
@@ -144,35 +200,40 @@ fn function_of(context: &str) -> Option<&str> {
 
 #[cfg(feature = "mysql")]
 fn describe_mysql(refusal: &SqlxMySqlError) -> String {
+    /// What `SIGNAL` is given for an error of the app, under any number.
+    const OF_THE_APP: &str = "45000";
+    const SYNTAX: u16 = 1064;
     let number = refusal.number();
+    let code = refusal.code().unwrap_or_default();
     let message = match number {
-        // Those of the server that quote a value from a row or an expression.
-        1062
-        | 1105
-        | 1291
-        | 1292
-        | 1300
-        | 1366
-        | 1367
-        | 1411
-        | 1525
-        | 1526
-        | 1569
-        | 1586
-        | 1690
-        | 1741
-        | 1761
-        | 1762
-        | 1916..=1918
-        | 1977
-        | 1978
-        | 3988 => REFUSED,
-        // `SIGNAL`: a message that a trigger of the app chose.
-        1642..=1644 => REFUSED,
-        1000..=1999 | 3000..=4999 => refusal.message(),
-        // Not the server's, so the number was given to `SIGNAL`.
+        _ if code == OF_THE_APP => REFUSED,
+        // What follows is a piece of the statement.
+        SYNTAX => refusal.message().split(" near ").next().unwrap_or(REFUSED),
+        _ if has_names_alone(number) => refusal.message(),
         _ => REFUSED,
     };
-    let code = refusal.code().unwrap_or_default();
     format!("{message} (error {number}, {code})")
+}
+
+/// Whether the server's text of this error has names and no value of a row, an expression or a setting.
+#[cfg(feature = "mysql")]
+fn has_names_alone(number: u16) -> bool {
+    matches!(
+        number,
+        // Databases, tables, files and the disk.
+        1004..=1010 | 1016..=1018 | 1020..=1023 | 1025 | 1026 | 1030 | 1031 | 1033..=1038 | 1046
+        | 1049..=1051 | 1053 | 1114 | 1115 | 1194 | 1195 | 1273 | 1286 | 1290 | 1347 | 1356 | 1412
+        | 1449 | 1792 | 1836 | 1932
+        // Rights.
+        | 1044 | 1045 | 1142..=1144 | 1227 | 1370 | 1419 | 1698
+        // Columns, keys and constraints.
+        | 1048 | 1052 | 1054 | 1059..=1061 | 1063 | 1066..=1075 | 1090 | 1091 | 1093 | 1101 | 1109
+        | 1110 | 1113 | 1117 | 1118 | 1136 | 1146 | 1166..=1171 | 1173 | 1176 | 1215..=1217 | 1239
+        | 1264 | 1265 | 1364 | 1406 | 1451 | 1452 | 1553 | 1701 | 1822..=1834 | 3730 | 3780 | 3819
+        | 4025
+        // Routines and what the server does not do.
+        | 1193 | 1235 | 1242 | 1304 | 1305 | 1359 | 1360 | 1442 | 1845 | 1846
+        // Locks, limits of time and space, and sessions that are ended.
+        | 1040 | 1041 | 1153 | 1180 | 1205 | 1206 | 1213 | 1317 | 1637 | 1927 | 1969 | 3024 | 4031
+    )
 }

@@ -2,7 +2,7 @@
 //!
 //! SeaORM drops what it finds, one by one, until it comes upon something that cannot be dropped.
 //! Here that is found first: either everything goes, or nothing. What belongs to an extension stays,
-//! and so do functions (D31).
+//! and so do functions, unless they need what goes (D31).
 
 use sea_orm_migration::sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
@@ -21,7 +21,7 @@ pub(super) async fn drop_everything(db: &DatabaseConnection) -> Result<(), Failu
 
 /// What is to go: in the schema, no part of an extension, and no sequence that is a part of a table.
 const DOOMED_ON_POSTGRES: &str = "
-    WITH here AS (
+    WITH RECURSIVE here AS (
         SELECT oid AS schema FROM pg_namespace WHERE nspname = current_schema()
     ), member AS (
         SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
@@ -46,31 +46,29 @@ const DOOMED_ON_POSTGRES: &str = "
     )";
 
 async fn drop_on_postgres(db: &DatabaseConnection) -> Result<(), Failure> {
-    // Tables and views of other schemas that would lose a key, a default, a column or themselves.
+    // Along go the parts of what is doomed, the functions of the schema that need it, and the casts of
+    // its types. Whatever else depends on it is another schema's or an extension's. Parts are auto
+    // dependents; so is a partition, which holds rows of its own.
     let dependent = format!(
-        "{DOOMED_ON_POSTGRES}, gone AS (
+        "{DOOMED_ON_POSTGRES}, gone (class, object) AS (
             SELECT class, object FROM doomed
-            UNION ALL
-            SELECT 'pg_type'::regclass, pg_type.oid
-            FROM pg_type JOIN doomed ON class = 'pg_class'::regclass AND object = typrelid
-            UNION ALL
-            SELECT 'pg_type'::regclass, typarray
-            FROM pg_type JOIN doomed ON class = 'pg_type'::regclass AND object = pg_type.oid
-            UNION ALL
-            SELECT 'pg_type'::regclass, typarray
-            FROM pg_type JOIN doomed ON class = 'pg_class'::regclass AND object = typrelid
+            UNION
+            SELECT classid::regclass, objid
+            FROM gone JOIN pg_depend ON (refclassid, refobjid) = (class, object)
+            LEFT JOIN pg_class ON classid = 'pg_class'::regclass AND pg_class.oid = objid
+            LEFT JOIN pg_proc ON classid = 'pg_proc'::regclass AND pg_proc.oid = objid
+            WHERE deptype IN ('a', 'i') AND coalesce(relkind NOT IN ('r', 'p', 'f'), true)
+               OR pronamespace = (SELECT schema FROM here)
+               OR classid = 'pg_cast'::regclass
         )
-        SELECT DISTINCT other.oid::regclass::text
-        FROM pg_depend
-        JOIN gone ON (refclassid, refobjid) = (class, object)
-        LEFT JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
-        LEFT JOIN pg_constraint ON classid = 'pg_constraint'::regclass AND pg_constraint.oid = objid
-        LEFT JOIN pg_attrdef ON classid = 'pg_attrdef'::regclass AND pg_attrdef.oid = objid
-        JOIN pg_class AS other
-          ON other.oid = coalesce(ev_class, conrelid, adrelid,
-                                  CASE classid WHEN 'pg_class'::regclass THEN objid END)
-        WHERE other.relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND other.relnamespace <> (SELECT schema FROM here)
+        SELECT DISTINCT pg_describe_object(coalesce(whole.refclassid, part.classid),
+                                           coalesce(whole.refobjid, part.objid),
+                                           coalesce(whole.refobjsubid, part.objsubid))
+        FROM pg_depend AS part
+        JOIN gone ON (part.refclassid, part.refobjid) = (class, object)
+        LEFT JOIN pg_depend AS whole
+          ON (whole.classid, whole.objid, whole.deptype) = (part.classid, part.objid, 'i')
+        WHERE (part.classid, part.objid) NOT IN (SELECT class, object FROM gone)
         ORDER BY 1"
     );
     // The tables first, which take what depends on them along.

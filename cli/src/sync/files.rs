@@ -77,6 +77,20 @@ pub fn diff(dir: &Path, files: &[GeneratedFile]) -> Result<String, SyncError> {
     Ok(text)
 }
 
+/// The tables of the entities that [`write()`] would remove.
+pub(crate) fn tables_to_remove(
+    dir: &Path,
+    files: &[GeneratedFile],
+) -> Result<Vec<String>, SyncError> {
+    let removed = changes(dir, files)?.into_iter();
+    let removed = removed.filter(|change| change.new.is_none());
+    let table = |change: Change| {
+        let (_, name) = change.old.as_deref()?.split_once("table_name = \"")?;
+        Some(name.split_once('"')?.0.to_owned())
+    };
+    Ok(removed.filter_map(table).collect())
+}
+
 /// The text of `attributes.txt` in `dir`, for [`Options`](super::Options); empty without one.
 ///
 /// # Errors

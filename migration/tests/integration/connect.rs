@@ -5,7 +5,10 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener},
     thread,
+    time::{Duration, Instant},
 };
+
+use sea_orm_migration::sea_orm::Database;
 
 use crate::support::{MARIADB, POSTGRES, Place, as_role, beside, on_server, text};
 
@@ -151,6 +154,35 @@ fn a_file_that_cannot_be_opened_is_named() {
         format!("error: unable to open database file: {new}/below.db")
     );
     assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
+    assert_eq!(
+        fail("up", format!("sqlite://{new}?mode=rwc&vfs=hunter2")),
+        "error: a parameter of the database URL has a value that is not known (code 1)"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named() {
+    let place = Place::new();
+    let file = place.dir.path().join("test.db");
+    place.succeed(&["up", "-n", "1"]);
+    let read_only = place.url().replace("mode=rwc", "mode=ro");
+    assert_eq!(
+        place.fail(&["up", "--database-url", &read_only]),
+        format!(
+            "error: {}: attempt to write a readonly database (code 8)",
+            file.display()
+        )
+    );
+    fs::write(&file, "not a database, but long enough to be taken for one").unwrap();
+    for command in ["status", "up", "verify"] {
+        assert_eq!(
+            place.fail(&[command]),
+            format!(
+                "error: {}: file is not a database (code 26)",
+                file.display()
+            )
+        );
+    }
 }
 
 #[tokio::test]
@@ -199,6 +231,49 @@ async fn what_the_server_refuses_is_reported_on_mariadb() {
                 refusal(role),
                 format!("{server} refuses the user in this database (code 42000)")
             );
+        })
+        .await;
+        for (parameter, number) in [
+            ("charset=hunter2", 1115),
+            ("collation=hunter2", 1273),
+            ("timezone=hunter2", 1298),
+        ] {
+            assert_eq!(
+                refusal(&format!("{url}?{parameter}")),
+                format!(
+                    "a parameter of the database URL has a value that is not known (error {number})"
+                )
+            );
+        }
+        let limit = "GRANT SELECT ON {database}.* TO {role} WITH MAX_USER_CONNECTIONS 1";
+        as_role(url, limit, async |role| {
+            let one = Database::connect(role).await.unwrap();
+            assert_eq!(
+                refusal(role),
+                "the server has no more connections for this user (error 1226)"
+            );
+            one.close().await.unwrap();
+        })
+        .await;
+    })
+    .await;
+}
+
+/// The turn to migrate is held on a second connection.
+#[tokio::test]
+async fn a_user_without_a_connection_left_is_told_at_once_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let limit = "GRANT ALL ON SCHEMA public TO {role}; ALTER ROLE {role} CONNECTION LIMIT 1";
+        as_role(url, limit, async |role| {
+            let no_more = "the server has no more connections for this user (code 53300)";
+            let started = Instant::now();
+            let refused = Place::on(role).fail(&["up"]);
+            assert_eq!(refused, format!("error: {no_more}"));
+            let one = Database::connect(role).await.unwrap();
+            assert_eq!(refusal(role), no_more);
+            one.close().await.unwrap();
+            let took = started.elapsed();
+            assert!(took < Duration::from_secs(20), "{took:?}");
         })
         .await;
     })

@@ -46,6 +46,12 @@ async fn fresh_drops_what_is_no_table_too_on_postgres() {
                                 d bigint DEFAULT nextval('numbers'))",
             "CREATE TABLE parts (id int) PARTITION BY RANGE (id)",
             "CREATE TABLE part PARTITION OF parts DEFAULT",
+            "CREATE FUNCTION me() RETURNS SETOF users LANGUAGE sql AS 'SELECT * FROM users'",
+            "CREATE VIEW mine AS SELECT id FROM me()",
+            "CREATE CAST (varchar AS mood) WITH INOUT AS IMPLICIT",
+            "CREATE POLICY mine ON users USING (EXISTS (SELECT FROM hosts WHERE user_id = users.id))",
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'",
+            "CREATE TRIGGER keep BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION keep()",
             "INSERT INTO users (email) VALUES ('ada@example.com')",
         ] {
             execute(&db, sql).await;
@@ -53,6 +59,9 @@ async fn fresh_drops_what_is_no_table_too_on_postgres() {
         place.succeed(&["fresh"]);
         assert_eq!(names(&db, POSTGRES_NAMES).await, MIGRATED);
         assert_eq!(count(&db, "SELECT count(*) FROM users").await, 0);
+        let functions = "SELECT proname::text FROM pg_proc
+                         WHERE pronamespace = 'public'::regnamespace AND proname IN ('keep', 'me')";
+        assert_eq!(names(&db, functions).await, ["keep"]);
         place.succeed(&["verify"]);
         db.close().await.unwrap();
     })
@@ -108,36 +117,87 @@ async fn fresh_refuses_to_break_another_schema_on_postgres() {
         let place = Place::on(url);
         place.succeed(&["up"]);
         let db = Database::connect(url).await.unwrap();
-        execute(&db, "CREATE TYPE mood AS ENUM ('glad')").await;
-        let all = "SELECT count(*) FROM pg_class";
+        for sql in [
+            "CREATE SCHEMA other",
+            "CREATE TYPE mood AS ENUM ('glad')",
+            "CREATE DOMAIN mail AS text",
+            "CREATE SEQUENCE numbers",
+            "CREATE TABLE parts (id int) PARTITION BY RANGE (id)",
+            "CREATE TABLE other.orders (id int, user_id uuid)",
+            "CREATE FUNCTION me() RETURNS SETOF users LANGUAGE sql AS 'SELECT * FROM users'",
+        ] {
+            execute(&db, sql).await;
+        }
+        let all = "SELECT (SELECT count(*) FROM pg_class) + (SELECT count(*) FROM pg_proc)";
         for (create, drop, name) in [
             (
-                "TABLE other.orders (user_id uuid REFERENCES users (id))",
-                "TABLE other.orders",
-                "other.orders",
+                "TABLE other.bills (user_id uuid REFERENCES users (id))",
+                "TABLE other.bills",
+                "constraint bills_user_id_fkey on table other.bills",
             ),
             (
                 "TABLE other.moods (mood mood[])",
                 "TABLE other.moods",
-                "other.moods",
+                "column mood of table other.moods",
+            ),
+            (
+                "TABLE other.counted (id int DEFAULT nextval('numbers'))",
+                "TABLE other.counted",
+                "default value for column id of table other.counted",
             ),
             (
                 "VIEW other.people AS SELECT * FROM users",
                 "VIEW other.people",
-                "other.people",
+                "view other.people",
+            ),
+            (
+                "VIEW other.mine AS SELECT id FROM me()",
+                "VIEW other.mine",
+                "view other.mine",
             ),
             (
                 "TABLE other.more () INHERITS (hosts)",
                 "TABLE other.more",
-                "other.more",
+                "table other.more",
+            ),
+            (
+                "TABLE other.part PARTITION OF parts DEFAULT",
+                "TABLE other.part",
+                "table other.part",
             ),
             (
                 "TABLE other.\"of Users\" (u users)",
                 "TABLE other.\"of Users\"",
-                "other.\"of Users\"",
+                "column u of table other.\"of Users\"",
+            ),
+            (
+                "DOMAIN other.work_mail AS mail",
+                "DOMAIN other.work_mail",
+                "type other.work_mail",
+            ),
+            (
+                "TYPE other.pair AS (m mood, n int)",
+                "TYPE other.pair",
+                "type other.pair",
+            ),
+            (
+                "POLICY own ON other.orders
+                 USING (EXISTS (SELECT FROM public.users WHERE users.id = user_id))",
+                "POLICY own ON other.orders",
+                "policy own on table other.orders",
+            ),
+            (
+                "RULE own AS ON INSERT TO other.orders DO ALSO DELETE FROM public.users",
+                "RULE own ON other.orders",
+                "rule own on table other.orders",
+            ),
+            (
+                "FUNCTION other.me() RETURNS SETOF public.users
+                 LANGUAGE sql AS 'SELECT * FROM public.users'",
+                "FUNCTION other.me()",
+                "function other.me()",
             ),
         ] {
-            execute(&db, "CREATE SCHEMA IF NOT EXISTS other").await;
             execute(&db, &format!("CREATE {create}")).await;
             let before = count(&db, all).await;
             assert_eq!(

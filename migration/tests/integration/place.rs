@@ -207,3 +207,73 @@ async fn a_log_that_cannot_be_read_is_reported_on_mariadb() {
                   GRANT SELECT ON {database}.hosts TO {role}";
     a_log_that_cannot_be_read_is_reported(MARIADB, grants).await;
 }
+
+/// The log looks empty to the role, which is something else than that nothing has run.
+async fn the_log_is_refused_as_hidden(grants: &str, refusal: &str) {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        as_role(url, grants, async |role| {
+            let reader = Place::on(role);
+            for command in ["status", "verify", "down", "reset", "up", "fresh"] {
+                let refused = reader.fail(&[command]);
+                assert_eq!(refused, format!("error: {refusal}"), "{command}");
+            }
+            let db = Database::connect(role).await.unwrap();
+            let error = up(Migrator, &db).await.unwrap_err().to_string();
+            assert!(error.contains(refusal), "{error}");
+            db.close().await.unwrap();
+        })
+        .await;
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_that_row_level_security_hides_is_reported() {
+    let grants = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
+                  ALTER TABLE seaql_migrations ENABLE ROW LEVEL SECURITY";
+    let refusal = "row level security hides the log of migrations in the schema `public`: what was \
+                   applied would be taken for pending";
+    the_log_is_refused_as_hidden(grants, refusal).await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_use_no_schema_is_told_so() {
+    let grants = "REVOKE ALL ON SCHEMA public FROM PUBLIC";
+    let refusal = "no schema of the search path (\"$user\", public) is there for this role to use: \
+                   nothing can be read";
+    the_log_is_refused_as_hidden(grants, refusal).await;
+}
+
+/// The app and `verify` find it by the search path.
+#[tokio::test]
+async fn the_entity_of_a_table_in_another_schema_is_kept() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        let entities = place.dir.path().join("entities");
+        std::fs::create_dir(&entities).unwrap();
+        place.succeed(&["up", "--entity-dir", "entities"]);
+        let database = url.rsplit('/').next().unwrap();
+        place
+            .execute(&format!(
+                "CREATE SCHEMA app; ALTER TABLE hosts SET SCHEMA app;
+                 ALTER DATABASE {database} SET search_path = public, app"
+            ))
+            .await;
+        for arguments in [&["sync"][..], &["sync", "--check"], &["up"]] {
+            let refused = place.fail(&[arguments, &["--entity-dir", "entities"]].concat());
+            assert_eq!(
+                refused,
+                "error: table `hosts` is in the schema `app`, and not in that of the log of \
+                 migrations: its entity would be removed"
+            );
+        }
+        assert!(entities.join("host.rs").exists());
+        place.execute("DROP TABLE app.hosts").await;
+        let said = place.succeed(&["sync", "--entity-dir", "entities"]);
+        assert!(said.contains("removed entities/host.rs"), "{said}");
+    })
+    .await;
+}

@@ -142,6 +142,30 @@ fn a_part_of_what_is_pending_deletes_no_entity() {
     assert_eq!(rest, "sync: the entities are in step with the schema\n");
 }
 
+#[tokio::test]
+async fn sync_deletes_no_entity_of_a_migration_that_is_not_applied() {
+    let place = Place::new();
+    let entities = place.dir.path().join("entities");
+    fs::create_dir(&entities).unwrap();
+    place.succeed(&["up", "--entity-dir", "entities"]);
+    place.succeed(&["down", "-n", "2"]);
+    for arguments in [&["sync"][..], &["sync", "--check"]] {
+        let refusal = place.fail(&[arguments, &["--entity-dir", "entities"]].concat());
+        assert_eq!(
+            refusal,
+            "error: migrations are pending, and `sync` would remove the entities of their tables: \
+             run `up`"
+        );
+    }
+    place.succeed(&["up"]);
+    place
+        .execute("INSERT INTO seaql_migrations VALUES ('m2030_gone', 0)")
+        .await;
+    let refusal = place.fail(&["sync", "--entity-dir", "entities"]);
+    assert!(refusal.contains("'m2030_gone'"), "{refusal}");
+    assert!(entities.join("host.rs").exists() && entities.join("guest.rs").exists());
+}
+
 #[test]
 fn the_connection_string_is_never_printed() {
     let place = Place::new();

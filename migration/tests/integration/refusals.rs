@@ -78,6 +78,18 @@ async fn the_words_of_a_trigger_are_not_repeated_on_mariadb() {
                 "SQLSTATE 'HY000' SET MYSQL_ERRNO = 30001, MESSAGE_TEXT",
                 "error 30001, HY000",
             ),
+            (
+                "SQLSTATE '45000' SET MYSQL_ERRNO = 1001, MESSAGE_TEXT",
+                "error 1001, 45000",
+            ),
+            (
+                "SQLSTATE '45000' SET MYSQL_ERRNO = 1146, MESSAGE_TEXT",
+                "error 1146, 45000",
+            ),
+            (
+                "SQLSTATE 'HY000' SET MYSQL_ERRNO = 1001, MESSAGE_TEXT",
+                "error 1001, HY000",
+            ),
         ] {
             place
                 .execute(&format!(
@@ -193,10 +205,27 @@ async fn a_table_that_is_in_the_way_is_named_on_mariadb() {
     .await;
 }
 
-/// An old program on a new database.
 #[tokio::test]
-async fn verify_checks_the_schema_whatever_the_log_has() {
+async fn a_table_that_is_in_the_way_is_named_on_sqlite() {
     let place = Place::new();
+    with_ada(&place).await;
+    place
+        .execute("CREATE TABLE Orders (user_id uuid_text REFERENCES Users (id))")
+        .await;
+    place
+        .execute("INSERT INTO orders SELECT id FROM users")
+        .await;
+    assert_eq!(
+        place.fail(&["reset", "--force"]),
+        "error: table `users` cannot be dropped while rows of `Orders` refer to it"
+    );
+    place.execute("DELETE FROM orders").await;
+    place.succeed(&["reset", "--force"]);
+}
+
+/// An old program on a new database.
+async fn verify_checks_the_schema_whatever_the_log_has(url: &str, drop_index: &str) {
+    let place = Place::on(url);
     place.succeed(&["up"]);
     place
         .execute("INSERT INTO seaql_migrations VALUES ('m2030_gone', 0)")
@@ -206,9 +235,26 @@ async fn verify_checks_the_schema_whatever_the_log_has() {
     assert_eq!(verify.status.code(), Some(1));
     assert_eq!(text(&verify.stdout), unknown);
 
-    place.execute("DROP INDEX hosts_user_id").await;
+    place.execute(drop_index).await;
     let verify = place.run(&["verify"]);
     assert_eq!(verify.status.code(), Some(1));
     let difference = "hosts.user_id is not unique: a user could get two hosts\n";
     assert_eq!(text(&verify.stdout), format!("{unknown}{difference}"));
+}
+
+#[tokio::test]
+async fn verify_checks_the_schema_whatever_the_log_has_everywhere() {
+    let drop_index = "DROP INDEX hosts_user_id";
+    let place = Place::new();
+    verify_checks_the_schema_whatever_the_log_has(place.url(), drop_index).await;
+    on_server(POSTGRES, async |url| {
+        verify_checks_the_schema_whatever_the_log_has(url, drop_index).await;
+    })
+    .await;
+    on_server(MARIADB, async |url| {
+        let replace =
+            "ALTER TABLE hosts DROP INDEX hosts_user_id, ADD INDEX hosts_user_id (user_id)";
+        verify_checks_the_schema_whatever_the_log_has(url, replace).await;
+    })
+    .await;
 }

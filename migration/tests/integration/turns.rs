@@ -20,7 +20,7 @@ use sea_orm_migration::{
 };
 use tokio::sync::Notify;
 
-use crate::support::{MARIADB, POSTGRES, Place, beside, count, empty, on_server};
+use crate::support::{MARIADB, POSTGRES, Place, as_role, beside, count, empty, on_server};
 
 const LOG: &str = "SELECT count(*) FROM seaql_migrations";
 
@@ -169,6 +169,67 @@ async fn waiting_is_reported_once_on_mariadb() {
         db.close().await.unwrap();
     })
     .await;
+}
+
+/// No limit on the time of the account's statements ends it.
+#[tokio::test]
+async fn waiting_goes_on_past_the_limit_of_a_statement_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let limit = "GRANT ALL ON {database}.* TO {role} WITH MAX_STATEMENT_TIME 0.2";
+        as_role(url, limit, async |role| {
+            let db = pool(url, 1).await;
+            let lock = "DO GET_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)), 0)";
+            let turn = transaction(&db, lock).await;
+            let waiting = Waiting::start(&Place::on(role));
+            turn.execute_unprepared("DO SLEEP(1)").await.unwrap();
+            turn.execute_unprepared(
+                &lock
+                    .replace("GET_LOCK", "RELEASE_LOCK")
+                    .replace(", 0)", ")"),
+            )
+            .await
+            .unwrap();
+            waiting.succeed();
+            turn.commit().await.unwrap();
+            db.close().await.unwrap();
+        })
+        .await;
+    })
+    .await;
+}
+
+/// A transaction that has read the table and then does nothing.
+async fn waiting_for_a_table_is_reported(variable: &str) {
+    on_server(variable, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        let db = pool(url, 1).await;
+        let reader = transaction(&db, "SELECT count(*) FROM hosts").await;
+        let mut down = place.command(&["down"]);
+        let mut program = down.stderr(Stdio::piped()).spawn().unwrap();
+        let mut progress = BufReader::new(program.stderr.take().unwrap()).lines();
+        let waits = |line: &String| line.starts_with("Waiting");
+        let line = progress.by_ref().map(Result::unwrap).find(waits);
+        assert_eq!(
+            line.unwrap(),
+            "Waiting for table `hosts`, which other transactions may be using"
+        );
+        reader.rollback().await.unwrap();
+        assert_eq!(progress.map(Result::unwrap).filter(waits).count(), 0);
+        assert!(program.wait().unwrap().success());
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_table_is_reported_on_postgres() {
+    waiting_for_a_table_is_reported(POSTGRES).await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_table_is_reported_on_mariadb() {
+    waiting_for_a_table_is_reported(MARIADB).await;
 }
 
 /// The migrations of this library behind one of an app, whose `up` is `$body`.
@@ -377,24 +438,35 @@ impl MigratorTrait for TwoOfOneName {
 }
 
 /// The log knows a migration by its name alone.
-#[tokio::test]
-async fn two_migrations_of_one_name_are_refused() {
-    let db = empty().await;
+async fn two_migrations_of_one_name_are_refused(url: &str, tables: &str) {
+    let db = pool(url, 1).await;
     let refusal = up(TwoOfOneName, &db).await.unwrap_err().to_string();
     assert!(
         refusal.contains("two migrations are named `m2026_app`"),
         "{refusal}"
     );
-    let tables = "SELECT count(*) FROM sqlite_master";
-    assert_eq!(count(&db, tables).await, 0);
-
-    let place = Place::new();
-    let arguments = ["program", "up", "--database-url", place.url()];
+    let arguments = ["program", "up", "--database-url", url];
     let code = guesthouse_migration::cli::run_from(TwoOfOneName, arguments).await;
     assert_eq!(
         format!("{code:?}"),
         format!("{:?}", std::process::ExitCode::FAILURE)
     );
-    let db = pool(place.url(), 1).await;
     assert_eq!(count(&db, tables).await, 0);
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_migrations_of_one_name_are_refused_everywhere() {
+    let place = Place::new();
+    let tables = "SELECT count(*) FROM sqlite_master";
+    two_migrations_of_one_name_are_refused(place.url(), tables).await;
+    for (variable, schema) in [(POSTGRES, "'public'"), (MARIADB, "database()")] {
+        on_server(variable, async |url| {
+            let tables = format!(
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = {schema}"
+            );
+            two_migrations_of_one_name_are_refused(url, &tables).await;
+        })
+        .await;
+    }
 }

@@ -8,7 +8,7 @@ use sea_orm_migration::sea_orm::{
 };
 use tokio::time::timeout;
 
-use super::super::failure::{Failure, describe_driver};
+use super::super::failure::{Failure, describe_connecting};
 
 /// Returns once `server` has let this user in; the error says why it has not.
 pub(super) async fn answers<O>(options: O, server: &str) -> Result<(), Failure>
@@ -64,7 +64,7 @@ fn refused(refusal: &dyn DatabaseError, error: &SqlxError, server: &str) -> Stri
         Some("28") => "the user or the password",
         // MariaDB/MySQL: access denied to the database.
         Some("42") if message.starts_with("Access denied") => "the user in this database",
-        _ => return describe_driver(error),
+        _ => return describe_connecting(error),
     };
     format!("{server} refuses {why} (code {code})")
 }

@@ -5,19 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm_migration::sea_orm::{self, DatabaseConnection, FromQueryResult};
+use sea_orm_migration::sea_orm::{
+    self, ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, RuntimeErr,
+};
 
 use super::{ColumnRow, KeyRow, Name, ReferenceRow, Rows, all, split, unknown};
 use crate::sync::{SyncError, types::Type};
 
-/// Whether the role may read every table of the database. One that may do so on the whole server or
-/// on all databases that match a pattern may do so here.
-const READS_ALL: &str = "
-    SELECT (SELECT count(*) FROM information_schema.user_privileges
-            WHERE privilege_type IN ('SELECT', 'SUPER'))
-         + (SELECT count(*) FROM information_schema.schema_privileges
-            WHERE privilege_type = 'SELECT' AND database() LIKE table_schema) AS count
-    LIMIT 1";
+/// To a role that may read every table of the database this one is missing, to any other it is denied.
+const READS_ALL: &str = "SELECT 1 FROM `no table has this name`";
 
 const TABLES: &str = "
     SELECT CAST(table_name AS CHAR) AS name
@@ -79,11 +75,6 @@ const REFERENCES: &str = "
     LIMIT 18446744073709551615";
 
 #[derive(FromQueryResult)]
-struct Count {
-    count: i64,
-}
-
-#[derive(FromQueryResult)]
 struct Found {
     table_name: String,
     name: String,
@@ -106,8 +97,7 @@ struct FoundReference {
 }
 
 pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
-    let reads_all: Vec<Count> = all(db, READS_ALL, []).await?;
-    if reads_all.first().is_none_or(|row| row.count == 0) {
+    if !reads_all(db).await? {
         return Err(SyncError::Schema(
             "the role may not read every table of the database: a table that it does not see \
              would be taken for gone"
@@ -131,6 +121,24 @@ pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
         tables,
         enums: Vec::new(),
     })
+}
+
+/// The server itself is asked, because the lists of rights in `information_schema` leave out those that
+/// the user has through a role, and show those of others to whoever may read them.
+async fn reads_all(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    const MISSING: &str = "42S02";
+    const DENIED: &str = "42000";
+    let answer = db.execute_unprepared(READS_ALL).await;
+    if let Err(DbErr::Exec(RuntimeErr::SqlxError(error))) = &answer {
+        let code = error.as_database_error().and_then(|error| error.code());
+        match code.as_deref() {
+            Some(MISSING) => return Ok(true),
+            Some(DENIED) => return Ok(false),
+            _ => {}
+        }
+    }
+    // There is a table of that name.
+    answer.map(|_| false)
 }
 
 fn with_actions(found: FoundReference) -> Result<ReferenceRow, SyncError> {
