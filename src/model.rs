@@ -353,8 +353,8 @@ impl Model {
     /// # Transactions
     ///
     /// One, which writes nothing, so that everything is read on one connection. SQLite: five
-    /// statements. PostgreSQL: seven. MariaDB: four, and one for each of the tables that exists.
-    /// All: one more on each idle connection of the pool.
+    /// statements. PostgreSQL: seven. MariaDB: four, one for each of the tables that exists,
+    /// and three for each other database that an entity names. All: one more on each idle connection of the pool.
     pub async fn verify(&self, db: &DatabaseConnection) -> Result<(), SchemaError> {
         if self.entries.is_empty() {
             return Ok(());

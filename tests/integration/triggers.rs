@@ -310,7 +310,8 @@ fn what_does_not_fit_a_packet_is_refused_before_it_is_sent() {
             matches!(refused, Err(Error::Database { .. })),
             "{refused:?}"
         );
-        become_host(&txn, ada.user.id).await.unwrap();
+        let host = become_host(&txn, ada.user.id).await.unwrap();
+        assert!(host.is_new());
         txn.commit().await.unwrap();
         let rows = db.rows().await;
         assert_eq!((rows.users.len(), rows.hosts.len()), (1, 1));
