@@ -15,7 +15,7 @@ use crate::{scope::Scope, user};
 pub(crate) use code::is_not_mariadb;
 pub(crate) use code::{
     Violation, code, database_error, detail, is_contention, is_lost, is_of_statement,
-    is_stale_statement, unknown,
+    is_stale_statement,
 };
 
 /// Why an operation did not do what it was asked.

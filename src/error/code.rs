@@ -228,17 +228,6 @@ pub(crate) fn is_contention(error: &DbErr) -> bool {
     Class::of(error) == Class::Contention
 }
 
-/// What came between a write and the look that would have shown whether it was done.
-pub(crate) fn unknown(between: DbErr) -> DbErr {
-    match between {
-        DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            let error = sqlx::Error::Protocol(error.to_string());
-            DbErr::Query(RuntimeErr::SqlxError(error.into()))
-        }
-        other => other,
-    }
-}
-
 /// Whether there was no answer, so that a write may have been done.
 pub(crate) fn is_lost(error: &DbErr) -> bool {
     Class::of(error) == Class::Lost

@@ -18,7 +18,7 @@ use super::{
     text::Text,
 };
 use crate::{
-    error::{is_contention, is_of_statement, unknown},
+    error::{is_contention, is_of_statement},
     role::Role,
     scope::Scope,
 };
@@ -238,8 +238,7 @@ where
         Ok(Attempt::Existing(model)) if has_the_values::<R>(&model, role) => {
             Ok(Attempt::New(model))
         }
-        Ok(_) => Err(busy),
-        Err(_) => Err(unknown(busy)),
+        _ => Err(busy),
     }
 }
 

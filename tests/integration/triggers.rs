@@ -2,8 +2,8 @@
 //! is what is stored, and an error leaves nothing behind.
 
 use guesthouse::{
-    Error, become_host, become_hosts, change_email, change_email_as, delete_user, onboard, sign_up,
-    sign_up_all, sign_up_as, sign_up_with_id,
+    Error, become_host, become_hosts, change_email, change_email_as, onboard, sign_up, sign_up_all,
+    sign_up_as,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, TransactionTrait};
 use serde_json::json;
@@ -236,37 +236,6 @@ fn an_error_of_any_class_undoes_the_whole_call() {
             );
         });
     }
-}
-
-/// `RAISE(FAIL)` keeps what the statement has done before it.
-#[test]
-fn a_failing_trigger_of_sqlite_undoes_the_whole_call() {
-    run(On::Sqlite, async |db| {
-        let ada = db.user("ada").await.id;
-        let before = db.rows().await;
-        for (table, event) in [("guests", "INSERT"), ("users", "DELETE")] {
-            db.execute(&format!(
-                "CREATE TRIGGER fails_{table} BEFORE {event} ON {table}
-                 BEGIN SELECT RAISE(FAIL, 'no'); END"
-            ))
-            .await;
-        }
-        let txn = db.pool.begin().await.unwrap();
-        let id = Uuid::now_v7();
-        for answer in [
-            sign_up(&txn, email("bob")).await.map(drop),
-            sign_up_with_id(&txn, id, email("bob")).await.map(drop),
-            sign_up_all(&txn, vec![email("bob")]).await.map(drop),
-            delete_user(&txn, ada).await,
-        ] {
-            assert!(matches!(answer, Err(Error::Database { .. })), "{answer:?}");
-        }
-        let host = become_host(&txn, ada).await.unwrap().into_model();
-        txn.commit().await.unwrap();
-        let after = db.rows().await;
-        assert_eq!((after.users, after.guests), (before.users, before.guests));
-        assert_eq!(after.hosts, [host]);
-    });
 }
 
 /// SQLite does not tell names apart by their case.

@@ -16,11 +16,7 @@ use crate::statements::{
     send::query,
     text::Text,
 };
-use crate::{
-    accounts::SignUp,
-    error::{is_contention, unknown},
-    scope::Scope,
-};
+use crate::{accounts::SignUp, error::is_contention, scope::Scope};
 
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
@@ -142,8 +138,7 @@ where
             // change is made.
             return match stored::<U, C>(db, key).await {
                 Ok(Some(user)) if has_the_values::<U>(&user, change) => Ok(Some(user)),
-                Ok(_) => Err(busy),
-                Err(_) => Err(unknown(busy)),
+                _ => Err(busy),
             };
         }
         rows => rows?,

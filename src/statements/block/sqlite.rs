@@ -11,8 +11,6 @@ use crate::{scope::Scope, statements::send::query};
 /// One name for all: a connection runs one command at a time, and a block is one command.
 const DROP: &str = "DROP VIEW IF EXISTS temp.guesthouse_block";
 
-const UNDO: &str = "ROLLBACK TO guesthouse_block; RELEASE guesthouse_block";
-
 /// Reads the schema of the database, or reports that it is busy. Otherwise a connection that has
 /// not read the schema yet reports the tables of the steps as missing while another connection
 /// commits.
@@ -32,16 +30,8 @@ pub(in crate::statements) fn block(values: usize, steps: &str, answer: &str) -> 
     )
 }
 
-fn in_a_savepoint(mut block: Statement) -> Statement {
-    block.sql = format!(
-        "SAVEPOINT guesthouse_block; {}; RELEASE guesthouse_block",
-        block.sql
-    );
-    block
-}
-
-/// Sends a block, and undoes it if it is refused: a trigger with `RAISE(FAIL)` keeps what came before
-/// it, and a migration that alters the tables would fail on the view that is left.
+/// Sends a block. A refused one leaves its view behind, which must be dropped: a migration that
+/// alters the tables would fail on it. On a pool the rollback of the block's transaction drops it.
 pub(in crate::statements) async fn run<C>(
     db: &C,
     block: Statement,
@@ -50,10 +40,9 @@ where
     C: ConnectionTrait + TransactionTrait,
 {
     if Scope::of::<C>() == Scope::Transaction {
-        let outcome = query(db, in_a_savepoint(block)).await;
+        let outcome = query(db, block).await;
         if outcome.is_err() {
-            // There is no savepoint if the refusal has undone the whole transaction.
-            let _ = db.execute_unprepared(UNDO).await;
+            db.execute_unprepared(DROP).await?;
         }
         return outcome;
     }
