@@ -33,6 +33,9 @@ pub(super) fn modules(tables: &[Table]) -> Result<BTreeMap<&str, String>, SyncEr
     Ok(modules)
 }
 
+/// Fields whose setters would hide methods that SeaORM calls.
+pub(super) const HIDING: [&str; 2] = ["parent_key", "parent_key_for"];
+
 /// The field of every column of a table, by the column's name.
 pub(super) fn fields(table: &Table) -> Result<BTreeMap<&str, String>, SyncError> {
     let mut owners = BTreeMap::new();
@@ -40,8 +43,9 @@ pub(super) fn fields(table: &Table) -> Result<BTreeMap<&str, String>, SyncError>
     for column in &table.columns {
         let what = || format!("{}.{}", table.name, column.name);
         let snake = column.name.to_snake_case();
-        // In camel case they are types of the enums that SeaORM makes of columns and of keys.
         let is_of_seaorm = match snake.as_str() {
+            name if HIDING.contains(&name) => true,
+            // In camel case they are types of the enums that SeaORM makes of columns and of keys.
             "entity_name" => true,
             "column" | "value_type" => table.primary_key.contains(&column.name),
             _ => false,

@@ -44,6 +44,8 @@ pub(super) enum Kind<'a> {
 struct Way<'a> {
     from: &'a Table,
     place: usize,
+    /// The module of the table that it leads to.
+    module: &'a str,
 }
 
 impl<'a> Way<'a> {
@@ -55,23 +57,35 @@ impl<'a> Way<'a> {
         self.from.name == other.from.name && self.place == other.place
     }
 
-    /// How good a way it is to the other table: the least is the best.
-    fn rank(self, module: &str) -> impl Ord {
+    fn is_unique(self) -> bool {
+        self.from.is_unique(&self.reference().columns)
+    }
+
+    /// Whether the columns have the name of the other table.
+    fn is_named(self) -> bool {
         let reference = self.reference();
-        let is_unique = self.from.is_unique(&reference.columns);
-        let is_named = names::stem(&reference.columns) == module;
-        let is_certain = !self.from.is_optional(reference);
-        let first = |column: &String| self.from.columns.iter().position(|c| c.name == *column);
-        (
-            Reverse((
-                is_unique && is_named,
-                is_unique && is_certain,
-                is_named,
-                is_unique,
-            )),
-            reference.columns.iter().filter_map(first).min(),
-            self.from.name.clone(),
-        )
+        names::stem(&reference.columns) == self.module
+    }
+
+    /// Whether every row has one, and a row of its own.
+    fn is_one_to_one(self) -> bool {
+        self.is_unique() && !self.from.is_optional(self.reference())
+    }
+
+    /// How good it is as the has-one between two tables: the least is the best.
+    fn rank(self) -> Reverse<(bool, bool, bool, bool)> {
+        Reverse((
+            self.is_unique() && self.is_named(),
+            self.is_one_to_one(),
+            self.is_named(),
+            self.is_unique(),
+        ))
+    }
+
+    /// Where its first column is in the table.
+    fn position(self) -> Option<usize> {
+        let position = |column: &String| self.from.columns.iter().position(|c| c.name == *column);
+        self.reference().columns.iter().filter_map(position).min()
     }
 }
 
@@ -79,23 +93,30 @@ impl<'a> Way<'a> {
 #[derive(Default)]
 struct Taken {
     fields: BTreeSet<String>,
+    /// What SeaORM makes of the fields, which it does not keep apart itself.
+    methods: BTreeSet<String>,
     variants: BTreeSet<String>,
 }
 
 impl Taken {
-    fn field(&mut self, name: &str) -> String {
+    /// The field of a relation; `methods` is what SeaORM makes of a field of that name.
+    fn field(&mut self, name: &str, methods: impl Fn(&str) -> Vec<String>) -> String {
         // SeaORM makes longer names of it, in which an underscore at the end would be in the middle.
         let name = match name.strip_suffix('_') {
             Some(word) => format!("{word}_row"),
             None => name.to_owned(),
         };
-        let field = free(&self.fields, name, "_row");
+        let field = free(name, "_row", |name| {
+            let is_made = |method| self.methods.contains(method);
+            self.fields.contains(name) || methods(name).iter().any(is_made)
+        });
+        self.methods.extend(methods(&field));
         self.fields.insert(field.clone());
         field
     }
 
     fn variant(&mut self, field: &str) -> String {
-        let variant = free(&self.variants, variant(field), "Row");
+        let variant = free(variant(field), "Row", |name| self.variants.contains(name));
         self.variants.insert(variant.clone());
         // SeaORM calls the way back of a table to itself this.
         self.variants.insert(format!("{variant}Reverse"));
@@ -103,8 +124,8 @@ impl Taken {
     }
 }
 
-fn free(taken: &BTreeSet<String>, mut name: String, end: &str) -> String {
-    while taken.contains(&name) {
+fn free(mut name: String, end: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    while is_taken(&name) {
         name.truncate(name.trim_end_matches('_').len());
         name.push_str(end);
     }
@@ -125,6 +146,31 @@ struct End<'a> {
     other: &'a Table,
     /// Whether `Related` goes this way.
     is_related: bool,
+    /// What the relation is called.
+    field: String,
+}
+
+impl End<'_> {
+    /// What SeaORM makes of a field of this name at this end.
+    fn methods(&self, field: &str) -> Vec<String> {
+        let way = self.way;
+        if !self.is_forward && !way.is_unique() {
+            return adder(field);
+        }
+        let mut methods = vec![setter(field)];
+        if !self.is_forward || way.from.is_optional(way.reference()) {
+            methods.push(setter(&format!("{field}_option")));
+        }
+        methods
+    }
+}
+
+fn setter(field: &str) -> String {
+    format!("set_{field}")
+}
+
+fn adder(field: &str) -> Vec<String> {
+    vec![format!("add_{}", pluralizer::pluralize(field, 1, false))]
 }
 
 /// The relations of every table, in the order of the tables: its own foreign keys, then those to it,
@@ -141,8 +187,14 @@ pub(super) fn of<'a>(
         .collect();
     let mut ends: Vec<_> = tables.iter().flat_map(|table| graph.ends(table)).collect();
     // The ways that `Related` goes have the first choice of names, at both ends: a has-one would lose
-    // its own to any other way. A way back is called by the way there, which comes before it.
-    ends.sort_by_key(|end| (!end.is_related, !end.is_forward));
+    // its own to any other way. Of `host` and `host_option` the first one makes the second one's method.
+    ends.sort_by_cached_key(|end| (!end.is_related, end.field.clone(), !end.is_forward));
+    for end in &mut ends {
+        let taken = &mut taken[graph.index(end.table)];
+        end.field = taken.field(&end.field, |field| end.methods(field));
+    }
+    // A way back is called by the way there.
+    ends.sort_by_key(|end| !end.is_forward);
     let mut relations: Vec<Vec<(bool, Relation<'_>)>> = tables.iter().map(|_| Vec::new()).collect();
     let mut ways_there: Vec<(Way<'_>, Option<String>)> = Vec::new();
     for end in ends {
@@ -187,8 +239,16 @@ impl<'a> Graph<'a> {
         };
         for from in tables {
             for (place, reference) in from.references.iter().enumerate() {
-                let to = graph.table(&reference.table);
-                graph.ways.extend(to.map(|to| (Way { from, place }, to)));
+                let Some(to) = graph.table(&reference.table) else {
+                    continue;
+                };
+                let module = graph.module(to);
+                let way = Way {
+                    from,
+                    place,
+                    module,
+                };
+                graph.ways.push((way, to));
             }
         }
         graph
@@ -216,6 +276,12 @@ impl<'a> Graph<'a> {
         let modules = others.map(|other| self.module(other));
         Taken {
             fields: fields.values().cloned().collect(),
+            methods: fields
+                .values()
+                .map(String::as_str)
+                .chain(names::HIDING)
+                .map(setter)
+                .collect(),
             variants: modules
                 .flat_map(|module| [module.to_upper_camel_case(), variant(module)])
                 .collect(),
@@ -246,13 +312,16 @@ impl<'a> Graph<'a> {
         others.filter(|other| other.name != table.name).collect()
     }
 
+    /// The foreign keys from one table to another.
+    fn between(&self, from: &Table, to: &Table) -> impl Iterator<Item = Way<'a>> {
+        let ways = self.ways(from, true).into_iter();
+        ways.filter_map(move |(way, other)| (other.name == to.name).then_some(way))
+    }
+
     /// The best foreign key from one table to another.
     fn principal(&self, from: &Table, to: &Table) -> Option<Way<'a>> {
-        let ways = self.ways(from, true).into_iter();
-        let there = ways.filter(|(_, other)| other.name == to.name);
-        there
-            .map(|(way, _)| way)
-            .min_by_key(|way| way.rank(self.module(to)))
+        self.between(from, to)
+            .min_by_key(|way| (way.rank(), way.position()))
     }
 
     /// The best foreign key between two tables, whichever of them has it.
@@ -260,12 +329,12 @@ impl<'a> Graph<'a> {
         if a.name == b.name {
             return None;
         }
-        let ways = [(a, b), (b, a)];
-        let best = ways.iter().filter_map(|(from, to)| {
-            let way = self.principal(from, to)?;
-            Some((way.rank(self.module(to)), way))
-        });
-        best.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, way)| way)
+        let best = |from: &Table, to: &Table| {
+            let ways = self.between(from, to);
+            ways.min_by_key(|way| (way.rank(), way.position()))
+        };
+        let ways = [best(a, b), best(b, a)].into_iter().flatten();
+        ways.min_by_key(|way| (way.rank(), way.position(), &way.from.name))
     }
 
     /// How many relations a table has to another one.
@@ -287,10 +356,28 @@ impl<'a> Graph<'a> {
                     table,
                     other,
                     is_related: best.is_some_and(|best| best.is(way)),
+                    field: self.name(way, is_forward, table, other),
                 });
             }
         }
         ends
+    }
+
+    /// What the relation at one end of a foreign key is called, unless that is taken.
+    fn name(&self, way: Way<'_>, is_forward: bool, table: &Table, other: &Table) -> String {
+        let stem = names::stem(&way.reference().columns);
+        let base = match is_forward || way.is_unique() {
+            true => self.module(other).to_owned(),
+            false => names::plural(&other.name, self.module(other)),
+        };
+        let to = if is_forward { other } else { table };
+        let best = self.principal(way.from, to);
+        let is_principal = best.is_some_and(|best| best.is(way)) && table.name != other.name;
+        match (is_forward, is_principal) {
+            (_, true) => base,
+            (true, false) => stem,
+            (false, false) => format!("{}_by_{stem}", base.trim_end_matches('_')),
+        }
     }
 
     /// The relation at this end. Where there are several to the other table, `there` is what the way
@@ -302,37 +389,20 @@ impl<'a> Graph<'a> {
             table,
             other,
             is_related,
+            ref field,
         } = end;
-        let reference = way.reference();
-        let stem = names::stem(&reference.columns);
         let is_self = table.name == other.name;
-        let is_unique = way.from.is_unique(&reference.columns);
-        let (from, to) = if is_forward {
-            (table, other)
-        } else {
-            (other, table)
-        };
-        let is_principal = self.principal(from, to).is_some_and(|best| best.is(way));
-        let base = match is_forward || is_unique {
-            true => self.module(other).to_owned(),
-            false => names::plural(&other.name, self.module(other)),
-        };
-        let field = taken.field(&match (is_forward, is_principal && !is_self) {
-            (_, true) => base,
-            (true, false) => stem,
-            (false, false) => format!("{}_by_{stem}", base.trim_end_matches('_')),
-        });
         let is_one_of_several = self.count(table, other) > 1;
         let variant = match (is_self, is_one_of_several, is_related) {
             (false, false, _) => None,
             (false, true, true) => Some(variant(self.module(other))),
-            (false, true, false) | (true, _, _) => Some(taken.variant(&field)),
+            (false, true, false) | (true, _, _) => Some(taken.variant(field)),
         };
         Relation {
-            field,
+            field: field.clone(),
             module: (!is_self).then(|| self.module(other)),
-            kind: match (is_forward, is_unique) {
-                (true, _) => Kind::BelongsTo(reference),
+            kind: match (is_forward, way.is_unique()) {
+                (true, _) => Kind::BelongsTo(way.reference()),
                 (false, true) => Kind::HasOne(there),
                 (false, false) => Kind::HasMany(there),
             },
@@ -360,7 +430,7 @@ impl<'a> Graph<'a> {
             for (here, there) in [(a, b), (b, a)] {
                 let place = self.index(here);
                 let module = self.module(there);
-                let field = taken[place].field(&names::plural(&there.name, module));
+                let field = taken[place].field(&names::plural(&there.name, module), adder);
                 relations[place].push(Relation {
                     field,
                     module: Some(module),

@@ -184,6 +184,30 @@ const SITUATIONS: &[Situation] = &[
         expects: "pub fn fields(order: order::Model) -> impl Sized { (order.id, order.a) }",
     },
     Situation {
+        name: "names_of_methods",
+        sql: "CREATE TABLE host_options (user_id {uuid} PRIMARY KEY REFERENCES users (id));
+              CREATE TABLE polls (id {uuid} PRIMARY KEY);
+              CREATE TABLE poll_options (id {uuid} PRIMARY KEY);
+              CREATE TABLE votes (id {uuid} PRIMARY KEY, poll_id {uuid} REFERENCES polls (id),
+                  poll_option_id {uuid} REFERENCES poll_options (id));
+              CREATE TABLE orders (id {uuid} PRIMARY KEY, payment_option text);
+              CREATE TABLE payments (id {uuid} PRIMARY KEY,
+                  order_id {uuid} NOT NULL UNIQUE REFERENCES orders (id));
+              CREATE TABLE folders (id {uuid} PRIMARY KEY, parent_key integer,
+                  parent_key_for integer, host_id {uuid} REFERENCES hosts (id));
+              CREATE TABLE leaves (id {uuid} PRIMARY KEY, parent_key_id {uuid} REFERENCES leaves (id),
+                  host_id {uuid} REFERENCES hosts (id))",
+        expects: "
+            pub fn relations(user: user::ModelEx, vote: vote::ModelEx, order: order::ModelEx,
+                    leaf: leaf::ModelEx) -> impl Sized {
+                (user.host, user.host_option_row, vote.poll, vote.poll_option_row, order.payment_row,
+                 leaf.parent_key_row)
+            }
+            pub fn columns(order: order::Model, folder: folder::Model) -> impl Sized {
+                (order.payment_option, folder.column_parent_key, folder.column_parent_key_for)
+            }",
+    },
+    Situation {
         name: "citext",
         sql: "CREATE TABLE tags (id {uuid} PRIMARY KEY, name {citext} NOT NULL UNIQUE)",
         expects: "pub fn name(tag: tag::Model) -> String { tag.name }",
