@@ -325,6 +325,23 @@ async fn entities_of_every_situation_compile() {
     let serialisable = "pub fn is<T: serde::Serialize + serde::de::DeserializeOwned>() {}
         pub fn all() { is::<user::Model>(); is::<user::ModelEx>(); is::<host::ModelEx>() }";
     entities.add("with_attributes", &with_attributes.files, serialisable);
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let sql = "CREATE TYPE mood AS ENUM ('happy'); ALTER TABLE hosts ADD mood mood NOT NULL";
+        execute(&db, sql).await;
+        let mut options = Options::default();
+        options.attributes = "* #[derive(serde::Serialize, serde::Deserialize)]\n\
+             mood #[derive(PartialOrd, Hash)]\nmood #[serde(rename_all = \"lowercase\")]"
+            .to_owned();
+        let files = sync::generate_with(&db, &options).await.unwrap().files;
+        db.close().await.unwrap();
+        let serialisable = "
+            pub fn is<T: serde::Serialize + serde::de::DeserializeOwned + PartialOrd>() {}
+            pub fn all() { is::<sea_orm_active_enums::Mood>() }";
+        entities.add("with_attributes_of_enums", &files, serialisable);
+    })
+    .await;
     entities.check_format();
     entities.check();
 }

@@ -251,10 +251,13 @@ async fn attributes_of_the_app_are_kept() {
     place.succeed(&["sync", "--check", "--entity-dir", "generated"]);
 
     for (line, why) in [
-        ("pet  #[derive(Hash)]", "there is no entity or field `pet`"),
+        (
+            "pet  #[derive(Hash)]",
+            "there is no entity, enum or field `pet`",
+        ),
         (
             "user.name  #[serde(skip)]",
-            "there is no entity or field `user.name`",
+            "there is no entity, enum or field `user.name`",
         ),
         (
             "user  derive(Hash)",
