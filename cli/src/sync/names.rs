@@ -9,7 +9,7 @@ use heck::{ToSnakeCase, ToUpperCamelCase};
 
 use super::{
     SyncError,
-    table::{Enum, Table},
+    table::{Enum, Reference, Table},
 };
 
 /// The module of every table, by the table's name.
@@ -84,16 +84,28 @@ pub(super) fn plural(table: &str, module: &str) -> String {
     }
 }
 
-/// The name of what a foreign key of these columns leads to: `approved_by` for `approved_by_id`.
-pub(super) fn stem(columns: &[String]) -> String {
-    let stems = columns.iter().map(|column| {
-        let column = column.to_snake_case();
-        let stem = ["_id", "_uuid"]
-            .iter()
-            .find_map(|end| column.strip_suffix(end));
-        stem.map_or_else(|| column.clone(), str::to_owned)
-    });
-    let stem = stems.collect::<Vec<_>>().join("_");
+/// The name of what a foreign key leads to: `approved_by` for `approved_by_id`, `billing_country` for
+/// a `billing_country_code` that is the `code` of a country.
+pub(super) fn stem(reference: &Reference) -> String {
+    let Reference {
+        columns,
+        foreign_columns,
+        ..
+    } = reference;
+    let mut stems: Vec<_> = columns
+        .iter()
+        .zip(foreign_columns)
+        .map(|(column, foreign)| {
+            let column = column.to_snake_case();
+            let ends = ["id", "uuid", &foreign.to_snake_case()].map(|end| format!("_{end}"));
+            let stem = ends
+                .iter()
+                .find_map(|end| column.strip_suffix(end.as_str()));
+            stem.map_or_else(|| column.clone(), str::to_owned)
+        })
+        .collect();
+    stems.dedup();
+    let stem = stems.join("_");
     identifier(&stem, "column").unwrap_or(stem)
 }
 

@@ -1,9 +1,12 @@
 //! The relations of each entity, and what they are called.
 //!
-//! Of several foreign keys between two tables one is the principal way: the unique one, then the one
-//! whose columns have the name of the other table, then the first in the table. Its relation is named
-//! after the other entity (`user`, `host`, `reviews`), the others after their columns (`approved_by`,
-//! `hosts_by_approved_by`), so that a new column renames nothing.
+//! A foreign key that is unique and not null, or whose columns have the name of the other table, is
+//! called after the tables (`user`, `host`, `reviews`); of several such keys the best one is. Any other
+//! is called after its columns (`approved_by`, `hosts_by_approved_by`), even where it is the only one:
+//! a new one renames nothing unless it is unique.
+//!
+//! `Related` leads along the has-one, or else along the first key in the table, which was there before
+//! the others.
 
 use std::{
     cmp::Reverse,
@@ -61,10 +64,10 @@ impl<'a> Way<'a> {
         self.from.is_unique(&self.reference().columns)
     }
 
-    /// Whether the columns have the name of the other table.
+    /// Whether the columns have the name of the other table, or the names that they have there.
     fn is_named(self) -> bool {
         let reference = self.reference();
-        names::stem(&reference.columns) == self.module
+        names::stem(reference) == self.module || reference.columns == reference.foreign_columns
     }
 
     /// Whether every row has one, and a row of its own.
@@ -73,12 +76,11 @@ impl<'a> Way<'a> {
     }
 
     /// How good it is as the has-one between two tables: the least is the best.
-    fn rank(self) -> Reverse<(bool, bool, bool, bool)> {
+    fn rank(self) -> Reverse<(bool, bool, bool)> {
         Reverse((
-            self.is_unique() && self.is_named(),
+            self.is_one_to_one() && self.is_named(),
             self.is_one_to_one(),
-            self.is_named(),
-            self.is_unique(),
+            self.is_unique() && self.is_named(),
         ))
     }
 
@@ -318,9 +320,10 @@ impl<'a> Graph<'a> {
         ways.filter_map(move |(way, other)| (other.name == to.name).then_some(way))
     }
 
-    /// The best foreign key from one table to another.
+    /// The foreign key from one table to another that is called after the tables.
     fn principal(&self, from: &Table, to: &Table) -> Option<Way<'a>> {
         self.between(from, to)
+            .filter(|way| way.is_one_to_one() || way.is_named())
             .min_by_key(|way| (way.rank(), way.position()))
     }
 
@@ -334,7 +337,7 @@ impl<'a> Graph<'a> {
             ways.min_by_key(|way| (way.rank(), way.position()))
         };
         let ways = [best(a, b), best(b, a)].into_iter().flatten();
-        ways.min_by_key(|way| (way.rank(), way.position(), &way.from.name))
+        ways.min_by_key(|way| (way.rank(), !way.is_named(), way.position(), &way.from.name))
     }
 
     /// How many relations a table has to another one.
@@ -365,7 +368,7 @@ impl<'a> Graph<'a> {
 
     /// What the relation at one end of a foreign key is called, unless that is taken.
     fn name(&self, way: Way<'_>, is_forward: bool, table: &Table, other: &Table) -> String {
-        let stem = names::stem(&way.reference().columns);
+        let stem = names::stem(way.reference());
         let base = match is_forward || way.is_unique() {
             true => self.module(other).to_owned(),
             false => names::plural(&other.name, self.module(other)),

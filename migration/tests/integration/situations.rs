@@ -102,7 +102,7 @@ const SITUATIONS: &[Situation] = &[
               ALTER TABLE teams ADD COLUMN captain_id {uuid} REFERENCES players (id)",
         expects: "
             pub fn fields(team: team::ModelEx, player: player::ModelEx) -> impl Sized {
-                (team.players, team.player, player.team, player.teams)
+                (team.players, team.captain, player.team, player.teams_by_captain)
             }
             pub fn way() -> RelationDef { <player::Entity as Related<team::Entity>>::to() }",
     },
@@ -208,6 +208,29 @@ const SITUATIONS: &[Situation] = &[
             }",
     },
     Situation {
+        name: "keys_called_by_their_columns",
+        sql: "CREATE TABLE currencies (code char(3) PRIMARY KEY NOT NULL);
+              CREATE TABLE reviews (id {uuid} PRIMARY KEY,
+                  author_id {uuid} NOT NULL REFERENCES users (id),
+                  currency_code char(3) NOT NULL REFERENCES currencies (code),
+                  paid_currency_code char(3) NOT NULL REFERENCES currencies (code),
+                  approval_id {uuid} UNIQUE REFERENCES users (id));
+              CREATE TABLE prices (code char(3) NOT NULL REFERENCES currencies (code),
+                  day date NOT NULL, PRIMARY KEY (code, day));
+              ALTER TABLE users ADD COLUMN main_host_id {uuid} REFERENCES hosts (id)",
+        expects: "
+            pub fn there(review: review::ModelEx, price: price::ModelEx, user: user::ModelEx)
+                    -> impl Sized {
+                (review.author, review.approval, review.currency, review.paid_currency,
+                 price.currency, user.main_host, user.host)
+            }
+            pub fn back(user: user::ModelEx, currency: currency::ModelEx, host: host::ModelEx)
+                    -> impl Sized {
+                (user.reviews_by_author, user.review_by_approval, currency.reviews,
+                 currency.reviews_by_paid_currency, currency.prices, host.users_by_main_host)
+            }",
+    },
+    Situation {
         name: "citext",
         sql: "CREATE TABLE tags (id {uuid} PRIMARY KEY, name {citext} NOT NULL UNIQUE)",
         expects: "pub fn name(tag: tag::Model) -> String { tag.name }",
@@ -223,7 +246,9 @@ const OF_POSTGRES: &[Situation] = &[
               CREATE TABLE cars (id uuid PRIMARY KEY, owner_host uuid,
                   CONSTRAINT owner_fk FOREIGN KEY (owner_host) REFERENCES hosts (id))",
         expects: "
-            pub fn fields(cat: cat::ModelEx, car: car::ModelEx) -> impl Sized { (cat.user, car.host) }",
+            pub fn fields(cat: cat::ModelEx, car: car::ModelEx) -> impl Sized { 
+                (cat.owner_row, car.owner_host_row)
+            }",
     },
     Situation {
         name: "enums",

@@ -99,7 +99,7 @@ async fn one_migration_gives_the_same_bytes_everywhere() {
         "    #[sea_orm(column_type = \"Decimal(Some((12, 4)))\", nullable)]\n    pub i: Option<Decimal>,",
         "    pub k: Option<DateTimeWithTimeZone>,",
         "    #[sea_orm(column_type = \"Blob\", nullable)]\n    pub n: Option<Vec<u8>>,",
-        "    pub host: BelongsTo<Option<super::host::Entity>>,",
+        "    pub r_row: BelongsTo<Option<super::host::Entity>>,",
     ] {
         assert!(thing.contains(line), "{line}\n{thing}");
     }

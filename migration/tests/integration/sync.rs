@@ -165,6 +165,42 @@ async fn a_new_foreign_key_renames_nothing() {
     }
 }
 
+/// The first of two keys that are not unique may be the one that is not called after the table.
+#[tokio::test]
+async fn a_key_that_is_called_after_the_table_renames_no_other() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE reviews (id uuid_text PRIMARY KEY,
+            author_id uuid_text NOT NULL REFERENCES users (id))",
+    )
+    .await;
+    let author = "    pub author: BelongsTo<super::user::Entity>,\n";
+    let by_author = "    pub reviews_by_author: HasMany<super::review::Entity>,\n";
+    assert!(file(&db, "review.rs").await.contains(author));
+    assert!(file(&db, "user.rs").await.contains(by_author));
+
+    let add = "ALTER TABLE reviews ADD COLUMN user_id uuid_text REFERENCES users (id)";
+    execute(&db, add).await;
+    let (review, user) = (file(&db, "review.rs").await, file(&db, "user.rs").await);
+    let related = "relation_enum = \"User\", from = \"author_id\"";
+    for lines in [
+        author,
+        related,
+        "    pub user: BelongsTo<Option<super::user::Entity>>,\n",
+        "        Relation::User.def()\n",
+    ] {
+        assert!(review.contains(lines), "{lines}{review}");
+    }
+    for lines in [
+        by_author,
+        "    pub reviews: HasMany<super::review::Entity>,\n",
+        "    #[sea_orm(has_many, relation_enum = \"Review\", via_rel = \"User\")]\n    pub reviews_by_author",
+    ] {
+        assert!(user.contains(lines), "{lines}{user}");
+    }
+}
+
 #[tokio::test]
 async fn two_runs_give_the_same_bytes() {
     let db = migrated().await;
