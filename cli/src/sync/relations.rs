@@ -414,8 +414,9 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A junction is a table whose primary key is made up of its two foreign keys. Where there is
-    /// another way between the two tables, the junction itself is the way.
+    /// A junction is a table whose primary key is made up of two foreign keys; a third one does not
+    /// matter unless it leads to one of the same tables. Where there is another way between the two
+    /// tables, the junction itself is the way.
     fn add_many_to_many(&self, relations: &mut [Vec<Relation<'a>>], taken: &mut [Taken]) {
         let junctions: Vec<_> = self
             .tables
@@ -446,16 +447,18 @@ impl<'a> Graph<'a> {
     }
 
     fn junction(&self, table: &'a Table) -> Option<(&'a Table, &'a Table, &'a Table)> {
-        let [one, two] = table.references.as_slice() else {
+        let key = &table.primary_key;
+        let is_of_key = |r: &&Reference| r.columns.iter().all(|column| key.contains(column));
+        let references: Vec<_> = table.references.iter().filter(is_of_key).collect();
+        let [one, two] = references.as_slice() else {
             return None;
         };
         let (a, b) = (self.table(&one.table)?, self.table(&two.table)?);
-        let mut columns: Vec<_> = one.columns.iter().chain(&two.columns).collect();
-        let mut key: Vec<_> = table.primary_key.iter().collect();
-        columns.sort();
-        key.sort();
+        let columns: BTreeSet<_> = one.columns.iter().chain(&two.columns).collect();
+        let is_whole =
+            columns.len() == key.len() && one.columns.len() + two.columns.len() == key.len();
         let is_between_two = a.name != b.name && a.name != table.name && b.name != table.name;
         let is_only_way = self.count(table, a) == 1 && self.count(table, b) == 1;
-        (columns == key && is_between_two && is_only_way).then_some((table, a, b))
+        (is_whole && is_between_two && is_only_way).then_some((table, a, b))
     }
 }

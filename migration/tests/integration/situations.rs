@@ -62,6 +62,25 @@ const SITUATIONS: &[Situation] = &[
             pub fn via() -> bool { <post::Entity as Related<tag::Entity>>::via().is_some() }",
     },
     Situation {
+        name: "junction_with_an_author",
+        sql: "CREATE TABLE posts (id {uuid} PRIMARY KEY);
+              CREATE TABLE tags (id {uuid} PRIMARY KEY);
+              CREATE TABLE post_tags (post_id {uuid} NOT NULL REFERENCES posts (id),
+                  tag_id {uuid} NOT NULL REFERENCES tags (id),
+                  added_by_id {uuid} REFERENCES users (id), PRIMARY KEY (post_id, tag_id));
+              CREATE TABLE moves (post_id {uuid} NOT NULL REFERENCES posts (id),
+                  host_id {uuid} NOT NULL REFERENCES hosts (id),
+                  from_id {uuid} REFERENCES hosts (id), PRIMARY KEY (post_id, host_id))",
+        expects: "
+            pub fn fields(post: post::ModelEx, tag: tag::ModelEx, user: user::ModelEx) -> impl Sized {
+                (post.tags, post.post_tags, tag.posts, user.post_tags_by_added_by)
+            }
+            pub fn via() -> bool { <post::Entity as Related<tag::Entity>>::via().is_some() }
+            pub fn no_hosts(post: post::ModelEx) {
+                let post::ModelEx { id: _, tags: _, post_tags: _, moves: _ } = post;
+            }",
+    },
+    Situation {
         name: "no_junction",
         sql: "CREATE TABLE rooms (host_id {uuid} NOT NULL REFERENCES hosts (id),
                   number integer NOT NULL, PRIMARY KEY (host_id, number));
