@@ -289,6 +289,15 @@ const OF_POSTGRES: &[Situation] = &[
             pub fn variant() -> ResultType { ResultType::NotOk }",
     },
     Situation {
+        name: "arrays_in_keys",
+        sql: "CREATE TABLE paths (path text[] PRIMARY KEY, words text[] NOT NULL);
+              CREATE TABLE steps (path text[] REFERENCES paths, at int, PRIMARY KEY (path, at))",
+        expects: "
+            pub fn fields(path: path::Model, step: step::Model) -> (String, Vec<String>, String) {
+                (path.path, path.words, step.path)
+            }",
+    },
+    Situation {
         name: "types",
         sql: "CREATE DOMAIN mail AS varchar(254) NOT NULL CHECK (value ~ '@');
               CREATE TYPE pair AS (a int, b int);

@@ -552,6 +552,95 @@ async fn a_type_without_a_counterpart_is_read_back_on_postgres() {
     .await;
 }
 
+mod path {
+    use sea_orm_migration::sea_orm::{self, entity::prelude::*};
+
+    /// The fields as `sync` writes them.
+    pub(super) const FIELDS: &str = "    #[sea_orm(
+        primary_key,
+        auto_increment = false,
+        column_type = \"custom(\\\"citext\\\")\",
+        select_as = \"text\",
+        save_as = \"citext\"
+    )]
+    pub owner: String,
+    #[sea_orm(
+        primary_key,
+        auto_increment = false,
+        column_type = \"custom(\\\"text[]\\\")\",
+        select_as = \"text\",
+        save_as = \"text[]\"
+    )]
+    pub path: String,
+    pub size: i32,
+";
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "paths")]
+    pub struct Model {
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_type = "custom(\"citext\")",
+            select_as = "text",
+            save_as = "citext"
+        )]
+        pub owner: String,
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_type = "custom(\"text[]\")",
+            select_as = "text",
+            save_as = "text[]"
+        )]
+        pub path: String,
+        pub size: i32,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// No array is a key to SeaORM, and `citext` is compared by its own rule in a key too.
+#[tokio::test]
+async fn a_key_without_a_counterpart_is_found_on_postgres() {
+    use sea_orm_migration::sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        execute(
+            &db,
+            "CREATE EXTENSION citext;
+             CREATE TABLE paths (owner citext, path text[], size int NOT NULL, PRIMARY KEY (owner, path))",
+        )
+        .await;
+        let files = generated(&db).await.files;
+        assert!(
+            content(&files, "path.rs").contains(path::FIELDS),
+            "{}",
+            content(&files, "path.rs")
+        );
+
+        let home = path::ActiveModel {
+            owner: Set("Ada".to_owned()),
+            path: Set("{home,ada}".to_owned()),
+            size: Set(1),
+        };
+        let home = home.insert(&db).await.unwrap();
+        let id = ("ADA".to_owned(), "{ home, ada }".to_owned());
+        let found = path::Entity::find_by_id(id.clone()).one(&db).await.unwrap();
+        assert_eq!(found, Some(home.clone()));
+        let mut changed: path::ActiveModel = home.into();
+        changed.size = Set(2);
+        assert_eq!(changed.update(&db).await.unwrap().size, 2);
+        let deleted = path::Entity::delete_by_id(id).exec(&db).await.unwrap();
+        assert_eq!(deleted.rows_affected, 1);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
 // ---- MariaDB ----
 
 #[tokio::test]
