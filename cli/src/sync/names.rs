@@ -167,8 +167,22 @@ pub(crate) fn singular(table: &str) -> String {
 
 /// The name of an enum in Rust. A name that the macros of SeaORM use would clash with theirs.
 pub(super) fn enum_type(name: &str) -> String {
-    const TAKEN: [&str; 12] = [
-        "Box", "Entity", "Enum", "Err", "None", "Ok", "Option", "Result", "Self", "Some", "String",
+    const TAKEN: [&str; 16] = [
+        "Box",
+        "Clone",
+        "DoubleEndedIterator",
+        "Entity",
+        "Enum",
+        "Err",
+        "ExactSizeIterator",
+        "Iterator",
+        "None",
+        "Ok",
+        "Option",
+        "Result",
+        "Self",
+        "Some",
+        "String",
         "Vec",
     ];
     let camel = name.to_upper_camel_case();
@@ -193,8 +207,9 @@ pub(super) fn keep_expressible(enums: &mut Vec<Enum>) {
     enums.retain(|found| {
         let name = enum_type(&found.name);
         let variants: BTreeSet<_> = found.values.iter().map(|value| variant(value)).collect();
-        // The macros of SeaORM make two more types of each enum.
-        let types = ["", "Enum", "Variant"].map(|end| format!("{name}{end}"));
+        // The macros of SeaORM make four more types of each enum.
+        let types =
+            ["", "Enum", "Iter", "Variant", "VariantIter"].map(|end| format!("{name}{end}"));
         let is_plain = |value: &String| {
             let mut characters = value.chars();
             characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' '))

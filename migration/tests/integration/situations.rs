@@ -289,6 +289,21 @@ const OF_POSTGRES: &[Situation] = &[
             pub fn variant() -> ResultType { ResultType::NotOk }",
     },
     Situation {
+        name: "enums_called_like_traits",
+        sql: "CREATE TYPE clone AS ENUM ('a'); CREATE TYPE iterator AS ENUM ('a');
+              CREATE TYPE exact_size_iterator AS ENUM ('a');
+              CREATE TYPE double_ended_iterator AS ENUM ('a'); CREATE TYPE mood AS ENUM ('a');
+              CREATE TYPE mood_iter AS ENUM ('a'); CREATE TYPE mood_variant_iter AS ENUM ('a');
+              CREATE TABLE logs (id uuid PRIMARY KEY, a clone, b iterator, c exact_size_iterator,
+                  d double_ended_iterator, e mood, f mood_iter, g mood_variant_iter)",
+        expects: "
+            use sea_orm_active_enums::{CloneType, IteratorType, Mood};
+            pub fn fields(log: log::Model) -> (Option<CloneType>, Option<IteratorType>, Option<Mood>) {
+                (log.a, log.b, log.e)
+            }
+            pub fn texts(log: log::Model) -> (Option<String>, Option<String>) { (log.f, log.g) }",
+    },
+    Situation {
         name: "arrays_in_keys",
         sql: "CREATE TABLE paths (path text[] PRIMARY KEY, words text[] NOT NULL);
               CREATE TABLE steps (path text[] REFERENCES paths, at int, PRIMARY KEY (path, at))",
