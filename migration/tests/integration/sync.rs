@@ -202,6 +202,20 @@ async fn a_key_that_is_called_after_the_table_renames_no_other() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_there_twice_is_one_relation() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE pets (id uuid_text PRIMARY KEY, host_id uuid_text REFERENCES hosts (id),
+            FOREIGN KEY (host_id) REFERENCES hosts (id))",
+    )
+    .await;
+    let (pet, host) = (file(&db, "pet.rs").await, file(&db, "host.rs").await);
+    assert_eq!(pet.matches("belongs_to").count(), 1, "{pet}");
+    assert_eq!(host.matches("super::pet::Entity").count(), 1, "{host}");
+}
+
+#[tokio::test]
 async fn two_runs_give_the_same_bytes() {
     let db = migrated().await;
     assert_eq!(
