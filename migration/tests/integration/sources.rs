@@ -643,6 +643,34 @@ async fn a_key_without_a_counterpart_is_found_on_postgres() {
 
 // ---- MariaDB ----
 
+/// Such a table has the end of a row's period in every unique key, for the rows that are gone.
+#[tokio::test]
+async fn a_table_with_versions_is_read_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        execute(
+            &db,
+            "CREATE TABLE prices (id int PRIMARY KEY, code varchar(8) NOT NULL UNIQUE,
+                 vs timestamp(6) GENERATED ALWAYS AS ROW START,
+                 ve timestamp(6) GENERATED ALWAYS AS ROW END,
+                 PERIOD FOR SYSTEM_TIME (vs, ve)) WITH SYSTEM VERSIONING",
+        )
+        .await;
+        let files = generated(&db).await.files;
+        db.close().await.unwrap();
+        let price = content(&files, "price.rs");
+        let fields = "    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i32,
+    #[sea_orm(column_type = \"String(StringLen::N(8))\", unique)]
+    pub code: String,
+}
+";
+        assert!(price.contains(fields), "{price}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_taken_for_a_uuid_is_said_on_mariadb() {
     on_server(MARIADB, async |url| {
