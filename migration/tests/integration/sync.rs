@@ -52,7 +52,7 @@ async fn a_unique_foreign_key_is_a_has_one_in_the_singular() {
     assert!(
         file(&db, "schema.mmd")
             .await
-            .contains("users ||--o| cleaners : \"user_id\"")
+            .contains("\"users\" ||--o| \"cleaners\" : \"user_id\"")
     );
 }
 
@@ -89,7 +89,7 @@ async fn only_an_index_over_every_row_and_the_whole_key_makes_a_has_one() {
     );
     let diagram = file(&db, "schema.mmd").await;
     assert!(
-        diagram.contains("hosts |o--o{ reviews : \"host_id\""),
+        diagram.contains("\"hosts\" |o--o{ \"reviews\" : \"host_id\""),
         "{diagram}"
     );
     assert!(diagram.contains("uuid host_id FK\n"), "{diagram}");
@@ -110,7 +110,7 @@ async fn a_foreign_key_that_is_the_primary_key_is_a_has_one() {
     );
     let diagram = file(&db, "schema.mmd").await;
     assert!(
-        diagram.contains("hosts ||--o| badges : \"host_id\""),
+        diagram.contains("\"hosts\" ||--o| \"badges\" : \"host_id\""),
         "{diagram}"
     );
 }
