@@ -336,6 +336,32 @@ async fn a_table_without_a_key_and_a_column_without_a_type_are_refused() {
     assert_eq!(refusal(&db).await, refused);
 }
 
+/// sqlx reads a value of any other declared type as it is stored, whatever its name contains.
+#[tokio::test]
+async fn only_an_integer_is_read_as_one_on_sqlite() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE counts (id integer PRIMARY KEY, a int8, b \"unsigned big int\", c mediumint,
+             d int(10), e uint64)",
+    )
+    .await;
+    let files = generated(&db).await.files;
+    let integers = content(&files, "count.rs").matches("i64").count();
+    assert_eq!(integers, 6);
+    for declared in ["point", "interval", "multipoint"] {
+        execute(
+            &db,
+            &format!("CREATE TABLE places (id integer PRIMARY KEY, at {declared})"),
+        )
+        .await;
+        let refused = format!("places.at is {declared}: no entity can be written for that type");
+        assert_eq!(refusal(&db).await, refused);
+        execute(&db, "DROP TABLE places").await;
+    }
+}
+
+/// Mermaid has keywords, and names that begin with a digit are numbers to it.
 #[tokio::test]
 async fn the_diagram_is_one_that_mermaid_reads() {
     let db = migrated().await;
