@@ -250,6 +250,16 @@ const SITUATIONS: &[Situation] = &[
             }",
     },
     Situation {
+        name: "citext_as_a_key",
+        sql: "CREATE TABLE tags (name {citext} PRIMARY KEY NOT NULL);
+              CREATE TABLE notes (id {uuid} PRIMARY KEY, tag {citext} REFERENCES tags (name))",
+        expects: "
+            pub fn found() -> Select<tag::Entity> { tag::Entity::find_by_id(String::new()) }
+            pub fn fields(note: note::ModelEx, tag: tag::ModelEx) -> impl Sized {
+                (note.tag_row, tag.notes)
+            }",
+    },
+    Situation {
         name: "citext",
         sql: "CREATE TABLE tags (id {uuid} PRIMARY KEY, name {citext} NOT NULL UNIQUE)",
         expects: "pub fn name(tag: tag::Model) -> String { tag.name }",

@@ -423,6 +423,48 @@ erDiagram
 
 // ---- PostgreSQL ----
 
+#[tokio::test]
+async fn two_names_that_would_be_one_are_refused_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let notes = "CREATE TABLE notes (id uuid PRIMARY KEY, \"userId\" text, user_id text)";
+        execute(&db, notes).await;
+        let refused = "no entity can be written for notes.user_id: `userId` and it would both be \
+                       the column `user_id`";
+        assert_eq!(refusal(&db).await, refused);
+        let roles = "DROP TABLE notes; CREATE TABLE \"userRoles\" (id uuid PRIMARY KEY);
+                     CREATE TABLE user_roles (id uuid PRIMARY KEY)";
+        execute(&db, roles).await;
+        let refused = refusal(&db).await;
+        assert!(
+            refused.ends_with("would both be the module `user_role`"),
+            "{refused}"
+        );
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_database_costs_no_entity_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        let folder = place.dir.path().join("generated");
+        fs::create_dir(&folder).unwrap();
+        let files = generated(&migrated().await).await.files;
+        sync::write(&folder, &files).unwrap();
+        let before = read(&folder);
+        let refused = place.fail(&["sync", "--entity-dir", "generated"]);
+        assert!(
+            refused.contains("no migration has been applied"),
+            "{refused}"
+        );
+        assert_eq!(read(&folder), before);
+    })
+    .await;
+}
+
 /// Whether `sync` of the program finds the files in step, as this role or on this path.
 async fn is_in_step(url: &str, folder: &str) -> String {
     Place::on(url).succeed(&["sync", "--check", "--entity-dir", folder])
