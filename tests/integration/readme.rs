@@ -15,9 +15,7 @@ fn root() -> &'static Path {
 fn the_diagram_is_the_generated_one() {
     let guide = include_str!("../../docs/migrations.md");
     let diagram = include_str!("../../entity/src/generated/schema.mmd");
-    for role in ["guests", "hosts"] {
-        assert!(diagram.contains(&format!("\"users\" ||--o| \"{role}\"")));
-    }
+    assert!(diagram.contains("users ||--o| guests") && diagram.contains("users ||--o| hosts"));
     assert!(guide.contains(&format!("```mermaid\n{diagram}```")));
 }
 

@@ -30,9 +30,37 @@ pub(super) fn generate(schema: &Schema) -> GeneratedFile {
     }
 }
 
-/// Names of tables stand in quotes: more words than one, and keywords, which differ between versions of
-/// Mermaid. A quote, `%` and `\` cannot stand in them.
+/// Words that Mermaid does not take for a name.
+const WORDS: [&str; 20] = [
+    "accdescr",
+    "acctitle",
+    "bt",
+    "class",
+    "classdef",
+    "direction",
+    "end",
+    "lr",
+    "many",
+    "one",
+    "only",
+    "optionally",
+    "rl",
+    "style",
+    "subgraph",
+    "tb",
+    "title",
+    "to",
+    "u",
+    "zero",
+];
+
+/// A name that is not one plain word stands in quotes, in which `"`, `%` and `\` cannot stand.
 fn entity(name: &str) -> String {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if is_plain && !WORDS.contains(&name.to_lowercase().as_str()) {
+        return name.to_owned();
+    }
     let characters = name.chars().map(|c| match c {
         '"' => '\'',
         '%' | '\\' => '_',

@@ -99,7 +99,7 @@ async fn an_apps_own_tables_give_the_same_bytes_from_both() {
         let content = |name| &files.iter().find(|(file, _)| file == name).unwrap().1;
         assert!(content("user.rs").contains("pub cleaner: HasOne<super::cleaner::Entity>"));
         assert!(content("host.rs").contains("pub motto: Option<String>"));
-        assert!(content("schema.mmd").contains("\"users\" ||--o| \"cleaners\""));
+        assert!(content("schema.mmd").contains("users ||--o| cleaners"));
         postgres.close().await.unwrap();
     })
     .await;

@@ -52,7 +52,7 @@ async fn a_unique_foreign_key_is_a_has_one_in_the_singular() {
     assert!(
         file(&db, "schema.mmd")
             .await
-            .contains("\"users\" ||--o| \"cleaners\" : \"user_id\"")
+            .contains("users ||--o| cleaners : \"user_id\"")
     );
 }
 
@@ -110,7 +110,7 @@ async fn a_foreign_key_that_is_the_primary_key_is_a_has_one() {
     );
     let diagram = file(&db, "schema.mmd").await;
     assert!(
-        diagram.contains("\"hosts\" ||--o| \"badges\" : \"host_id\""),
+        diagram.contains("hosts ||--o| badges : \"host_id\""),
         "{diagram}"
     );
 }
