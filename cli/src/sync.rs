@@ -6,11 +6,11 @@
 //! other a has-many (`user.reviews`). The entities and the ER diagram (`schema.mmd`) are drawn from
 //! that.
 //!
-//! What cannot be written is refused with its table and column, and nothing is changed. Of several
-//! foreign keys between two tables the unique one keeps the names `user` and `host`, the others are
-//! called by their columns. A type without a counterpart in Rust, such as `citext` and `inet`, is
-//! read and written as a text. `attributes.txt` in the folder has derives and attributes that every
-//! sync keeps:
+//! What cannot be written is refused with its table and column, and nothing is changed. A foreign
+//! key that is neither unique nor named after the other table is called by its columns
+//! (`review.author`, `user.reviews_by_author`). A type without a counterpart in Rust, such as `citext`
+//! and `inet`, is read and written as a text. `attributes.txt` in the folder has derives and
+//! attributes of entities, enums and fields, which every sync keeps; enums have the derives of `*` too:
 //!
 //! ```text
 //! *           #[derive(serde::Serialize)]
@@ -119,7 +119,7 @@ pub struct Options {
     /// The table of applied migrations, which gets no entity; `seaql_migrations` unless a migrator
     /// gives it another name.
     pub migration_table: String,
-    /// The text of `attributes.txt`: attributes that entities and fields are given.
+    /// The text of `attributes.txt`: attributes that entities, enums and fields are given.
     pub attributes: String,
 }
 
@@ -183,7 +183,7 @@ pub async fn generate(db: &DatabaseConnection) -> Result<Vec<GeneratedFile>, Syn
 /// # Errors
 ///
 /// As [`generate`], and [`SyncError::Schema`] for a line of the attributes that cannot be read, or that
-/// names no entity or field.
+/// names no entity, enum or field.
 pub async fn generate_with(
     db: &DatabaseConnection,
     options: &Options,

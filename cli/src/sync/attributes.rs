@@ -1,10 +1,12 @@
 //! Attributes that an app wants its entities to have, from a file in the folder of the entities.
 //!
-//! Each line of `attributes.txt` names an entity or a field of one, then the attribute:
+//! Each line of `attributes.txt` names an entity, a field of one or an enum of PostgreSQL, then the
+//! attribute. What every entity derives every enum derives too, for the entities hold them:
 //!
 //! ```text
-//! # Every entity, one of them, and a field
+//! # Every entity and enum, one of either, and a field
 //! *           #[derive(serde::Serialize)]
+//! mood        #[serde(rename_all = "lowercase")]
 //! user        #[serde(rename_all = "camelCase")]
 //! user.email  #[serde(skip)]
 //! ```
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 
 use syn::parse::Parser;
 
-use super::SyncError;
+use super::{SyncError, table::Enum};
 
 /// The name of the file.
 pub(super) const FILE: &str = "attributes.txt";
@@ -55,12 +57,14 @@ impl Attributes {
         Ok(Self { lines })
     }
 
-    /// Checks that every line names an entity or a field that exists.
+    /// Checks that every line names an entity, an enum or a field that exists.
     pub(super) fn check<'a>(
         &self,
+        enums: &[Enum],
         entities: impl Iterator<Item = (&'a String, &'a BTreeMap<&'a str, String>)>,
     ) -> Result<(), SyncError> {
         let mut targets = vec!["*".to_owned()];
+        targets.extend(enums.iter().map(|found| found.name.clone()));
         for (module, fields) in entities {
             targets.push(module.clone());
             targets.extend(fields.values().map(|field| format!("{module}.{field}")));
@@ -71,22 +75,33 @@ impl Attributes {
             .find(|line| !targets.contains(&line.target))
         {
             Some(line) => {
-                let why = format!("there is no entity or field `{}`", line.target);
+                let why = format!("there is no entity, enum or field `{}`", line.target);
                 Err(refused(line.number, &why))
             }
             None => Ok(()),
         }
     }
 
-    /// What an entity derives besides what every entity derives: rustfmt makes one list of all.
-    pub(super) fn derives(&self, module: &str) -> Vec<&str> {
-        let lines = self.lines.iter().filter(|line| is_of(line, module));
-        lines.filter_map(Line::derives).flatten().collect()
+    /// What an entity or an enum derives besides `own`, each once: rustfmt makes one list of all.
+    pub(super) fn derives<'a>(&'a self, name: &str, own: &[&'a str]) -> Vec<&'a str> {
+        let mut derives = own.to_vec();
+        let lines = self.lines.iter().filter(|line| is_of(line, name));
+        for derived in lines.filter_map(Line::derives).flatten() {
+            if !derives.contains(&derived) {
+                derives.push(derived);
+            }
+        }
+        derives
     }
 
     /// The other attributes of an entity, a line each.
     pub(super) fn of_model(&self, module: &str) -> String {
         self.of("", |line| is_of(line, module) && line.derives().is_none())
+    }
+
+    /// The other attributes of an enum, a line each. Those of every entity may say something of fields.
+    pub(super) fn of_enum(&self, name: &str) -> String {
+        self.of("", |line| line.target == name && line.derives().is_none())
     }
 
     /// The attributes of a field, a line each.
@@ -117,8 +132,8 @@ impl Line {
     }
 }
 
-fn is_of(line: &Line, module: &str) -> bool {
-    line.target == "*" || line.target == module
+fn is_of(line: &Line, name: &str) -> bool {
+    line.target == "*" || line.target == name
 }
 
 fn refused(line: usize, why: &str) -> SyncError {

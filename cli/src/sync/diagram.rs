@@ -30,26 +30,63 @@ pub(super) fn generate(schema: &Schema) -> GeneratedFile {
     }
 }
 
-/// A name that is more than one word stands in quotes, and a quote cannot stand in them.
+/// Words that Mermaid does not take for a name.
+const WORDS: [&str; 20] = [
+    "accdescr",
+    "acctitle",
+    "bt",
+    "class",
+    "classdef",
+    "direction",
+    "end",
+    "lr",
+    "many",
+    "one",
+    "only",
+    "optionally",
+    "rl",
+    "style",
+    "subgraph",
+    "tb",
+    "title",
+    "to",
+    "u",
+    "zero",
+];
+
+/// A name that is not one plain word stands in quotes, in which `"`, `%` and `\` cannot stand.
 fn entity(name: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match name.chars().all(is_word) {
-        true => name.to_owned(),
-        false => format!(
-            "\"{}\"",
-            name.replace('"', "'").replace(char::is_control, " ")
-        ),
+    let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if is_plain && !WORDS.contains(&name.to_lowercase().as_str()) {
+        return name.to_owned();
+    }
+    let characters = name.chars().map(|c| match c {
+        '"' => '\'',
+        '%' | '\\' => '_',
+        c if c.is_control() => ' ',
+        c => c,
+    });
+    format!("\"{}\"", characters.collect::<String>())
+}
+
+/// An attribute has no quotes to stand in. It begins with a letter, and is no word for a key.
+fn attribute_name(column: &str) -> String {
+    let is_word = |c: char| match c {
+        '_' | '-' => true,
+        c if c.is_ascii() => c.is_ascii_alphanumeric(),
+        c => c.is_alphanumeric() && ('\u{c0}'..='\u{ffff}').contains(&c),
+    };
+    let name = column.replace(|c| !is_word(c), "_");
+    let first = name.split('-').next().unwrap_or_default();
+    let is_key = ["pk", "fk", "uk"].contains(&first.to_lowercase().as_str());
+    match is_key || name.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        true => format!("_{name}"),
+        false => name,
     }
 }
 
 fn attribute(table: &Table, column: &Column) -> String {
-    // An attribute has no quotes to stand in.
-    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    let name: String = column
-        .name
-        .chars()
-        .map(|c| if is_word(c) { c } else { '_' })
-        .collect();
     let is_of = |columns: &Vec<String>| columns.contains(&column.name);
     let keys = [
         (is_of(&table.primary_key), "PK"),
@@ -61,6 +98,7 @@ fn attribute(table: &Table, column: &Column) -> String {
         .filter(|(is, _)| *is)
         .map(|(_, key)| *key)
         .collect();
+    let name = attribute_name(&column.name);
     let line = format!("{} {name} {}", column.kind.word, keys.join(","));
     line.trim_end().to_owned()
 }

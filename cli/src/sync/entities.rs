@@ -37,7 +37,7 @@ pub(super) fn generate(
     let tables = &schema.tables;
     let modules = names::modules(tables)?;
     let fields: Vec<_> = tables.iter().map(names::fields).collect::<Result<_, _>>()?;
-    attributes.check(modules.values().zip(&fields))?;
+    attributes.check(&schema.enums, modules.values().zip(&fields))?;
     let relations = relations::of(tables, &modules, &fields);
     let mut files = Vec::new();
     for ((table, of_table), relations) in tables.iter().zip(&fields).zip(&relations) {
@@ -68,7 +68,7 @@ pub(super) fn generate(
     let mut names: BTreeSet<_> = modules.values().map(String::as_str).collect();
     if !schema.enums.is_empty() {
         names.insert(ENUMS);
-        files.push(file(ENUMS, &enums(&schema.enums)));
+        files.push(file(ENUMS, &enums(&schema.enums, attributes)));
     }
     let list: String = names.iter().map(|name| module(name)).collect();
     files.push(file("mod", &list));
@@ -90,12 +90,22 @@ fn file(module: &str, content: &str) -> GeneratedFile {
     }
 }
 
-fn enums(enums: &[Enum]) -> String {
+fn enums(enums: &[Enum], attributes: &Attributes) -> String {
+    const DERIVES: [&str; 8] = [
+        "Clone",
+        "Copy",
+        "Debug",
+        "PartialEq",
+        "Eq",
+        "Hash",
+        "EnumIter",
+        "DeriveActiveEnum",
+    ];
     let mut text = IMPORT.to_owned();
     for Enum { name, values } in enums {
-        text.push_str(
-            "\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]\n",
-        );
+        text.push('\n');
+        text.push_str(&derive(&attributes.derives(name, &DERIVES)));
+        text.push_str(&attributes.of_enum(name));
         let arguments = [
             "rs_type = \"String\"".to_owned(),
             "db_type = \"Enum\"".to_owned(),
@@ -132,7 +142,7 @@ impl<'a> Entity<'a> {
             derives.push("Eq");
         }
         derives.push("DeriveEntityModel");
-        derives.extend(self.attributes.derives(self.module));
+        let derives = self.attributes.derives(self.module, &derives);
         let mut text = format!("{IMPORT}\n#[sea_orm::model]\n{}", derive(&derives));
         text.push_str(&self.attributes.of_model(self.module));
         let table_name = format!("table_name = {}", literal(&self.table.name));

@@ -9,7 +9,7 @@ use heck::{ToSnakeCase, ToUpperCamelCase};
 
 use super::{
     SyncError,
-    table::{Enum, Table},
+    table::{Enum, Reference, Table},
 };
 
 /// The module of every table, by the table's name.
@@ -33,6 +33,9 @@ pub(super) fn modules(tables: &[Table]) -> Result<BTreeMap<&str, String>, SyncEr
     Ok(modules)
 }
 
+/// Fields whose setters would hide methods that SeaORM calls.
+pub(super) const HIDING: [&str; 2] = ["parent_key", "parent_key_for"];
+
 /// The field of every column of a table, by the column's name.
 pub(super) fn fields(table: &Table) -> Result<BTreeMap<&str, String>, SyncError> {
     let mut owners = BTreeMap::new();
@@ -40,8 +43,9 @@ pub(super) fn fields(table: &Table) -> Result<BTreeMap<&str, String>, SyncError>
     for column in &table.columns {
         let what = || format!("{}.{}", table.name, column.name);
         let snake = column.name.to_snake_case();
-        // In camel case they are types of the enums that SeaORM makes of columns and of keys.
         let is_of_seaorm = match snake.as_str() {
+            name if HIDING.contains(&name) => true,
+            // In camel case they are types of the enums that SeaORM makes of columns and of keys.
             "entity_name" => true,
             "column" | "value_type" => table.primary_key.contains(&column.name),
             _ => false,
@@ -80,16 +84,28 @@ pub(super) fn plural(table: &str, module: &str) -> String {
     }
 }
 
-/// The name of what a foreign key of these columns leads to: `approved_by` for `approved_by_id`.
-pub(super) fn stem(columns: &[String]) -> String {
-    let stems = columns.iter().map(|column| {
-        let column = column.to_snake_case();
-        let stem = ["_id", "_uuid"]
-            .iter()
-            .find_map(|end| column.strip_suffix(end));
-        stem.map_or_else(|| column.clone(), str::to_owned)
-    });
-    let stem = stems.collect::<Vec<_>>().join("_");
+/// The name of what a foreign key leads to: `approved_by` for `approved_by_id`, `billing_country` for
+/// a `billing_country_code` that is the `code` of a country.
+pub(super) fn stem(reference: &Reference) -> String {
+    let Reference {
+        columns,
+        foreign_columns,
+        ..
+    } = reference;
+    let mut stems: Vec<_> = columns
+        .iter()
+        .zip(foreign_columns)
+        .map(|(column, foreign)| {
+            let column = column.to_snake_case();
+            let ends = ["id", "uuid", &foreign.to_snake_case()].map(|end| format!("_{end}"));
+            let stem = ends
+                .iter()
+                .find_map(|end| column.strip_suffix(end.as_str()));
+            stem.map_or_else(|| column.clone(), str::to_owned)
+        })
+        .collect();
+    stems.dedup();
+    let stem = stems.join("_");
     identifier(&stem, "column").unwrap_or(stem)
 }
 
@@ -151,8 +167,22 @@ pub(crate) fn singular(table: &str) -> String {
 
 /// The name of an enum in Rust. A name that the macros of SeaORM use would clash with theirs.
 pub(super) fn enum_type(name: &str) -> String {
-    const TAKEN: [&str; 12] = [
-        "Box", "Entity", "Enum", "Err", "None", "Ok", "Option", "Result", "Self", "Some", "String",
+    const TAKEN: [&str; 16] = [
+        "Box",
+        "Clone",
+        "DoubleEndedIterator",
+        "Entity",
+        "Enum",
+        "Err",
+        "ExactSizeIterator",
+        "Iterator",
+        "None",
+        "Ok",
+        "Option",
+        "Result",
+        "Self",
+        "Some",
+        "String",
         "Vec",
     ];
     let camel = name.to_upper_camel_case();
@@ -177,8 +207,9 @@ pub(super) fn keep_expressible(enums: &mut Vec<Enum>) {
     enums.retain(|found| {
         let name = enum_type(&found.name);
         let variants: BTreeSet<_> = found.values.iter().map(|value| variant(value)).collect();
-        // The macros of SeaORM make two more types of each enum.
-        let types = ["", "Enum", "Variant"].map(|end| format!("{name}{end}"));
+        // The macros of SeaORM make four more types of each enum.
+        let types =
+            ["", "Enum", "Iter", "Variant", "VariantIter"].map(|end| format!("{name}{end}"));
         let is_plain = |value: &String| {
             let mut characters = value.chars();
             characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' '))

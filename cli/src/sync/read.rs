@@ -126,9 +126,9 @@ impl Rows {
             }
         }
         for table in tables.values_mut() {
-            table
-                .references
-                .sort_by(|a, b| (&a.table, &a.columns).cmp(&(&b.table, &b.columns)));
+            table.references.sort_by(|a, b| a.path().cmp(&b.path()));
+            // A database takes the same key twice.
+            table.references.dedup_by(|a, b| a.path() == b.path());
             table.unique_keys.sort();
         }
         notes.sort();

@@ -1,9 +1,12 @@
 //! The relations of each entity, and what they are called.
 //!
-//! Of several foreign keys between two tables one is the principal way: the unique one, then the one
-//! whose columns have the name of the other table, then the first in the table. Its relation is named
-//! after the other entity (`user`, `host`, `reviews`), the others after their columns (`approved_by`,
-//! `hosts_by_approved_by`), so that a new column renames nothing.
+//! A foreign key that is unique and not null, or whose columns have the name of the other table, is
+//! called after the tables (`user`, `host`, `reviews`); of several such keys the best one is. Any other
+//! is called after its columns (`approved_by`, `hosts_by_approved_by`), even where it is the only one:
+//! a new one renames nothing unless it is unique.
+//!
+//! `Related` leads along the has-one, or else along the first key in the table, which was there before
+//! the others.
 
 use std::{
     cmp::Reverse,
@@ -44,6 +47,8 @@ pub(super) enum Kind<'a> {
 struct Way<'a> {
     from: &'a Table,
     place: usize,
+    /// The module of the table that it leads to.
+    module: &'a str,
 }
 
 impl<'a> Way<'a> {
@@ -55,23 +60,34 @@ impl<'a> Way<'a> {
         self.from.name == other.from.name && self.place == other.place
     }
 
-    /// How good a way it is to the other table: the least is the best.
-    fn rank(self, module: &str) -> impl Ord {
+    fn is_unique(self) -> bool {
+        self.from.is_unique(&self.reference().columns)
+    }
+
+    /// Whether the columns have the name of the other table, or the names that they have there.
+    fn is_named(self) -> bool {
         let reference = self.reference();
-        let is_unique = self.from.is_unique(&reference.columns);
-        let is_named = names::stem(&reference.columns) == module;
-        let is_certain = !self.from.is_optional(reference);
-        let first = |column: &String| self.from.columns.iter().position(|c| c.name == *column);
-        (
-            Reverse((
-                is_unique && is_named,
-                is_unique && is_certain,
-                is_named,
-                is_unique,
-            )),
-            reference.columns.iter().filter_map(first).min(),
-            self.from.name.clone(),
-        )
+        names::stem(reference) == self.module || reference.columns == reference.foreign_columns
+    }
+
+    /// Whether every row has one, and a row of its own.
+    fn is_one_to_one(self) -> bool {
+        self.is_unique() && !self.from.is_optional(self.reference())
+    }
+
+    /// How good it is as the has-one between two tables: the least is the best.
+    fn rank(self) -> Reverse<(bool, bool, bool)> {
+        Reverse((
+            self.is_one_to_one() && self.is_named(),
+            self.is_one_to_one(),
+            self.is_unique() && self.is_named(),
+        ))
+    }
+
+    /// Where its first column is in the table.
+    fn position(self) -> Option<usize> {
+        let position = |column: &String| self.from.columns.iter().position(|c| c.name == *column);
+        self.reference().columns.iter().filter_map(position).min()
     }
 }
 
@@ -79,23 +95,30 @@ impl<'a> Way<'a> {
 #[derive(Default)]
 struct Taken {
     fields: BTreeSet<String>,
+    /// What SeaORM makes of the fields, which it does not keep apart itself.
+    methods: BTreeSet<String>,
     variants: BTreeSet<String>,
 }
 
 impl Taken {
-    fn field(&mut self, name: &str) -> String {
+    /// The field of a relation; `methods` is what SeaORM makes of a field of that name.
+    fn field(&mut self, name: &str, methods: impl Fn(&str) -> Vec<String>) -> String {
         // SeaORM makes longer names of it, in which an underscore at the end would be in the middle.
         let name = match name.strip_suffix('_') {
             Some(word) => format!("{word}_row"),
             None => name.to_owned(),
         };
-        let field = free(&self.fields, name, "_row");
+        let field = free(name, "_row", |name| {
+            let is_made = |method| self.methods.contains(method);
+            self.fields.contains(name) || methods(name).iter().any(is_made)
+        });
+        self.methods.extend(methods(&field));
         self.fields.insert(field.clone());
         field
     }
 
     fn variant(&mut self, field: &str) -> String {
-        let variant = free(&self.variants, variant(field), "Row");
+        let variant = free(variant(field), "Row", |name| self.variants.contains(name));
         self.variants.insert(variant.clone());
         // SeaORM calls the way back of a table to itself this.
         self.variants.insert(format!("{variant}Reverse"));
@@ -103,8 +126,8 @@ impl Taken {
     }
 }
 
-fn free(taken: &BTreeSet<String>, mut name: String, end: &str) -> String {
-    while taken.contains(&name) {
+fn free(mut name: String, end: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    while is_taken(&name) {
         name.truncate(name.trim_end_matches('_').len());
         name.push_str(end);
     }
@@ -125,6 +148,31 @@ struct End<'a> {
     other: &'a Table,
     /// Whether `Related` goes this way.
     is_related: bool,
+    /// What the relation is called.
+    field: String,
+}
+
+impl End<'_> {
+    /// What SeaORM makes of a field of this name at this end.
+    fn methods(&self, field: &str) -> Vec<String> {
+        let way = self.way;
+        if !self.is_forward && !way.is_unique() {
+            return adder(field);
+        }
+        let mut methods = vec![setter(field)];
+        if !self.is_forward || way.from.is_optional(way.reference()) {
+            methods.push(setter(&format!("{field}_option")));
+        }
+        methods
+    }
+}
+
+fn setter(field: &str) -> String {
+    format!("set_{field}")
+}
+
+fn adder(field: &str) -> Vec<String> {
+    vec![format!("add_{}", pluralizer::pluralize(field, 1, false))]
 }
 
 /// The relations of every table, in the order of the tables: its own foreign keys, then those to it,
@@ -141,8 +189,14 @@ pub(super) fn of<'a>(
         .collect();
     let mut ends: Vec<_> = tables.iter().flat_map(|table| graph.ends(table)).collect();
     // The ways that `Related` goes have the first choice of names, at both ends: a has-one would lose
-    // its own to any other way. A way back is called by the way there, which comes before it.
-    ends.sort_by_key(|end| (!end.is_related, !end.is_forward));
+    // its own to any other way. Of `host` and `host_option` the first one makes the second one's method.
+    ends.sort_by_cached_key(|end| (!end.is_related, end.field.clone(), !end.is_forward));
+    for end in &mut ends {
+        let taken = &mut taken[graph.index(end.table)];
+        end.field = taken.field(&end.field, |field| end.methods(field));
+    }
+    // A way back is called by the way there.
+    ends.sort_by_key(|end| !end.is_forward);
     let mut relations: Vec<Vec<(bool, Relation<'_>)>> = tables.iter().map(|_| Vec::new()).collect();
     let mut ways_there: Vec<(Way<'_>, Option<String>)> = Vec::new();
     for end in ends {
@@ -187,8 +241,16 @@ impl<'a> Graph<'a> {
         };
         for from in tables {
             for (place, reference) in from.references.iter().enumerate() {
-                let to = graph.table(&reference.table);
-                graph.ways.extend(to.map(|to| (Way { from, place }, to)));
+                let Some(to) = graph.table(&reference.table) else {
+                    continue;
+                };
+                let module = graph.module(to);
+                let way = Way {
+                    from,
+                    place,
+                    module,
+                };
+                graph.ways.push((way, to));
             }
         }
         graph
@@ -216,6 +278,12 @@ impl<'a> Graph<'a> {
         let modules = others.map(|other| self.module(other));
         Taken {
             fields: fields.values().cloned().collect(),
+            methods: fields
+                .values()
+                .map(String::as_str)
+                .chain(names::HIDING)
+                .map(setter)
+                .collect(),
             variants: modules
                 .flat_map(|module| [module.to_upper_camel_case(), variant(module)])
                 .collect(),
@@ -246,13 +314,17 @@ impl<'a> Graph<'a> {
         others.filter(|other| other.name != table.name).collect()
     }
 
-    /// The best foreign key from one table to another.
-    fn principal(&self, from: &Table, to: &Table) -> Option<Way<'a>> {
+    /// The foreign keys from one table to another.
+    fn between(&self, from: &Table, to: &Table) -> impl Iterator<Item = Way<'a>> {
         let ways = self.ways(from, true).into_iter();
-        let there = ways.filter(|(_, other)| other.name == to.name);
-        there
-            .map(|(way, _)| way)
-            .min_by_key(|way| way.rank(self.module(to)))
+        ways.filter_map(move |(way, other)| (other.name == to.name).then_some(way))
+    }
+
+    /// The foreign key from one table to another that is called after the tables.
+    fn principal(&self, from: &Table, to: &Table) -> Option<Way<'a>> {
+        self.between(from, to)
+            .filter(|way| way.is_one_to_one() || way.is_named())
+            .min_by_key(|way| (way.rank(), way.position()))
     }
 
     /// The best foreign key between two tables, whichever of them has it.
@@ -260,12 +332,12 @@ impl<'a> Graph<'a> {
         if a.name == b.name {
             return None;
         }
-        let ways = [(a, b), (b, a)];
-        let best = ways.iter().filter_map(|(from, to)| {
-            let way = self.principal(from, to)?;
-            Some((way.rank(self.module(to)), way))
-        });
-        best.min_by(|a, b| a.0.cmp(&b.0)).map(|(_, way)| way)
+        let best = |from: &Table, to: &Table| {
+            let ways = self.between(from, to);
+            ways.min_by_key(|way| (way.rank(), way.position()))
+        };
+        let ways = [best(a, b), best(b, a)].into_iter().flatten();
+        ways.min_by_key(|way| (way.rank(), !way.is_named(), way.position(), &way.from.name))
     }
 
     /// How many relations a table has to another one.
@@ -287,10 +359,28 @@ impl<'a> Graph<'a> {
                     table,
                     other,
                     is_related: best.is_some_and(|best| best.is(way)),
+                    field: self.name(way, is_forward, table, other),
                 });
             }
         }
         ends
+    }
+
+    /// What the relation at one end of a foreign key is called, unless that is taken.
+    fn name(&self, way: Way<'_>, is_forward: bool, table: &Table, other: &Table) -> String {
+        let stem = names::stem(way.reference());
+        let base = match is_forward || way.is_unique() {
+            true => self.module(other).to_owned(),
+            false => names::plural(&other.name, self.module(other)),
+        };
+        let to = if is_forward { other } else { table };
+        let best = self.principal(way.from, to);
+        let is_principal = best.is_some_and(|best| best.is(way)) && table.name != other.name;
+        match (is_forward, is_principal) {
+            (_, true) => base,
+            (true, false) => stem,
+            (false, false) => format!("{}_by_{stem}", base.trim_end_matches('_')),
+        }
     }
 
     /// The relation at this end. Where there are several to the other table, `there` is what the way
@@ -302,37 +392,20 @@ impl<'a> Graph<'a> {
             table,
             other,
             is_related,
+            ref field,
         } = end;
-        let reference = way.reference();
-        let stem = names::stem(&reference.columns);
         let is_self = table.name == other.name;
-        let is_unique = way.from.is_unique(&reference.columns);
-        let (from, to) = if is_forward {
-            (table, other)
-        } else {
-            (other, table)
-        };
-        let is_principal = self.principal(from, to).is_some_and(|best| best.is(way));
-        let base = match is_forward || is_unique {
-            true => self.module(other).to_owned(),
-            false => names::plural(&other.name, self.module(other)),
-        };
-        let field = taken.field(&match (is_forward, is_principal && !is_self) {
-            (_, true) => base,
-            (true, false) => stem,
-            (false, false) => format!("{}_by_{stem}", base.trim_end_matches('_')),
-        });
         let is_one_of_several = self.count(table, other) > 1;
         let variant = match (is_self, is_one_of_several, is_related) {
             (false, false, _) => None,
             (false, true, true) => Some(variant(self.module(other))),
-            (false, true, false) | (true, _, _) => Some(taken.variant(&field)),
+            (false, true, false) | (true, _, _) => Some(taken.variant(field)),
         };
         Relation {
-            field,
+            field: field.clone(),
             module: (!is_self).then(|| self.module(other)),
-            kind: match (is_forward, is_unique) {
-                (true, _) => Kind::BelongsTo(reference),
+            kind: match (is_forward, way.is_unique()) {
+                (true, _) => Kind::BelongsTo(way.reference()),
                 (false, true) => Kind::HasOne(there),
                 (false, false) => Kind::HasMany(there),
             },
@@ -341,8 +414,9 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A junction is a table whose primary key is made up of its two foreign keys. Where there is
-    /// another way between the two tables, the junction itself is the way.
+    /// A junction is a table whose primary key is made up of two foreign keys; a third one does not
+    /// matter unless it leads to one of the same tables. Where there is another way between the two
+    /// tables, the junction itself is the way.
     fn add_many_to_many(&self, relations: &mut [Vec<Relation<'a>>], taken: &mut [Taken]) {
         let junctions: Vec<_> = self
             .tables
@@ -360,7 +434,7 @@ impl<'a> Graph<'a> {
             for (here, there) in [(a, b), (b, a)] {
                 let place = self.index(here);
                 let module = self.module(there);
-                let field = taken[place].field(&names::plural(&there.name, module));
+                let field = taken[place].field(&names::plural(&there.name, module), adder);
                 relations[place].push(Relation {
                     field,
                     module: Some(module),
@@ -373,16 +447,18 @@ impl<'a> Graph<'a> {
     }
 
     fn junction(&self, table: &'a Table) -> Option<(&'a Table, &'a Table, &'a Table)> {
-        let [one, two] = table.references.as_slice() else {
+        let key = &table.primary_key;
+        let is_of_key = |r: &&Reference| r.columns.iter().all(|column| key.contains(column));
+        let references: Vec<_> = table.references.iter().filter(is_of_key).collect();
+        let [one, two] = references.as_slice() else {
             return None;
         };
         let (a, b) = (self.table(&one.table)?, self.table(&two.table)?);
-        let mut columns: Vec<_> = one.columns.iter().chain(&two.columns).collect();
-        let mut key: Vec<_> = table.primary_key.iter().collect();
-        columns.sort();
-        key.sort();
+        let columns: BTreeSet<_> = one.columns.iter().chain(&two.columns).collect();
+        let is_whole =
+            columns.len() == key.len() && one.columns.len() + two.columns.len() == key.len();
         let is_between_two = a.name != b.name && a.name != table.name && b.name != table.name;
         let is_only_way = self.count(table, a) == 1 && self.count(table, b) == 1;
-        (columns == key && is_between_two && is_only_way).then_some((table, a, b))
+        (is_whole && is_between_two && is_only_way).then_some((table, a, b))
     }
 }

@@ -48,6 +48,13 @@ pub(super) struct Enum {
     pub(super) values: Vec<String>,
 }
 
+impl Reference {
+    /// Where it leads, and by which columns.
+    pub(super) fn path(&self) -> (&str, &[String], &[String]) {
+        (&self.table, &self.columns, &self.foreign_columns)
+    }
+}
+
 impl Table {
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

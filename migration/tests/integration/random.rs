@@ -35,6 +35,7 @@ const TABLES: &[&str] = &[
     "data_s",
     "results",
     "options",
+    "host_options",
     "strings",
     "stds",
     "crates",
@@ -102,6 +103,9 @@ const COLUMNS: &[&str] = &[
     "entity_name",
     "primary_key",
     "into_ex",
+    "parent_key",
+    "host_option",
+    "type_option_id",
 ];
 
 /// How a type is declared on SQLite and on PostgreSQL.

@@ -62,6 +62,25 @@ const SITUATIONS: &[Situation] = &[
             pub fn via() -> bool { <post::Entity as Related<tag::Entity>>::via().is_some() }",
     },
     Situation {
+        name: "junction_with_an_author",
+        sql: "CREATE TABLE posts (id {uuid} PRIMARY KEY);
+              CREATE TABLE tags (id {uuid} PRIMARY KEY);
+              CREATE TABLE post_tags (post_id {uuid} NOT NULL REFERENCES posts (id),
+                  tag_id {uuid} NOT NULL REFERENCES tags (id),
+                  added_by_id {uuid} REFERENCES users (id), PRIMARY KEY (post_id, tag_id));
+              CREATE TABLE moves (post_id {uuid} NOT NULL REFERENCES posts (id),
+                  host_id {uuid} NOT NULL REFERENCES hosts (id),
+                  from_id {uuid} REFERENCES hosts (id), PRIMARY KEY (post_id, host_id))",
+        expects: "
+            pub fn fields(post: post::ModelEx, tag: tag::ModelEx, user: user::ModelEx) -> impl Sized {
+                (post.tags, post.post_tags, tag.posts, user.post_tags_by_added_by)
+            }
+            pub fn via() -> bool { <post::Entity as Related<tag::Entity>>::via().is_some() }
+            pub fn no_hosts(post: post::ModelEx) {
+                let post::ModelEx { id: _, tags: _, post_tags: _, moves: _ } = post;
+            }",
+    },
+    Situation {
         name: "no_junction",
         sql: "CREATE TABLE rooms (host_id {uuid} NOT NULL REFERENCES hosts (id),
                   number integer NOT NULL, PRIMARY KEY (host_id, number));
@@ -102,7 +121,7 @@ const SITUATIONS: &[Situation] = &[
               ALTER TABLE teams ADD COLUMN captain_id {uuid} REFERENCES players (id)",
         expects: "
             pub fn fields(team: team::ModelEx, player: player::ModelEx) -> impl Sized {
-                (team.players, team.player, player.team, player.teams)
+                (team.players, team.captain, player.team, player.teams_by_captain)
             }
             pub fn way() -> RelationDef { <player::Entity as Related<team::Entity>>::to() }",
     },
@@ -184,6 +203,63 @@ const SITUATIONS: &[Situation] = &[
         expects: "pub fn fields(order: order::Model) -> impl Sized { (order.id, order.a) }",
     },
     Situation {
+        name: "names_of_methods",
+        sql: "CREATE TABLE host_options (user_id {uuid} PRIMARY KEY REFERENCES users (id));
+              CREATE TABLE polls (id {uuid} PRIMARY KEY);
+              CREATE TABLE poll_options (id {uuid} PRIMARY KEY);
+              CREATE TABLE votes (id {uuid} PRIMARY KEY, poll_id {uuid} REFERENCES polls (id),
+                  poll_option_id {uuid} REFERENCES poll_options (id));
+              CREATE TABLE orders (id {uuid} PRIMARY KEY, payment_option text);
+              CREATE TABLE payments (id {uuid} PRIMARY KEY,
+                  order_id {uuid} NOT NULL UNIQUE REFERENCES orders (id));
+              CREATE TABLE folders (id {uuid} PRIMARY KEY, parent_key integer,
+                  parent_key_for integer, host_id {uuid} REFERENCES hosts (id));
+              CREATE TABLE leaves (id {uuid} PRIMARY KEY, parent_key_id {uuid} REFERENCES leaves (id),
+                  host_id {uuid} REFERENCES hosts (id))",
+        expects: "
+            pub fn relations(user: user::ModelEx, vote: vote::ModelEx, order: order::ModelEx,
+                    leaf: leaf::ModelEx) -> impl Sized {
+                (user.host, user.host_option_row, vote.poll, vote.poll_option_row, order.payment_row,
+                 leaf.parent_key_row)
+            }
+            pub fn columns(order: order::Model, folder: folder::Model) -> impl Sized {
+                (order.payment_option, folder.column_parent_key, folder.column_parent_key_for)
+            }",
+    },
+    Situation {
+        name: "keys_called_by_their_columns",
+        sql: "CREATE TABLE currencies (code char(3) PRIMARY KEY NOT NULL);
+              CREATE TABLE reviews (id {uuid} PRIMARY KEY,
+                  author_id {uuid} NOT NULL REFERENCES users (id),
+                  currency_code char(3) NOT NULL REFERENCES currencies (code),
+                  paid_currency_code char(3) NOT NULL REFERENCES currencies (code),
+                  approval_id {uuid} UNIQUE REFERENCES users (id));
+              CREATE TABLE prices (code char(3) NOT NULL REFERENCES currencies (code),
+                  day date NOT NULL, PRIMARY KEY (code, day));
+              ALTER TABLE users ADD COLUMN main_host_id {uuid} REFERENCES hosts (id)",
+        expects: "
+            pub fn there(review: review::ModelEx, price: price::ModelEx, user: user::ModelEx)
+                    -> impl Sized {
+                (review.author, review.approval, review.currency, review.paid_currency,
+                 price.currency, user.main_host, user.host)
+            }
+            pub fn back(user: user::ModelEx, currency: currency::ModelEx, host: host::ModelEx)
+                    -> impl Sized {
+                (user.reviews_by_author, user.review_by_approval, currency.reviews,
+                 currency.reviews_by_paid_currency, currency.prices, host.users_by_main_host)
+            }",
+    },
+    Situation {
+        name: "citext_as_a_key",
+        sql: "CREATE TABLE tags (name {citext} PRIMARY KEY NOT NULL);
+              CREATE TABLE notes (id {uuid} PRIMARY KEY, tag {citext} REFERENCES tags (name))",
+        expects: "
+            pub fn found() -> Select<tag::Entity> { tag::Entity::find_by_id(String::new()) }
+            pub fn fields(note: note::ModelEx, tag: tag::ModelEx) -> impl Sized {
+                (note.tag_row, tag.notes)
+            }",
+    },
+    Situation {
         name: "citext",
         sql: "CREATE TABLE tags (id {uuid} PRIMARY KEY, name {citext} NOT NULL UNIQUE)",
         expects: "pub fn name(tag: tag::Model) -> String { tag.name }",
@@ -199,7 +275,9 @@ const OF_POSTGRES: &[Situation] = &[
               CREATE TABLE cars (id uuid PRIMARY KEY, owner_host uuid,
                   CONSTRAINT owner_fk FOREIGN KEY (owner_host) REFERENCES hosts (id))",
         expects: "
-            pub fn fields(cat: cat::ModelEx, car: car::ModelEx) -> impl Sized { (cat.user, car.host) }",
+            pub fn fields(cat: cat::ModelEx, car: car::ModelEx) -> impl Sized { 
+                (cat.owner_row, car.owner_host_row)
+            }",
     },
     Situation {
         name: "enums",
@@ -219,6 +297,30 @@ const OF_POSTGRES: &[Situation] = &[
                 (log.b, log.m, log.n, log.w)
             }
             pub fn variant() -> ResultType { ResultType::NotOk }",
+    },
+    Situation {
+        name: "enums_called_like_traits",
+        sql: "CREATE TYPE clone AS ENUM ('a'); CREATE TYPE iterator AS ENUM ('a');
+              CREATE TYPE exact_size_iterator AS ENUM ('a');
+              CREATE TYPE double_ended_iterator AS ENUM ('a'); CREATE TYPE mood AS ENUM ('a');
+              CREATE TYPE mood_iter AS ENUM ('a'); CREATE TYPE mood_variant_iter AS ENUM ('a');
+              CREATE TABLE logs (id uuid PRIMARY KEY, a clone, b iterator, c exact_size_iterator,
+                  d double_ended_iterator, e mood, f mood_iter, g mood_variant_iter)",
+        expects: "
+            use sea_orm_active_enums::{CloneType, IteratorType, Mood};
+            pub fn fields(log: log::Model) -> (Option<CloneType>, Option<IteratorType>, Option<Mood>) {
+                (log.a, log.b, log.e)
+            }
+            pub fn texts(log: log::Model) -> (Option<String>, Option<String>) { (log.f, log.g) }",
+    },
+    Situation {
+        name: "arrays_in_keys",
+        sql: "CREATE TABLE paths (path text[] PRIMARY KEY, words text[] NOT NULL);
+              CREATE TABLE steps (path text[] REFERENCES paths, at int, PRIMARY KEY (path, at))",
+        expects: "
+            pub fn fields(path: path::Model, step: step::Model) -> (String, Vec<String>, String) {
+                (path.path, path.words, step.path)
+            }",
     },
     Situation {
         name: "types",
@@ -301,6 +403,23 @@ async fn entities_of_every_situation_compile() {
     let serialisable = "pub fn is<T: serde::Serialize + serde::de::DeserializeOwned>() {}
         pub fn all() { is::<user::Model>(); is::<user::ModelEx>(); is::<host::ModelEx>() }";
     entities.add("with_attributes", &with_attributes.files, serialisable);
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let sql = "CREATE TYPE mood AS ENUM ('happy'); ALTER TABLE hosts ADD mood mood NOT NULL";
+        execute(&db, sql).await;
+        let mut options = Options::default();
+        options.attributes = "* #[derive(serde::Serialize, serde::Deserialize)]\n\
+             mood #[derive(PartialOrd, Hash)]\nmood #[serde(rename_all = \"lowercase\")]"
+            .to_owned();
+        let files = sync::generate_with(&db, &options).await.unwrap().files;
+        db.close().await.unwrap();
+        let serialisable = "
+            pub fn is<T: serde::Serialize + serde::de::DeserializeOwned + PartialOrd>() {}
+            pub fn all() { is::<sea_orm_active_enums::Mood>() }";
+        entities.add("with_attributes_of_enums", &files, serialisable);
+    })
+    .await;
     entities.check_format();
     entities.check();
 }

@@ -99,7 +99,7 @@ async fn one_migration_gives_the_same_bytes_everywhere() {
         "    #[sea_orm(column_type = \"Decimal(Some((12, 4)))\", nullable)]\n    pub i: Option<Decimal>,",
         "    pub k: Option<DateTimeWithTimeZone>,",
         "    #[sea_orm(column_type = \"Blob\", nullable)]\n    pub n: Option<Vec<u8>>,",
-        "    pub host: BelongsTo<Option<super::host::Entity>>,",
+        "    pub r_row: BelongsTo<Option<super::host::Entity>>,",
     ] {
         assert!(thing.contains(line), "{line}\n{thing}");
     }
@@ -251,10 +251,13 @@ async fn attributes_of_the_app_are_kept() {
     place.succeed(&["sync", "--check", "--entity-dir", "generated"]);
 
     for (line, why) in [
-        ("pet  #[derive(Hash)]", "there is no entity or field `pet`"),
+        (
+            "pet  #[derive(Hash)]",
+            "there is no entity, enum or field `pet`",
+        ),
         (
             "user.name  #[serde(skip)]",
-            "there is no entity or field `user.name`",
+            "there is no entity, enum or field `user.name`",
         ),
         (
             "user  derive(Hash)",
@@ -333,26 +336,134 @@ async fn a_table_without_a_key_and_a_column_without_a_type_are_refused() {
     assert_eq!(refusal(&db).await, refused);
 }
 
+/// sqlx reads a value of any other declared type as it is stored, whatever its name contains.
 #[tokio::test]
-async fn the_diagram_quotes_names() {
+async fn only_an_integer_is_read_as_one_on_sqlite() {
     let db = migrated().await;
     execute(
         &db,
-        "CREATE TABLE \"order items\" (id uuid_text PRIMARY KEY, \"a b\" text,
-             \"the host\" uuid_text REFERENCES hosts (id))",
+        "CREATE TABLE counts (id integer PRIMARY KEY, a int8, b \"unsigned big int\", c mediumint,
+             d int(10), e uint64)",
     )
     .await;
     let files = generated(&db).await.files;
-    let diagram = content(&files, "schema.mmd");
-    for line in [
-        "    \"order items\" {\n        uuid id PK\n        text a_b\n        uuid the_host FK\n",
-        "    hosts |o--o{ \"order items\" : \"the host\"\n",
-    ] {
-        assert!(diagram.contains(line), "{diagram}");
+    let integers = content(&files, "count.rs").matches("i64").count();
+    assert_eq!(integers, 6);
+    for declared in ["point", "interval", "multipoint"] {
+        execute(
+            &db,
+            &format!("CREATE TABLE places (id integer PRIMARY KEY, at {declared})"),
+        )
+        .await;
+        let refused = format!("places.at is {declared}: no entity can be written for that type");
+        assert_eq!(refusal(&db).await, refused);
+        execute(&db, "DROP TABLE places").await;
     }
 }
 
+/// Mermaid has keywords, and names that begin with a digit are numbers to it.
+#[tokio::test]
+async fn the_diagram_is_one_that_mermaid_reads() {
+    let db = migrated().await;
+    for table in ["guests", "hosts"] {
+        execute(&db, &format!("DROP TABLE {table}")).await;
+    }
+    execute(
+        &db,
+        "CREATE TABLE \"order items\" (id uuid_text PRIMARY KEY, \"a b\" text,
+             \"the user\" uuid_text REFERENCES users (id))",
+    )
+    .await;
+    execute(
+        &db,
+        "CREATE TABLE class (pk integer PRIMARY KEY, uk text UNIQUE, \"fk-1\" text, \"2fa\" boolean,
+             \"größe\" integer, parent integer NOT NULL REFERENCES class (pk),
+             user_id uuid_text NOT NULL UNIQUE REFERENCES users (id))",
+    )
+    .await;
+    execute(
+        &db,
+        "CREATE TABLE \"50% \"\"off\"\" \\\" (id uuid_text PRIMARY KEY)",
+    )
+    .await;
+    let files = generated(&db).await.files;
+    assert_eq!(
+        content(&files, "schema.mmd"),
+        "%% Written by `sync` from the live schema; not to be edited.
+erDiagram
+    \"50_ 'off' _\" {
+        uuid id PK
+    }
+    \"class\" {
+        bigint _pk PK
+        text _uk UK
+        text _fk-1
+        bool _2fa
+        bigint größe
+        bigint parent FK
+        uuid user_id FK,UK
+    }
+    \"order items\" {
+        uuid id PK
+        text a_b
+        uuid the_user FK
+    }
+    \"users\" {
+        uuid id PK
+        varchar email UK
+        timestamptz created_at
+        timestamptz updated_at
+    }
+    \"class\" ||--o{ \"class\" : \"parent\"
+    \"users\" |o--o{ \"order items\" : \"the user\"
+    \"users\" ||--o| \"class\" : \"user_id\"
+"
+    );
+}
+
 // ---- PostgreSQL ----
+
+#[tokio::test]
+async fn two_names_that_would_be_one_are_refused_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let notes = "CREATE TABLE notes (id uuid PRIMARY KEY, \"userId\" text, user_id text)";
+        execute(&db, notes).await;
+        let refused = "no entity can be written for notes.user_id: `userId` and it would both be \
+                       the column `user_id`";
+        assert_eq!(refusal(&db).await, refused);
+        let roles = "DROP TABLE notes; CREATE TABLE \"userRoles\" (id uuid PRIMARY KEY);
+                     CREATE TABLE user_roles (id uuid PRIMARY KEY)";
+        execute(&db, roles).await;
+        let refused = refusal(&db).await;
+        assert!(
+            refused.ends_with("would both be the module `user_role`"),
+            "{refused}"
+        );
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_database_costs_no_entity_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        let folder = place.dir.path().join("generated");
+        fs::create_dir(&folder).unwrap();
+        let files = generated(&migrated().await).await.files;
+        sync::write(&folder, &files).unwrap();
+        let before = read(&folder);
+        let refused = place.fail(&["sync", "--entity-dir", "generated"]);
+        assert!(
+            refused.contains("no migration has been applied"),
+            "{refused}"
+        );
+        assert_eq!(read(&folder), before);
+    })
+    .await;
+}
 
 /// Whether `sync` of the program finds the files in step, as this role or on this path.
 async fn is_in_step(url: &str, folder: &str) -> String {
@@ -549,7 +660,124 @@ async fn a_type_without_a_counterpart_is_read_back_on_postgres() {
     .await;
 }
 
+mod path {
+    use sea_orm_migration::sea_orm::{self, entity::prelude::*};
+
+    /// The fields as `sync` writes them.
+    pub(super) const FIELDS: &str = "    #[sea_orm(
+        primary_key,
+        auto_increment = false,
+        column_type = \"custom(\\\"citext\\\")\",
+        select_as = \"text\",
+        save_as = \"citext\"
+    )]
+    pub owner: String,
+    #[sea_orm(
+        primary_key,
+        auto_increment = false,
+        column_type = \"custom(\\\"text[]\\\")\",
+        select_as = \"text\",
+        save_as = \"text[]\"
+    )]
+    pub path: String,
+    pub size: i32,
+";
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "paths")]
+    pub struct Model {
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_type = "custom(\"citext\")",
+            select_as = "text",
+            save_as = "citext"
+        )]
+        pub owner: String,
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_type = "custom(\"text[]\")",
+            select_as = "text",
+            save_as = "text[]"
+        )]
+        pub path: String,
+        pub size: i32,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// No array is a key to SeaORM, and `citext` is compared by its own rule in a key too.
+#[tokio::test]
+async fn a_key_without_a_counterpart_is_found_on_postgres() {
+    use sea_orm_migration::sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+
+    on_server(POSTGRES, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        execute(
+            &db,
+            "CREATE EXTENSION citext;
+             CREATE TABLE paths (owner citext, path text[], size int NOT NULL, PRIMARY KEY (owner, path))",
+        )
+        .await;
+        let files = generated(&db).await.files;
+        assert!(
+            content(&files, "path.rs").contains(path::FIELDS),
+            "{}",
+            content(&files, "path.rs")
+        );
+
+        let home = path::ActiveModel {
+            owner: Set("Ada".to_owned()),
+            path: Set("{home,ada}".to_owned()),
+            size: Set(1),
+        };
+        let home = home.insert(&db).await.unwrap();
+        let id = ("ADA".to_owned(), "{ home, ada }".to_owned());
+        let found = path::Entity::find_by_id(id.clone()).one(&db).await.unwrap();
+        assert_eq!(found, Some(home.clone()));
+        let mut changed: path::ActiveModel = home.into();
+        changed.size = Set(2);
+        assert_eq!(changed.update(&db).await.unwrap().size, 2);
+        let deleted = path::Entity::delete_by_id(id).exec(&db).await.unwrap();
+        assert_eq!(deleted.rows_affected, 1);
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
 // ---- MariaDB ----
+
+/// Such a table has the end of a row's period in every unique key, for the rows that are gone.
+#[tokio::test]
+async fn a_table_with_versions_is_read_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        let db = Database::connect(url).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        execute(
+            &db,
+            "CREATE TABLE prices (id int PRIMARY KEY, code varchar(8) NOT NULL UNIQUE,
+                 vs timestamp(6) GENERATED ALWAYS AS ROW START,
+                 ve timestamp(6) GENERATED ALWAYS AS ROW END,
+                 PERIOD FOR SYSTEM_TIME (vs, ve)) WITH SYSTEM VERSIONING",
+        )
+        .await;
+        let files = generated(&db).await.files;
+        db.close().await.unwrap();
+        let price = content(&files, "price.rs");
+        let fields = "    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i32,
+    #[sea_orm(column_type = \"String(StringLen::N(8))\", unique)]
+    pub code: String,
+}
+";
+        assert!(price.contains(fields), "{price}");
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn what_is_taken_for_a_uuid_is_said_on_mariadb() {

@@ -89,7 +89,7 @@ async fn only_an_index_over_every_row_and_the_whole_key_makes_a_has_one() {
     );
     let diagram = file(&db, "schema.mmd").await;
     assert!(
-        diagram.contains("hosts |o--o{ reviews : \"host_id\""),
+        diagram.contains("\"hosts\" |o--o{ \"reviews\" : \"host_id\""),
         "{diagram}"
     );
     assert!(diagram.contains("uuid host_id FK\n"), "{diagram}");
@@ -163,6 +163,56 @@ async fn a_new_foreign_key_renames_nothing() {
             "{field} in {before:?}"
         );
     }
+}
+
+/// The first of two keys that are not unique may be the one that is not called after the table.
+#[tokio::test]
+async fn a_key_that_is_called_after_the_table_renames_no_other() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE reviews (id uuid_text PRIMARY KEY,
+            author_id uuid_text NOT NULL REFERENCES users (id))",
+    )
+    .await;
+    let author = "    pub author: BelongsTo<super::user::Entity>,\n";
+    let by_author = "    pub reviews_by_author: HasMany<super::review::Entity>,\n";
+    assert!(file(&db, "review.rs").await.contains(author));
+    assert!(file(&db, "user.rs").await.contains(by_author));
+
+    let add = "ALTER TABLE reviews ADD COLUMN user_id uuid_text REFERENCES users (id)";
+    execute(&db, add).await;
+    let (review, user) = (file(&db, "review.rs").await, file(&db, "user.rs").await);
+    let related = "relation_enum = \"User\", from = \"author_id\"";
+    for lines in [
+        author,
+        related,
+        "    pub user: BelongsTo<Option<super::user::Entity>>,\n",
+        "        Relation::User.def()\n",
+    ] {
+        assert!(review.contains(lines), "{lines}{review}");
+    }
+    for lines in [
+        by_author,
+        "    pub reviews: HasMany<super::review::Entity>,\n",
+        "    #[sea_orm(has_many, relation_enum = \"Review\", via_rel = \"User\")]\n    pub reviews_by_author",
+    ] {
+        assert!(user.contains(lines), "{lines}{user}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_there_twice_is_one_relation() {
+    let db = migrated().await;
+    execute(
+        &db,
+        "CREATE TABLE pets (id uuid_text PRIMARY KEY, host_id uuid_text REFERENCES hosts (id),
+            FOREIGN KEY (host_id) REFERENCES hosts (id))",
+    )
+    .await;
+    let (pet, host) = (file(&db, "pet.rs").await, file(&db, "host.rs").await);
+    assert_eq!(pet.matches("belongs_to").count(), 1, "{pet}");
+    assert_eq!(host.matches("super::pet::Entity").count(), 1, "{host}");
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ const COLUMNS: &str = "
            CAST(c.column_type AS CHAR) AS declared,
            c.is_nullable = 'YES' AS nullable,
            coalesce(c.generation_expression, '') <> '' AS is_generated,
+           coalesce(c.generation_expression, '') = 'ROW END' AS is_row_end,
            c.extra LIKE '%auto_increment%' AS auto_increment
     FROM information_schema.columns AS c
     WHERE c.table_schema = database()
@@ -81,6 +82,7 @@ struct Found {
     declared: String,
     nullable: bool,
     is_generated: bool,
+    is_row_end: bool,
     auto_increment: bool,
 }
 
@@ -106,17 +108,25 @@ pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
     }
     let tables: Vec<Name> = all(db, TABLES, []).await?;
     let tables: BTreeSet<_> = tables.into_iter().map(|table| table.name).collect();
-    let columns: Vec<Found> = all(db, COLUMNS, []).await?;
+    let mut columns: Vec<Found> = all(db, COLUMNS, []).await?;
+    columns.retain(|column| tables.contains(&column.table_name));
     let json: Vec<Name> = all(db, JSON_CHECKS, []).await?;
-    let columns = columns
+    let mut keys: Vec<KeyRow> = all(db, KEYS, []).await?;
+    // In a table with versions the end of a row's period is in each unique key, for the rows that are
+    // gone.
+    keys.retain(|row| {
+        let is_of = |c: &Found| c.table_name == row.table_name && c.name == row.column_name;
+        !columns.iter().any(|c| c.is_row_end && is_of(c))
+    });
+    let columns: Result<_, _> = columns
         .into_iter()
-        .filter(|c| tables.contains(&c.table_name));
-    let columns: Result<_, _> = columns.map(|found| column(found, &json)).collect();
+        .map(|found| column(found, &json))
+        .collect();
     let references: Vec<FoundReference> = all(db, REFERENCES, []).await?;
     let references: Result<_, _> = references.into_iter().map(with_actions).collect();
     Ok(Rows {
         columns: columns?,
-        keys: all::<KeyRow>(db, KEYS, []).await?,
+        keys,
         references: references?,
         tables,
         enums: Vec::new(),

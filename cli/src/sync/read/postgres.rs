@@ -35,7 +35,10 @@ const COLUMNS: &str = "
            a.attgenerated <> '' AS generated,
            a.attidentity <> ''
                OR coalesce(pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%', FALSE)
-               AS auto_increment
+               AS auto_increment,
+           EXISTS (SELECT FROM pg_constraint AS k
+                   WHERE k.conrelid = t.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey))
+               AS in_primary_key
     FROM pg_class AS t
     JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
     CROSS JOIN LATERAL (
@@ -104,6 +107,7 @@ struct Found {
     nullable: bool,
     generated: bool,
     auto_increment: bool,
+    in_primary_key: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -175,6 +179,8 @@ fn kind(found: &Found, enums: &[Enum]) -> Type {
     };
     let is_array = found.declared.ends_with("[]");
     let kind = match single {
+        // To SeaORM an array is no key.
+        Some(_) if is_array && found.in_primary_key => None,
         Some(single) if is_array => Type::array(&single),
         single => single,
     };

@@ -114,6 +114,12 @@ fn column(found: Found, counts_up: bool) -> Result<ColumnRow, SyncError> {
     })
 }
 
+/// Whether a word of a type means an integer: `int8` and `bigint`, not `interval` and `point`.
+fn is_integer(word: &str) -> bool {
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    word == "integer" || (word.ends_with("int") && !word.ends_with("point"))
+}
+
 /// What the migrations of SeaORM declare; of any other name,
 /// [what it is stored as](https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
 fn kind(declared: &str) -> Option<Type> {
@@ -141,7 +147,9 @@ fn kind(declared: &str) -> Option<Type> {
         "json" | "json_text" => Type::json(),
         "jsonb" | "jsonb_text" => Type::json_binary(),
         "uuid" | "uuid_text" => Type::uuid(),
-        name if name.contains("int") => Type::integer(8),
+        name if name.split(' ').any(is_integer) => Type::integer(8),
+        // SQLite keeps a number of such a `point` or `interval` as an integer, and a text as a text.
+        name if name.contains("int") => return None,
         name if ["char", "clob", "text"]
             .iter()
             .any(|word| name.contains(word)) =>
