@@ -14,8 +14,7 @@ use crate::{scope::Scope, user};
 #[cfg(feature = "mysql")]
 pub(crate) use code::is_not_mariadb;
 pub(crate) use code::{
-    Violation, code, database_error, detail, is_contention, is_lost, is_of_statement,
-    is_stale_statement,
+    Violation, code, database_error, detail, is_lost, is_of_statement, is_stale_statement,
 };
 
 /// Why an operation did not do what it was asked.

@@ -223,11 +223,6 @@ pub(crate) fn is_not_mariadb(error: &DbErr) -> bool {
     database_error(error).is_some_and(|error| matches!(Code::of(error), Code::MySql(1064)))
 }
 
-/// Whether other work was in the way.
-pub(crate) fn is_contention(error: &DbErr) -> bool {
-    Class::of(error) == Class::Contention
-}
-
 /// Whether there was no answer, so that a write may have been done.
 pub(crate) fn is_lost(error: &DbErr) -> bool {
     Class::of(error) == Class::Lost

@@ -10,18 +10,14 @@ use super::{
     block::mariadb::still_in_transaction,
     evidence::{RUNS_ON, is_foreign_key_of, is_key_of, removed, runs_on},
     parts::{
-        cte, do_nothing_on, every_column, has_the_values, insert_select, owner_key, read,
-        returning_on_mariadb, returning_what_is_written, see_what_was_clashed_with, select_columns,
-        then, what_was_written,
+        cte, do_nothing_on, every_column, insert_select, owner_key, read, returning_on_mariadb,
+        returning_what_is_written, see_what_was_clashed_with, select_columns, then,
+        what_was_written,
     },
     send::{look, query},
     text::Text,
 };
-use crate::{
-    error::{is_contention, is_of_statement},
-    role::Role,
-    scope::Scope,
-};
+use crate::{error::is_of_statement, role::Role, scope::Scope};
 
 const NEW_ROLE: &str = "new_role";
 const EXISTING: &str = "existing";
@@ -215,30 +211,7 @@ where
         Err(clash) if is_of_statement(&clash) => {
             look_up::<R, C>(db, owner, Some(clash), Look::Plain).await
         }
-        Err(busy) if Scope::of::<C>() == Scope::Autocommit && is_contention(&busy) => {
-            written_or::<R, C>(db, role, owner, busy).await
-        }
         Err(source) => Err(source),
-    }
-}
-
-/// The insert commits by itself, so if it was the SELECT that found the database busy, the row is
-/// there.
-async fn written_or<R, C: ConnectionTrait>(
-    db: &C,
-    role: &R::ActiveModel,
-    owner: &Value,
-    busy: DbErr,
-) -> Result<Attempt<R::Model>, DbErr>
-where
-    R: Role + Related<R::Owner>,
-{
-    let found = look_up::<R, C>(db, owner, None, Look::Plain).await;
-    match found {
-        Ok(Attempt::Existing(model)) if has_the_values::<R>(&model, role) => {
-            Ok(Attempt::New(model))
-        }
-        _ => Err(busy),
     }
 }
 

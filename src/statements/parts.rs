@@ -222,14 +222,6 @@ pub(super) async fn what_was_written<E: EntityTrait>(
     Ok(found)
 }
 
-/// Whether the row has every value that was given for it.
-pub(super) fn has_the_values<E: EntityTrait>(row: &E::Model, given: &E::ActiveModel) -> bool {
-    E::Column::iter().all(|column| match given.get(column).into_value() {
-        Some(value) => row.get(column) == value,
-        None => true,
-    })
-}
-
 /// Whether nothing has changed between the two.
 pub(super) fn is_as_returned<E: EntityTrait>(
     returned: &E::Model,

@@ -408,15 +408,15 @@ erDiagram
         text a_b
         uuid the_user FK
     }
-    \"users\" {
+    users {
         uuid id PK
         varchar email UK
         timestamptz created_at
         timestamptz updated_at
     }
     \"class\" ||--o{ \"class\" : \"parent\"
-    \"users\" |o--o{ \"order items\" : \"the user\"
-    \"users\" ||--o| \"class\" : \"user_id\"
+    users |o--o{ \"order items\" : \"the user\"
+    users ||--o| \"class\" : \"user_id\"
 "
     );
 }

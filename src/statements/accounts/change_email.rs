@@ -10,13 +10,13 @@ use crate::statements::{
     block::mariadb,
     evidence::runs_on,
     parts::{
-        has_the_values, owner_key, read, returning_and, returning_what_is_written, select_columns,
-        then, was_written, what_was_written,
+        owner_key, read, returning_and, returning_what_is_written, select_columns, then,
+        was_written, what_was_written,
     },
     send::query,
     text::Text,
 };
-use crate::{accounts::SignUp, error::is_contention, scope::Scope};
+use crate::{accounts::SignUp, scope::Scope};
 
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
@@ -132,18 +132,7 @@ where
     update.returning(returning_what_is_written::<U>());
     let backend = DbBackend::Sqlite;
     let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
-    let rows = match query(db, both).await {
-        Err(busy) if Scope::of::<C>() == Scope::Autocommit && is_contention(&busy) => {
-            // The update commits by itself, so if it was the SELECT that found the database busy, the
-            // change is made.
-            return match stored::<U, C>(db, key).await {
-                Ok(Some(user)) if has_the_values::<U>(&user, change) => Ok(Some(user)),
-                _ => Err(busy),
-            };
-        }
-        rows => rows?,
-    };
-    match &rows[..] {
+    match &query(db, both).await?[..] {
         [written, found @ ..] if was_written::<U>(written) => {
             let found = found.first().map(|row| read::<U>(row, "")).transpose()?;
             what_was_written::<U>(db, read::<U>(written, "")?, found).await

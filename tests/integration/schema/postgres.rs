@@ -89,13 +89,13 @@ pub const CHANGES: Changes = Changes {
     ],
     of_users: &[
         (
-            "ALTER TABLE users ADD CONSTRAINT late UNIQUE (email) DEFERRABLE",
-            &["users.email has a key that is checked only at commit (index late is deferrable): \
+            "ALTER TABLE users ADD CONSTRAINT deferred UNIQUE (email) DEFERRABLE",
+            &["users.email has a key that is checked only at commit (index deferred is deferrable): \
                nobody could sign up"],
         ),
         (
-            "ALTER TABLE users ADD COLUMN nick text, ADD CONSTRAINT late UNIQUE (nick) DEFERRABLE",
-            &["table users has a deferrable key (index late): \
+            "ALTER TABLE users ADD COLUMN nick text, ADD CONSTRAINT deferred UNIQUE (nick) DEFERRABLE",
+            &["table users has a deferrable key (index deferred): \
                nobody could sign up with an id of the caller's"],
         ),
         (
@@ -415,8 +415,8 @@ pub const CHANGES: Changes = Changes {
             &["rule loud of table {table} rewrites INSERT: nobody could {purpose}"],
         ),
         (
-            "ALTER TABLE {table} ADD CONSTRAINT late UNIQUE (user_id) DEFERRABLE",
-            &["{table}.user_id has a key that is checked only at commit (index late is deferrable): \
+            "ALTER TABLE {table} ADD CONSTRAINT second UNIQUE (user_id) DEFERRABLE",
+            &["{table}.user_id has a key that is checked only at commit (index second is deferrable): \
                nobody could {purpose}"],
         ),
         (
