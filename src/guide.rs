@@ -10,7 +10,7 @@
 //! | [`adopting`] | bulk calls, back-fill, audit, and the check before serving |
 //! | [`migrations`] | the schema, the program that migrates it, and entities from the live schema |
 //! | [`databases`] | how the three differ, what was tested, and what was not |
-//! | [`scaling`] | SQLite, PostgreSQL with a standby, Galera |
+//! | [`scaling`] | SQLite, PostgreSQL with a standby, Galera, poolers |
 //! | [`recipes`] | an outbox, a verified e-mail, erasing a person, a profile |
 //!
 //! The comparison with other crates is in `docs/benchmarks.md` of the repository.

@@ -33,6 +33,9 @@ use crate::{
 /// every later one returns them as they are stored, whatever else `user` and `guest` hold.
 /// Otherwise `before_save` or the database makes the key.
 ///
+/// The `ActiveModelBehavior` of both entities runs: `before_save` always, `after_save` only for rows
+/// that were made.
+///
 /// # Errors
 ///
 /// - [`Error::EmailTaken`]: another user has the address.

@@ -116,6 +116,9 @@ pub async fn sign_up_all<C: ConnectionTrait + TransactionTrait>(
 /// the same columns, and so must all guests; a column that none of them sets, even the key, is left
 /// to the database.
 ///
+/// The `ActiveModelBehavior` of both entities runs: `before_save` always, `after_save` only for rows
+/// that were made.
+///
 /// # Errors
 ///
 /// - [`Error::Contention`], [`Error::OutcomeUnknown`], [`Error::Aborted`] as for

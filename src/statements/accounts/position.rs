@@ -1,5 +1,5 @@
 //! Reading the models of accounts by position: by name each cell costs a text that is built and
-//! looked up, which for a page takes a quarter as long as the database's work (D14).
+//! looked up, and a page has many (D14).
 //!
 //! Once a migration adds a column, the whole model is read by name.
 
