@@ -3,8 +3,8 @@
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbErr};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use sea_orm_migration::sea_orm::{
-    DatabaseConnectionType, RuntimeErr, SqlxError,
-    sqlx::{ConnectOptions, Connection, Database, Pool},
+    DatabaseConnectionType, RuntimeErr,
+    sqlx::{Connection, Database, Pool},
 };
 
 /// A pool of one connection with the settings of `db`'s, which is never closed for being idle or
@@ -25,19 +25,17 @@ pub(crate) async fn beside(db: &DatabaseConnection) -> Result<DatabaseConnection
 }
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-async fn one_like<D: Database>(pool: &Pool<D>) -> Result<Pool<D>, DbErr> {
-    let failed = |error: SqlxError| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
-    let options = Clone::clone(&*pool.connect_options());
-    // A pool tries again and again, without a word, while the server has no connection to give.
-    let first = options.connect().await.map_err(failed)?;
-    let _ = first.close().await;
+async fn one_like<D: Database>(pool: &Pool<D>) -> Result<Pool<D>, DbErr>
+where
+    <D::Connection as Connection>::Options: Clone,
+{
     pool.options()
         .clone()
         .min_connections(0)
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options)
+        .connect_with(Clone::clone(&*pool.connect_options()))
         .await
-        .map_err(failed)
+        .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
 }

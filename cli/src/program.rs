@@ -488,9 +488,7 @@ impl Arguments {
     async fn connect(&self, url: &str, creates: bool) -> Result<DatabaseConnection, Failure> {
         let mut options = ConnectOptions::new(url);
         // A migration may take longer than any limit, and without one sqlx's pool has no task of its own.
-        // A second connection would be of no use, and the server may not have one to give.
         options
-            .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .sqlx_logging(false);

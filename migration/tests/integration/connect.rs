@@ -5,7 +5,6 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener},
     thread,
-    time::{Duration, Instant},
 };
 
 use sea_orm_migration::sea_orm::Database;
@@ -253,27 +252,6 @@ async fn what_the_server_refuses_is_reported_on_mariadb() {
                 "the server has no more connections for this user (error 1226)"
             );
             one.close().await.unwrap();
-        })
-        .await;
-    })
-    .await;
-}
-
-/// The turn to migrate is held on a second connection.
-#[tokio::test]
-async fn a_user_without_a_connection_left_is_told_at_once_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let limit = "GRANT ALL ON SCHEMA public TO {role}; ALTER ROLE {role} CONNECTION LIMIT 1";
-        as_role(url, limit, async |role| {
-            let no_more = "the server has no more connections for this user (code 53300)";
-            let started = Instant::now();
-            let refused = Place::on(role).fail(&["up"]);
-            assert_eq!(refused, format!("error: {no_more}"));
-            let one = Database::connect(role).await.unwrap();
-            assert_eq!(refusal(role), no_more);
-            one.close().await.unwrap();
-            let took = started.elapsed();
-            assert!(took < Duration::from_secs(20), "{took:?}");
         })
         .await;
     })

@@ -89,7 +89,7 @@ async fn only_an_index_over_every_row_and_the_whole_key_makes_a_has_one() {
     );
     let diagram = file(&db, "schema.mmd").await;
     assert!(
-        diagram.contains("\"hosts\" |o--o{ \"reviews\" : \"host_id\""),
+        diagram.contains("hosts |o--o{ reviews : \"host_id\""),
         "{diagram}"
     );
     assert!(diagram.contains("uuid host_id FK\n"), "{diagram}");
