@@ -71,7 +71,7 @@ async fn run(group: &str, url: &str) {
     claims.report(group);
     assert_eq!(claims.violations(), Vec::<String>::new());
     let calls = claims.figures().calls;
-    assert!(calls >= CALLERS * CALLS_OF_EACH, "{calls} calls in time");
+    assert!(calls >= CALLERS * CALLS_OF_EACH, "{calls} calls");
 }
 
 async fn the_twin_is_caught(group: &str, url: &str) {
