@@ -70,8 +70,8 @@ pub enum Error {
         /// The error of the database.
         source: DbErr,
     },
-    /// The connection or the server failed after a write or a `COMMIT` was sent: the rows may be
-    /// there or not.
+    /// The connection or the server failed after a write or a `COMMIT` was sent, or the answer to a
+    /// write cannot be read: the rows may be there or not.
     OutcomeUnknown {
         /// The error of the driver.
         source: DbErr,
@@ -189,6 +189,15 @@ impl Error {
         match Scope::of::<C>() {
             Scope::Transaction => Self::of_read(source),
             Scope::Autocommit | Scope::Unknown => Self::Database { source },
+        }
+    }
+
+    /// An error that came after a part of the work had been committed, when it no longer proves that
+    /// nothing was written.
+    pub(crate) fn after_a_write(self) -> Self {
+        match self.driver().cloned() {
+            Some(source) => Self::OutcomeUnknown { source },
+            None => self,
         }
     }
 

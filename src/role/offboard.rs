@@ -26,10 +26,10 @@ use crate::{
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row. MariaDB: a SELECT, and
-/// one more if there is a row. In the caller's transaction, which a refusal leaves usable,
-/// PostgreSQL sends a SELECT, and three more if there is a row. SQLite and MariaDB send one more,
-/// which checks that the transaction is not over, and MariaDB two or three more for each statement.
+/// A SELECT, and a DELETE if there is a row. A row that cannot be read is not deleted. In the
+/// caller's transaction, which a refusal leaves usable, PostgreSQL sends three instead of the
+/// DELETE. SQLite and MariaDB send one more, which checks that the transaction is not over, and
+/// MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///

@@ -11,11 +11,12 @@ use uuid::Uuid;
 use super::{ATTEMPTS, OwnerId, Role, owner_of};
 use crate::{
     error::{Error, typed},
+    scope::Scope,
     statements::{
         alive::{ends_with_a_refusal, leaves_out_no_row, looks_first, turn},
         evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
         key::{Key, refers_to_the_key},
-        onboard_all,
+        onboard_all::{self, Insert},
     },
 };
 
@@ -45,7 +46,7 @@ impl<M, K> Default for Onboardings<M, K> {
 /// Gives any number of owners a role, once each.
 ///
 /// An existing row and an unknown owner are reported, not errors. If anything fails, nothing is
-/// made. Of several rows for one owner the first counts. All rows must set the same columns; a
+/// made, unless the error is [`Error::OutcomeUnknown`]; then call again. Of several rows for one owner the first counts. All rows must set the same columns; a
 /// column that none of them sets is left to the database.
 ///
 /// `ActiveModelBehavior::before_save` runs once for each owner, on MariaDB only for those without a
@@ -60,9 +61,8 @@ impl<M, K> Default for Onboardings<M, K> {
 ///
 /// # Transactions
 ///
-/// PostgreSQL and SQLite: one statement for any number of rows, and one more if some of the owners
-/// have the role already or do not exist (PostgreSQL outside a transaction: two more). MariaDB:
-/// two, or one if there is nobody to give the role to, and one more above a megabyte, which asks
+/// PostgreSQL and SQLite: one statement for any number of rows, and one or two more if some of the
+/// owners have the role already or do not exist. MariaDB: two, or one if there is nobody to give the role to, and one more above a megabyte, which asks
 /// for `max_allowed_packet`; the call refuses what exceeds it. None for no row. In the caller's
 /// transaction SQLite and MariaDB send one more, which checks that it is not over, and MariaDB two
 /// or three more for each statement.
@@ -191,7 +191,13 @@ where
         waiting.push(Offer::<R> { key, row });
     }
     let turn = turn(db).await?;
-    give_all(db, waiting, &mut given).await?;
+    let outcome = give_all(db, waiting, &mut given).await;
+    let is_kept = Scope::of::<C>() != Scope::Transaction;
+    if is_kept && given.values().flatten().any(|(_, is_new)| *is_new) {
+        outcome.map_err(Error::after_a_write)?;
+    } else {
+        outcome?;
+    }
     drop(turn);
 
     for given in given.values_mut() {
@@ -220,7 +226,13 @@ where
             return Ok(());
         }
         let offered: Vec<_> = waiting.iter().map(|offer| &offer.row).collect();
-        match onboard_all::insert::<R, C>(db, &offered).await {
+        // An error after the first row has been made would leave it, so the first insert makes all rows
+        // or none, and the owners are looked at before the second.
+        let which = match attempt {
+            0 => Insert::AllOrNone,
+            _ => Insert::Possible,
+        };
+        match onboard_all::insert::<R, C>(db, &offered, which).await {
             Ok(inserted) => {
                 clashed = false;
                 for row in inserted {

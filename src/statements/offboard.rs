@@ -7,7 +7,7 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    parts::{read, returning, returning_on_mariadb, select_columns},
+    parts::{read, read_written, returning, returning_on_mariadb, select_columns},
     send::{look, query},
     text::Text,
 };
@@ -15,9 +15,9 @@ use crate::{role::Role, scope::Scope};
 
 /// Deletes the role's row of the owner and returns what was deleted; `None` if there is none.
 ///
-/// PostgreSQL and SQLite: one statement, and a SELECT if there is no row; in a transaction on
-/// PostgreSQL a SELECT and, if there is a row, the three of a block. MariaDB: a SELECT, and a
-/// DELETE if there is a row.
+/// A SELECT, and a DELETE if there is a row; in a transaction on PostgreSQL three more then, of a
+/// block. The SELECT comes first so that no row is deleted that cannot be given back, and for
+/// MariaDB, where a DELETE of nothing would lock the gap.
 pub(crate) async fn delete_role<R, C: ConnectionTrait>(
     db: &C,
     owner: &Value,
@@ -25,42 +25,47 @@ pub(crate) async fn delete_role<R, C: ConnectionTrait>(
 where
     R: Role + Related<R::Owner>,
 {
-    match db.get_database_backend() {
-        #[cfg(feature = "postgres")]
-        DbBackend::Postgres if super::alive::is_transaction_on_postgres(db).await? => {
-            in_a_block_on_postgres::<R, C>(db, owner).await
-        }
-        DbBackend::MySql => on_mariadb::<R, C>(db, owner).await,
-        backend => {
-            let statement = Text::of::<R>("delete role", backend)
-                .bind(owner.clone())
-                .or_build(|backend| {
-                    let mut delete = Query::delete();
-                    delete
-                        .from_table(R::default().table_ref())
-                        .and_where(Expr::col(R::owner_id()).eq(owner.clone()))
-                        .returning(returning::<R>());
-                    backend.build(&delete)
-                });
-            let rows = query(db, statement).await?;
-            Ok(match rows.first() {
-                Some(row) => Deleted::Row(read::<R>(row, "")?),
-                None if has_role::<R, C>(db, owner).await? => Deleted::Changed,
-                None => Deleted::Nothing,
-            })
-        }
+    let backend = db.get_database_backend();
+    #[cfg(feature = "postgres")]
+    if backend == DbBackend::Postgres && super::alive::is_transaction_on_postgres(db).await? {
+        return in_a_block_on_postgres::<R, C>(db, owner).await;
     }
+    let select = Text::of::<R>("role of owner", backend)
+        .bind(owner.clone())
+        .or_build(|backend| backend.build(&role_of::<R>(owner)));
+    match look(db, select).await?.first() {
+        Some(row) => read::<R>(row, "")?,
+        None => return Ok(Deleted::Nothing),
+    };
+    let scope = Scope::of::<C>();
+    let name = match scope {
+        Scope::Transaction => "delete role, in a transaction",
+        Scope::Autocommit | Scope::Unknown => "delete role",
+    };
+    let delete = Text::of::<R>(name, backend)
+        .bind(owner.clone())
+        .or_build(|backend| delete_statement::<R>(owner, backend, scope));
+    Ok(match query(db, delete).await?.first() {
+        Some(row) => Deleted::Row(read_written::<R, C>(row, "")?),
+        None => Deleted::Changed,
+    })
 }
 
-/// Whether there is a row after all, one that was made meanwhile or that something keeps.
-async fn has_role<R, C: ConnectionTrait>(db: &C, owner: &Value) -> Result<bool, DbErr>
+fn delete_statement<R>(owner: &Value, backend: DbBackend, scope: Scope) -> Statement
 where
     R: Role + Related<R::Owner>,
 {
-    let statement = Text::of::<R>("role of owner", db.get_database_backend())
-        .bind(owner.clone())
-        .or_build(|backend| backend.build(&role_of::<R>(owner)));
-    Ok(!look(db, statement).await?.is_empty())
+    let mut delete = Query::delete();
+    delete
+        .from_table(R::default().table_ref())
+        .and_where(Expr::col(R::owner_id()).eq(owner.clone()));
+    if backend != DbBackend::MySql {
+        return backend.build(delete.returning(returning::<R>()));
+    }
+    let mut statement = backend.build(&delete);
+    statement.sql.push_str(still_in_transaction(scope));
+    statement.sql.push_str(&returning_on_mariadb::<R>());
+    statement
 }
 
 /// The outcome of an attempt.
@@ -68,8 +73,7 @@ pub(crate) enum Deleted<M> {
     Row(M),
     /// There is no such row.
     Nothing,
-    /// The row was changed or deleted after it had been read, or is there although it was to be
-    /// deleted.
+    /// The row was changed or deleted after it had been read, or something keeps it.
     Changed,
 }
 
@@ -125,41 +129,6 @@ where
     Ok(match deleted {
         0 => Deleted::Changed,
         _ => Deleted::Row(model),
-    })
-}
-
-/// A plain SELECT comes first: if there is nothing to delete, the DELETE would lock the gap.
-async fn on_mariadb<R, C: ConnectionTrait>(
-    db: &C,
-    owner: &Value,
-) -> Result<Deleted<R::Model>, DbErr>
-where
-    R: Role + Related<R::Owner>,
-{
-    if !has_role::<R, C>(db, owner).await? {
-        return Ok(Deleted::Nothing);
-    }
-    let scope = Scope::of::<C>();
-    let name = match scope {
-        Scope::Transaction => "delete role, in a transaction",
-        Scope::Autocommit | Scope::Unknown => "delete role",
-    };
-    let delete: Statement = Text::of::<R>(name, DbBackend::MySql)
-        .bind(owner.clone())
-        .or_build(|backend| {
-            let mut delete = Query::delete();
-            delete
-                .from_table(R::default().table_ref())
-                .and_where(Expr::col(R::owner_id()).eq(owner.clone()));
-            let mut statement = backend.build(&delete);
-            statement.sql.push_str(still_in_transaction(scope));
-            statement.sql.push_str(&returning_on_mariadb::<R>());
-            statement
-        });
-    let rows = query(db, delete).await?;
-    Ok(match rows.first() {
-        Some(row) => Deleted::Row(read::<R>(row, "")?),
-        None => Deleted::Changed,
     })
 }
 

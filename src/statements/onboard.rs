@@ -10,9 +10,9 @@ use super::{
     block::mariadb::still_in_transaction,
     evidence::{RUNS_ON, is_foreign_key_of, is_key_of, removed, runs_on},
     parts::{
-        cte, do_nothing_on, every_column, insert_select, owner_key, read, returning_on_mariadb,
-        returning_what_is_written, see_what_was_clashed_with, select_columns, then,
-        what_was_written,
+        cte, do_nothing_on, every_column, insert_select, owner_key, read, read_written,
+        returning_on_mariadb, returning_what_is_written, see_what_was_clashed_with, select_columns,
+        then, unread, what_was_written,
     },
     send::{look, query},
     text::Text,
@@ -106,14 +106,14 @@ where
     if rows.len() > 1 {
         return Err(several::<R>());
     }
-    let model = read::<R>(row, "")?;
     if !row.try_get("", IS_NEW)? {
-        return Ok(Attempt::Existing(model));
+        return read::<R>(row, "").map(Attempt::Existing);
     }
     if !row.try_get("", RUNS_ON)? {
-        return Ok(Attempt::New(model));
+        return read_written::<R, C>(row, "").map(Attempt::New);
     }
-    match look_up::<R, C>(db, owner, None, Look::Plain).await? {
+    let stored = look_up::<R, C>(db, owner, None, Look::Plain).await;
+    match stored.map_err(unread::<C>)? {
         Attempt::Existing(model) => Ok(Attempt::New(model)),
         _ => Err(removed::<R>()),
     }
@@ -199,11 +199,12 @@ where
     match query(db, statement).await {
         Ok(rows) => match &rows[..] {
             [new, found @ ..] if new.try_get::<i32>("", IS_THERE).is_err() => {
-                let (found, gone) = match answer::<R>(found, None)? {
+                let (found, gone) = match answer::<R>(found, None).map_err(unread::<C>)? {
                     Attempt::Existing(model) => (Some(model), Attempt::Neither { clash: None }),
                     gone => (None, gone),
                 };
-                let written = what_was_written::<R>(db, read::<R>(new, "")?, found).await?;
+                let new = read_written::<R, C>(new, "")?;
+                let written = what_was_written::<R, C>(db, new, found).await?;
                 Ok(written.map_or(gone, Attempt::New))
             }
             found => answer::<R>(found, None),
@@ -249,7 +250,7 @@ where
         });
     match query(db, statement).await {
         Ok(rows) => match rows.first() {
-            Some(row) => read::<R>(row, "").map(Attempt::New),
+            Some(row) => read_written::<R, C>(row, "").map(Attempt::New),
             None => look_up::<R, C>(db, owner, None, Look::Locking).await,
         },
         Err(clash) if is_of_statement(&clash) => {

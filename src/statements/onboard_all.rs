@@ -13,8 +13,8 @@ use super::{
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
     parts::{
-        columns_of, is_as_returned, owner_key, quoted, read, returned, returning_on_mariadb,
-        table_name, was_written,
+        columns_of, is_as_returned, owner_key, quoted, read, read_written, returned,
+        returning_on_mariadb, table_name, unread, was_written,
     },
     send::{query, query_large},
 };
@@ -49,48 +49,51 @@ impl Names {
     }
 }
 
-/// Inserts the rows and returns those it inserted as they are stored. PostgreSQL and SQLite leave
-/// out a row whose owner does not exist or has one; MariaDB then refuses all rows.
+/// Whether a row that a key refuses takes the others with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insert {
+    /// If an owner has a row already, none is inserted. In a transaction as `Possible`.
+    AllOrNone,
+    /// A row whose owner does not exist or has one is left out; on MariaDB none is inserted then.
+    Possible,
+}
+
+/// Inserts the rows and returns those it inserted as they are stored. One statement.
 ///
 /// The rows come in the order of their keys, so that two callers with the same keys cannot deadlock
-/// each other. One statement; two outside a transaction on PostgreSQL if a row is refused.
+/// each other.
 pub(crate) async fn insert<R, C: ConnectionTrait>(
     db: &C,
     offered: &[&R::ActiveModel],
+    which: Insert,
 ) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
     let rows = Rows::<R>::new(offered.iter().copied())?;
-    match db.get_database_backend() {
-        DbBackend::Postgres => on_postgres(db, &rows).await,
-        DbBackend::MySql => on_mariadb(db, &rows).await,
-        _ => on_sqlite(db, &rows).await,
+    let all_or_none = which == Insert::AllOrNone && Scope::of::<C>() == Scope::Autocommit;
+    let inserted = match db.get_database_backend() {
+        DbBackend::Postgres => on_postgres(db, &rows, all_or_none).await,
+        DbBackend::MySql => return on_mariadb(db, &rows).await,
+        _ => on_sqlite(db, &rows, all_or_none).await,
+    };
+    match inserted {
+        Err(refused) if all_or_none && Violation::of(&refused).is_some() => Ok(Vec::new()),
+        inserted => inserted,
     }
 }
 
-/// Outside a transaction all rows are tried first, and the unique index and the foreign key decide,
-/// which look anyway. If they refuse one, none is inserted, and a second statement looks for the
-/// owners itself (D18).
-async fn on_postgres<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>
+/// The unique index and the foreign key look for the owners anyway; only in a transaction, and where
+/// they have refused a row, does the statement look for the owners itself (D18).
+async fn on_postgres<R, C: ConnectionTrait>(
+    db: &C,
+    rows: &Rows<R>,
+    all_or_none: bool,
+) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
     let backend = DbBackend::Postgres;
-    let insert = rows.insert(backend, Given::Binds(0));
-    let returning = format!(
-        "{}, {} AS {RUNS_ON}",
-        returned::<R>(backend),
-        runs_on::<R>()
-    );
-    if Scope::of::<C>() == Scope::Autocommit {
-        let all = format!("{insert} RETURNING {returning}");
-        match send(db, rows, &all).await {
-            Ok(inserted) => return as_stored::<R, C>(db, &inserted).await,
-            Err(refused) if Violation::of(&refused).is_some() => {}
-            Err(error) => return Err(error),
-        }
-    }
     let Names {
         owner_id,
         owners,
@@ -99,10 +102,19 @@ where
     } = Names::of::<R>(backend);
     // LATERAL: by the primary key, row by row. A join would read the whole table of owners whenever
     // the planner finds that cheaper.
+    let possible = match all_or_none {
+        true => String::new(),
+        false => format!(
+            " CROSS JOIN LATERAL (SELECT FROM {owners} \
+             WHERE {owners}.{id} = input.{owner_id} OFFSET 0) AS the_owner \
+             ON CONFLICT ({owner_id}) DO NOTHING"
+        ),
+    };
     let sql = format!(
-        "{insert} CROSS JOIN LATERAL (SELECT FROM {owners} \
-         WHERE {owners}.{id} = input.{owner_id} OFFSET 0) AS the_owner \
-         ON CONFLICT ({owner_id}) DO NOTHING RETURNING {returning}"
+        "{}{possible} RETURNING {}, {} AS {RUNS_ON}",
+        rows.insert(backend, Given::Binds(0)),
+        returned::<R>(backend),
+        runs_on::<R>()
     );
     as_stored::<R, C>(db, &send(db, rows, &sql).await?).await
 }
@@ -115,22 +127,29 @@ async fn as_stored<R, C: ConnectionTrait>(
 where
     R: Role + Related<R::Owner>,
 {
-    let returned = models::<R>(inserted)?;
+    let returned = models::<R>(inserted).map_err(unread::<C>)?;
     match inserted.first() {
         Some(row) if row.try_get("", RUNS_ON)? => {}
         _ => return Ok(returned),
     }
     let owners: Vec<_> = returned.iter().map(|row| row.get(R::owner_id())).collect();
-    let mut stored = rows_of_owners::<R, C>(db, &owners, false).await?;
-    let stored = owners.iter().map(|owner| {
-        let row = stored.remove(&Key::of(owner)).flatten();
-        row.ok_or_else(removed::<R>)
-    });
-    stored.collect()
+    let stored = rows_of_owners::<R, C>(db, &owners, false).await;
+    let mut stored = stored.map_err(unread::<C>)?;
+    let of_owner = |owner| stored.remove(&Key::of(owner)).flatten();
+    let stored: Vec<_> = owners.iter().filter_map(of_owner).collect();
+    match stored.len() {
+        made if made == owners.len() => Ok(stored),
+        0 => Err(removed::<R>()),
+        _ => Err(unread::<C>(removed::<R>())),
+    }
 }
 
 /// RETURNING comes before the triggers that run after the insert, so a SELECT reads the rows too.
-async fn on_sqlite<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>
+async fn on_sqlite<R, C: ConnectionTrait>(
+    db: &C,
+    rows: &Rows<R>,
+    all_or_none: bool,
+) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
@@ -142,11 +161,18 @@ where
         id,
     } = Names::of::<R>(backend);
     let keys = rows.only(R::owner_id());
+    let insert = rows.insert(backend, Given::Binds(0));
+    let joined = format!("JOIN {owners} ON {owners}.{id} = input.{owner_id}");
+    let insert = match all_or_none {
+        // Whatever the table's own conflict clauses are: REPLACE would delete the row in the way.
+        true => format!(
+            "{} {joined}",
+            insert.replacen("INSERT", "INSERT OR ABORT", 1)
+        ),
+        false => format!("{insert} {joined} WHERE 1 = 1 ON CONFLICT ({owner_id}) DO NOTHING"),
+    };
     let sql = format!(
-        "{} JOIN {owners} ON {owners}.{id} = input.{owner_id} WHERE 1 = 1 \
-         ON CONFLICT ({owner_id}) DO NOTHING RETURNING {}, 1; \
-         SELECT {} FROM {} JOIN {roles} ON {roles}.{owner_id} = input.{owner_id}",
-        rows.insert(backend, Given::Binds(0)),
+        "{insert} RETURNING {}, 1; SELECT {} FROM {} JOIN {roles} ON {roles}.{owner_id} = input.{owner_id}",
         returned::<R>(backend),
         columns_of::<R>(backend),
         keys.table(backend, Given::Binds(1)),
@@ -159,7 +185,7 @@ where
     let mut returned = Vec::with_capacity(rows.len());
     let mut found = HashMap::with_capacity(rows.len());
     for row in &query(db, both).await? {
-        let model = read::<R>(row, "")?;
+        let model = read_written::<R, C>(row, "")?;
         let key = Key::of(&model.get(R::owner_id()));
         if was_written::<R>(row) {
             returned.push((key, model));
@@ -177,7 +203,10 @@ where
         }
         let by_a_trigger = match has_triggers {
             Some(known) => known,
-            None => *has_triggers.insert(leaves_rows_out::<R>(db, &[]).await?),
+            None => {
+                let has = leaves_rows_out::<R>(db, &[]).await;
+                *has_triggers.insert(has.map_err(unread::<C>)?)
+            }
         };
         inserted.extend(match by_a_trigger {
             true => found,
@@ -199,7 +228,7 @@ where
         still_in_transaction(Scope::of::<C>()),
         returning_on_mariadb::<R>()
     );
-    models::<R>(&send(db, rows, &sql).await?)
+    models::<R>(&send(db, rows, &sql).await?).map_err(unread::<C>)
 }
 
 async fn send<R, C: ConnectionTrait>(

@@ -1,14 +1,15 @@
 //! Parts that the statements share.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, ModelTrait, QueryResult, Related, Statement,
+    IdenStatic, Iterable, ModelTrait, QueryResult, Related, RuntimeErr, Statement,
     sea_query::{
         Alias, CommonTableExpression, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
         ReturningClause, SelectStatement, SubQueryStatement, Values,
     },
+    sqlx,
 };
 
 use super::{
@@ -211,15 +212,19 @@ pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
 ///
 /// Between the two another caller may have changed, deleted or replaced the row: then it is what
 /// RETURNING had. A trigger may have done so too: then it is what the SELECT has found.
-pub(super) async fn what_was_written<E: EntityTrait>(
-    db: &impl ConnectionTrait,
+pub(super) async fn what_was_written<E: EntityTrait, C: ConnectionTrait>(
+    db: &C,
     returned: E::Model,
     found: Option<E::Model>,
 ) -> Result<Option<E::Model>, DbErr> {
-    if is_as_returned::<E>(&returned, found.as_ref()) || !leaves_rows_out::<E>(db, &[]).await? {
+    if is_as_returned::<E>(&returned, found.as_ref()) {
         return Ok(Some(returned));
     }
-    Ok(found)
+    let by_a_trigger = leaves_rows_out::<E>(db, &[]).await;
+    Ok(match by_a_trigger.map_err(unread::<C>)? {
+        true => found,
+        false => Some(returned),
+    })
 }
 
 /// Whether nothing has changed between the two.
@@ -268,6 +273,26 @@ pub(super) fn see_what_was_clashed_with<C: ConnectionTrait>(select: &mut Stateme
 pub(super) fn read<E: EntityTrait>(row: &QueryResult, prefix: &str) -> Result<E::Model, DbErr> {
     check_range(row)?;
     E::Model::from_query_result(row, prefix)
+}
+
+/// The model in the answer to a write.
+pub(super) fn read_written<E: EntityTrait, C: ConnectionTrait>(
+    row: &QueryResult,
+    prefix: &str,
+) -> Result<E::Model, DbErr> {
+    read::<E>(row, prefix).map_err(unread::<C>)
+}
+
+/// An error that came after a write had been done. Unless it is the caller's transaction that keeps
+/// the write, nobody may take it for one that wrote nothing.
+pub(super) fn unread<C: ConnectionTrait>(error: DbErr) -> DbErr {
+    match Scope::of::<C>() {
+        Scope::Transaction => error,
+        Scope::Autocommit | Scope::Unknown => {
+            let lost = sqlx::Error::Protocol(error.to_string());
+            DbErr::Query(RuntimeErr::SqlxError(Arc::new(lost)))
+        }
+    }
 }
 
 /// Fails where sqlx would panic: a timestamp of PostgreSQL that is infinite or beyond what chrono

@@ -4,10 +4,13 @@
 use std::{collections::BTreeSet, fmt::Debug};
 
 use guesthouse::{
-    Account, Accounts, Email, Error, become_host, become_hosts, guest, host, onboard, sign_up_all,
-    sign_up_with_id,
+    Account, Accounts, Email, Error, become_host, become_hosts, guest, host, offboard, onboard,
+    onboard_all, sign_up_all, sign_up_with_id,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, TransactionTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, PaginatorTrait,
+    TransactionTrait,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -67,6 +70,9 @@ on_each_backend!(
     two_hosts_of_one_user,
     two_guests_of_one_user,
     a_role_that_this_build_does_not_know,
+    an_unreadable_role_is_not_deleted,
+    an_unreadable_role_among_many,
+    a_new_role_that_cannot_be_read,
 );
 
 async fn two_hosts_of_one_user(db: Db) {
@@ -115,18 +121,21 @@ async fn two_guests_of_one_user(db: Db) {
     nobody_is_there_twice(&db).await;
 }
 
-/// An enum value that a newer build wrote.
-async fn a_role_that_this_build_does_not_know(db: Db) {
-    courier::create_table(&db).await;
+/// Ada's courier has an enum value that a newer build wrote. Returns her id and a pool: PostgreSQL's
+/// prepared statements of the first one know the enum as it was.
+async fn a_courier_of_a_newer_build(db: &Db) -> (Uuid, DatabaseConnection) {
+    courier::create_table(db).await;
     let ada = db.user("ada").await.id;
-    let role = courier::ActiveModel {
-        user_id: Set(ada),
-        vehicle: Set(Vehicle::Van),
-        ..Default::default()
-    };
-    let _ = onboard::<courier::Entity>(&db.pool, role.clone())
+    let _ = onboard::<courier::Entity>(&db.pool, van(ada))
         .await
         .unwrap();
+    allow_boats(db).await;
+    db.execute("UPDATE couriers SET vehicle = 'boat'").await;
+    (ada, db.pool_of(2).await)
+}
+
+/// Lets the column have a value that this build does not know.
+async fn allow_boats(db: &Db) {
     match db.backend {
         On::Sqlite => {}
         On::Postgres => db.execute("ALTER TYPE vehicle ADD VALUE 'boat'").await,
@@ -135,13 +144,27 @@ async fn a_role_that_this_build_does_not_know(db: Db) {
             db.execute(sql).await;
         }
     }
-    db.execute("UPDATE couriers SET vehicle = 'boat'").await;
+}
 
-    // Another pool: PostgreSQL's prepared statements know the enum as it was.
-    let pool = db.pool_of(2).await;
-    let alone = onboard::<courier::Entity>(&pool, role.clone()).await;
+fn van(user_id: Uuid) -> courier::ActiveModel {
+    courier::ActiveModel {
+        user_id: Set(user_id),
+        vehicle: Set(Vehicle::Van),
+        ..Default::default()
+    }
+}
+
+/// The users who have a courier, readable or not.
+async fn couriers(db: &Db) -> u64 {
+    courier::Entity::find().count(&db.pool).await.unwrap()
+}
+
+async fn a_role_that_this_build_does_not_know(db: Db) {
+    let (ada, pool) = a_courier_of_a_newer_build(&db).await;
+
+    let alone = onboard::<courier::Entity>(&pool, van(ada)).await;
     let txn = pool.begin().await.unwrap();
-    let within = onboard::<courier::Entity>(&txn, role).await;
+    let within = onboard::<courier::Entity>(&txn, van(ada)).await;
     let _ = txn.rollback().await;
 
     is_a_database_error("alone", &alone);
@@ -149,6 +172,78 @@ async fn a_role_that_this_build_does_not_know(db: Db) {
     for error in [alone.unwrap_err(), within.unwrap_err()] {
         assert!(!error.to_string().contains("1062"), "{error}");
     }
+}
+
+/// What cannot be given back is not taken.
+async fn an_unreadable_role_is_not_deleted(db: Db) {
+    let (ada, pool) = a_courier_of_a_newer_build(&db).await;
+
+    let alone = offboard::<courier::Entity>(&pool, ada).await;
+    is_a_database_error("alone", &alone);
+    let txn = pool.begin().await.unwrap();
+    let within = offboard::<courier::Entity>(&txn, ada).await;
+    is_a_database_error("in a transaction", &within);
+    txn.commit().await.unwrap();
+
+    assert_eq!(couriers(&db).await, 1);
+}
+
+/// One row that cannot be read, and the call makes none of the others.
+async fn an_unreadable_role_among_many(db: Db) {
+    let (ada, pool) = a_courier_of_a_newer_build(&db).await;
+    let (bob, eve) = (db.user("bob").await.id, db.user("eve").await.id);
+    let rows = || [bob, ada, eve].map(van).to_vec();
+
+    let alone = onboard_all::<courier::Entity>(&pool, rows()).await;
+    is_a_database_error("alone", &alone);
+    let txn = pool.begin().await.unwrap();
+    let within = onboard_all::<courier::Entity>(&txn, rows()).await;
+    is_a_database_error("in a transaction", &within);
+    txn.rollback().await.unwrap();
+
+    assert_eq!(couriers(&db).await, 1);
+}
+
+/// A trigger gives each new courier a value that this build does not know: the row is stored, and
+/// an error that says otherwise would be wrong.
+async fn a_new_role_that_cannot_be_read(db: Db) {
+    courier::create_table(&db).await;
+    allow_boats(&db).await;
+    db.execute(match db.backend {
+        On::Sqlite => {
+            "CREATE TRIGGER launch AFTER INSERT ON couriers \
+             BEGIN UPDATE couriers SET vehicle = 'boat' WHERE id = NEW.id; END"
+        }
+        On::Postgres => {
+            "CREATE FUNCTION launch() RETURNS trigger LANGUAGE plpgsql \
+             AS 'BEGIN NEW.vehicle := ''boat''; RETURN NEW; END'; \
+             CREATE TRIGGER launch BEFORE INSERT ON couriers FOR EACH ROW EXECUTE FUNCTION launch()"
+        }
+        On::MariaDb => {
+            "CREATE TRIGGER launch BEFORE INSERT ON couriers FOR EACH ROW SET NEW.vehicle = 'boat'"
+        }
+    })
+    .await;
+    let pool = db.pool_of(2).await;
+    let (ada, bob) = (db.user("ada").await.id, db.user("bob").await.id);
+
+    let one = onboard::<courier::Entity>(&pool, van(ada)).await;
+    is_unknown("onboard", &one);
+    assert_eq!(couriers(&db).await, 1);
+    let many = onboard_all::<courier::Entity>(&pool, vec![van(bob)]).await;
+    is_unknown("onboard_all", &many);
+    assert_eq!(couriers(&db).await, 2);
+
+    let again = onboard::<courier::Entity>(&pool, van(ada)).await;
+    is_a_database_error("again", &again);
+    assert_eq!(couriers(&db).await, 2);
+}
+
+fn is_unknown<T: Debug>(call: &str, answer: &Result<T, Error>) {
+    assert!(
+        matches!(answer, Err(Error::OutcomeUnknown { .. })),
+        "{call}: {answer:?}"
+    );
 }
 
 fn is_a_database_error<T: Debug>(call: &str, answer: &Result<T, Error>) {

@@ -10,8 +10,8 @@ use crate::statements::{
     block::mariadb,
     evidence::runs_on,
     parts::{
-        owner_key, read, returning_and, returning_what_is_written, select_columns, then,
-        was_written, what_was_written,
+        owner_key, read, read_written, returning_and, returning_what_is_written, select_columns,
+        then, unread, was_written, what_was_written,
     },
     send::query,
     text::Text,
@@ -43,9 +43,9 @@ where
             let rows = query(db, backend.build(&update)).await?;
             match rows.first() {
                 Some(row) if row.try_get_by_index(U::Column::iter().count())? => {
-                    stored::<U, C>(db, key).await
+                    stored::<U, C>(db, key).await.map_err(unread::<C>)
                 }
-                row => row.map(|row| read::<U>(row, "")).transpose(),
+                row => row.map(|row| read_written::<U, C>(row, "")).transpose(),
             }
         }
     }
@@ -134,8 +134,9 @@ where
     let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
     match &query(db, both).await?[..] {
         [written, found @ ..] if was_written::<U>(written) => {
-            let found = found.first().map(|row| read::<U>(row, "")).transpose()?;
-            what_was_written::<U>(db, read::<U>(written, "")?, found).await
+            let read = |row| read_written::<U, C>(row, "");
+            let found = found.first().map(read).transpose()?;
+            what_was_written::<U, C>(db, read(written)?, found).await
         }
         _ => Ok(None),
     }
@@ -163,7 +164,8 @@ where
     let values: Vec<_> = values.flat_map(|values| values.0).collect();
     let block = mariadb::block(Scope::of::<C>(), &steps);
     let rows = query(db, Statement::from_sql_and_values(backend, block, values)).await?;
-    rows.first().map(|row| read::<U>(row, "")).transpose()
+    let user = rows.first().map(|row| read_written::<U, C>(row, ""));
+    user.transpose()
 }
 
 async fn stored<U: SignUp, C: ConnectionTrait>(

@@ -18,7 +18,7 @@ use crate::statements::{
     parts::{
         FIRST, SECOND, cte, do_nothing_on, every_column, insert_select, insert_select_with,
         insert_values, owner_key, quoted, read, see_what_was_clashed_with, select_columns,
-        table_name, then,
+        table_name, then, unread,
     },
     raised,
     send::{look as look_at, query},
@@ -99,13 +99,13 @@ where
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let new = both::<U>(row)?;
+    let new = both::<U>(row).map_err(unread::<C>)?;
     if !row.try_get("", RUNS_ON)? {
         return Ok(Some(new));
     }
     let key = new.0.get(only_column::<U>()?);
-    let mut found = users_in_the_way::<U, C>(db, Some(&key), None, Look::Plain).await?;
-    match found.pop() {
+    let found = users_in_the_way::<U, C>(db, Some(&key), None, Look::Plain).await;
+    match found.map_err(unread::<C>)?.pop() {
         Some((user, Some(guest))) => Ok(Some((user, guest))),
         _ => Err(removed::<U>()),
     }
@@ -403,7 +403,10 @@ where
     let sql = sqlite::block(values.len(), &steps, &answer);
     values.push(handle.value);
     match sqlite::run(db, Statement::from_sql_and_values(backend, sql, values)).await {
-        Ok(rows) => rows.first().map(both::<U>).transpose(),
+        Ok(rows) => {
+            let new = rows.first().map(both::<U>).transpose();
+            new.map_err(unread::<C>)
+        }
         Err(refusal) if raised::is(&refusal, NO_USER) => Ok(None),
         Err(refusal) => Err(refusal),
     }
@@ -475,7 +478,7 @@ where
             Statement::from_sql_and_values(backend, mariadb::block(scope, &steps), values)
         });
     match &query(db, statement).await?[..] {
-        [row] => both::<U>(row).map(Some),
+        [row] => both::<U>(row).map(Some).map_err(unread::<C>),
         _ => Err(raised::error(NO_GUEST)),
     }
 }

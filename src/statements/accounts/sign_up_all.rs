@@ -20,7 +20,7 @@ use crate::statements::{
     },
     input::{BESIDE, Given, INPUT, Rows, fit_a_packet},
     key::{Key, only_column},
-    parts::{FIRST, SECOND, every_column_of, quoted, select_columns, table_name, text_of},
+    parts::{FIRST, SECOND, every_column_of, quoted, select_columns, table_name, text_of, unread},
     raised,
     send::query_large,
 };
@@ -136,7 +136,8 @@ where
         DbBackend::MySql => on_mariadb(db, pairs).await?,
         _ => on_sqlite(db, pairs).await?,
     };
-    rows.iter().map(both::<U>).collect()
+    let new: Result<_, _> = rows.iter().map(both::<U>).collect();
+    new.map_err(unread::<C>)
 }
 
 /// Whether the error is that of an address which is neither free nor another user's: that user is
@@ -224,8 +225,8 @@ where
 
 /// The statement looks up refused addresses row by row, by the unique index: a join would read the
 /// whole table of users whenever the planner finds that cheaper.
-async fn on_postgres<U: SignUp>(
-    db: &impl ConnectionTrait,
+async fn on_postgres<U: SignUp, C: ConnectionTrait>(
+    db: &C,
     pairs: &Pairs<U>,
 ) -> Result<Vec<QueryResult>, DbErr>
 where
@@ -275,7 +276,16 @@ where
     let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
     let rows = query_large(db, statement).await?;
     match rows.first() {
-        Some(row) if row.try_get("", RUNS_ON)? => after_triggers(db, pairs, &rows).await,
+        Some(row) if row.try_get("", RUNS_ON)? => {
+            let stored = after_triggers(db, pairs, &rows)
+                .await
+                .map_err(unread::<C>)?;
+            match stored.len() {
+                made if made == rows.len() => Ok(stored),
+                0 => Err(removed::<U>()),
+                _ => Err(unread::<C>(removed::<U>())),
+            }
+        }
         _ => Ok(rows),
     }
 }
@@ -306,10 +316,7 @@ where
             rows.push(row);
         }
     }
-    match rows.len() == new.len() {
-        true => Ok(rows),
-        false => Err(removed::<U>()),
-    }
+    Ok(rows)
 }
 
 async fn on_sqlite<U: SignUp, C>(db: &C, pairs: &Pairs<U>) -> Result<Vec<QueryResult>, DbErr>
