@@ -110,13 +110,7 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
             Statement::from_sql_and_values(backend, sql, values)
         }
         DbBackend::MySql => return Ok(false),
-        _ => Statement::from_sql_and_values(
-            backend,
-            "SELECT EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema \
-             UNION ALL SELECT type, tbl_name FROM sqlite_temp_schema) \
-             WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE)",
-            [Value::from(E::default().table_name())],
-        ),
+        _ => Statement::from_string(backend, format!("SELECT {}", runs_on::<E>(backend))),
     };
     let rows = look(db, statement).await?;
     rows.first()
@@ -140,14 +134,22 @@ pub(super) fn has_skipping_trigger(table: &str) -> String {
 /// The name of the column that [`runs_on`] selects.
 pub(super) const RUNS_ON: &str = "guesthouse_runs_on";
 
-/// Whether a trigger runs after a row of the table was written, for PostgreSQL. RETURNING comes before
-/// it, so the row has to be read again.
-pub(super) fn runs_on<E: EntityTrait>() -> String {
-    let table = literal(&table_name::<E>(DbBackend::Postgres));
-    format!(
-        "EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({table}) \
-         AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 = 0)"
-    )
+/// Whether a trigger runs after a row of the table was written, on SQLite at any time. RETURNING comes
+/// before it, so the row has to be read again.
+pub(super) fn runs_on<E: EntityTrait>(backend: DbBackend) -> String {
+    match backend {
+        DbBackend::Sqlite => format!(
+            "EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema \
+             UNION ALL SELECT type, tbl_name FROM sqlite_temp_schema) \
+             WHERE type = 'trigger' AND tbl_name = {} COLLATE NOCASE)",
+            literal(E::default().table_name())
+        ),
+        _ => format!(
+            "EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({}) \
+             AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 = 0)",
+            literal(&table_name::<E>(backend))
+        ),
+    }
 }
 
 /// The error of a row that was written and is not there after the triggers of its table.

@@ -131,10 +131,6 @@ impl<E: EntityTrait> Rows<E> {
         self.input.values(backend)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.input.rows
-    }
-
     /// The values of one column, as a table `input` of their own.
     pub(super) fn only(&self, column: E::Column) -> Keys<E> {
         let cells = self

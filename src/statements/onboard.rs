@@ -11,8 +11,8 @@ use super::{
     evidence::{RUNS_ON, is_foreign_key_of, is_key_of, removed, runs_on},
     parts::{
         cte, do_nothing_on, every_column, insert_select, owner_key, read, read_written,
-        returning_on_mariadb, returning_what_is_written, see_what_was_clashed_with, select_columns,
-        then, unread, what_was_written,
+        returning_and, returning_on_mariadb, see_what_was_clashed_with, select_columns, then,
+        unread,
     },
     send::{look, query},
     text::Text,
@@ -146,7 +146,7 @@ where
     new_role.on_conflict(do_nothing_on(R::owner_id()));
     new_role.returning(every_column::<R>());
 
-    let mut either = rows_of::<R>(NEW_ROLE, "TRUE", &runs_on::<R>());
+    let mut either = rows_of::<R>(NEW_ROLE, "TRUE", &runs_on::<R>(DbBackend::Postgres));
     either.union(UnionType::All, rows_of::<R>(EXISTING, "FALSE", "FALSE"));
     WithClause::new()
         .cte(cte(EXISTING, existing))
@@ -169,11 +169,10 @@ where
     select
 }
 
-/// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING 1;
-/// SELECT …`
+/// `INSERT … SELECT … FROM users WHERE id = ? ON CONFLICT (user_id) DO NOTHING RETURNING …; SELECT …`
 ///
-/// A SELECT reads the row too, since RETURNING comes before the triggers that run after the insert;
-/// see [`what_was_written`].
+/// The SELECT finds the existing row, or the new one after its triggers. Another caller may delete or
+/// replace the new one in between, so without a trigger it is what RETURNING had.
 async fn on_sqlite<R, C: ConnectionTrait>(
     db: &C,
     role: &R::ActiveModel,
@@ -190,7 +189,7 @@ where
         .or_build(|backend| {
             let mut insert = insert_select::<R>(role, only_owner::<R>(owner));
             insert.on_conflict(do_nothing_on(R::owner_id()));
-            insert.returning(returning_what_is_written::<R>());
+            insert.returning(returning_and::<R>(runs_on::<R>(backend)));
             then(
                 backend.build(&insert),
                 backend.build(&owner_with_role::<R>(owner)),
@@ -199,13 +198,13 @@ where
     match query(db, statement).await {
         Ok(rows) => match &rows[..] {
             [new, found @ ..] if new.try_get::<i32>("", IS_THERE).is_err() => {
-                let (found, gone) = match answer::<R>(found, None).map_err(unread::<C>)? {
-                    Attempt::Existing(model) => (Some(model), Attempt::Neither { clash: None }),
-                    gone => (None, gone),
-                };
-                let new = read_written::<R, C>(new, "")?;
-                let written = what_was_written::<R, C>(db, new, found).await?;
-                Ok(written.map_or(gone, Attempt::New))
+                if !new.try_get_by_index(R::Column::iter().count())? {
+                    return read_written::<R, C>(new, "").map(Attempt::New);
+                }
+                Ok(match answer::<R>(found, None).map_err(unread::<C>)? {
+                    Attempt::Existing(model) => Attempt::New(model),
+                    gone => gone,
+                })
             }
             found => answer::<R>(found, None),
         },

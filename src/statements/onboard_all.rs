@@ -9,12 +9,11 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::{RUNS_ON, leaves_rows_out, removed, runs_on},
+    evidence::{RUNS_ON, removed, runs_on},
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
     parts::{
-        columns_of, is_as_returned, owner_key, quoted, read, read_written, returned,
-        returning_on_mariadb, table_name, unread, was_written,
+        columns_of, owner_key, quoted, read, returned, returning_on_mariadb, table_name, unread,
     },
     send::{query, query_large},
 };
@@ -114,23 +113,29 @@ where
         "{}{possible} RETURNING {}, {} AS {RUNS_ON}",
         rows.insert(backend, Given::Binds(0)),
         returned::<R>(backend),
-        runs_on::<R>()
+        runs_on::<R>(backend)
     );
-    as_stored::<R, C>(db, &send(db, rows, &sql).await?).await
+    let inserted = send(db, rows, &sql).await?;
+    let runs_on = match inserted.first() {
+        Some(row) => row.try_get("", RUNS_ON)?,
+        None => false,
+    };
+    as_stored::<R, C>(db, &inserted, runs_on).await
 }
 
-/// The rows after the triggers of their table, if it has any that run then.
+/// The inserted rows. RETURNING comes before the triggers that run after the insert, so if there are
+/// any, the rows are read again.
 async fn as_stored<R, C: ConnectionTrait>(
     db: &C,
     inserted: &[QueryResult],
+    runs_on: bool,
 ) -> Result<Vec<R::Model>, DbErr>
 where
     R: Role + Related<R::Owner>,
 {
     let returned = models::<R>(inserted).map_err(unread::<C>)?;
-    match inserted.first() {
-        Some(row) if row.try_get("", RUNS_ON)? => {}
-        _ => return Ok(returned),
+    if !runs_on || returned.is_empty() {
+        return Ok(returned);
     }
     let owners: Vec<_> = returned.iter().map(|row| row.get(R::owner_id())).collect();
     let stored = rows_of_owners::<R, C>(db, &owners, false).await;
@@ -144,7 +149,6 @@ where
     }
 }
 
-/// RETURNING comes before the triggers that run after the insert, so a SELECT reads the rows too.
 async fn on_sqlite<R, C: ConnectionTrait>(
     db: &C,
     rows: &Rows<R>,
@@ -155,12 +159,11 @@ where
 {
     let backend = DbBackend::Sqlite;
     let Names {
-        roles,
         owner_id,
         owners,
         id,
+        ..
     } = Names::of::<R>(backend);
-    let keys = rows.only(R::owner_id());
     let insert = rows.insert(backend, Given::Binds(0));
     let joined = format!("JOIN {owners} ON {owners}.{id} = input.{owner_id}");
     let insert = match all_or_none {
@@ -172,48 +175,16 @@ where
         false => format!("{insert} {joined} WHERE 1 = 1 ON CONFLICT ({owner_id}) DO NOTHING"),
     };
     let sql = format!(
-        "{insert} RETURNING {}, 1; SELECT {} FROM {} JOIN {roles} ON {roles}.{owner_id} = input.{owner_id}",
+        "{insert} RETURNING {}; SELECT {}",
         returned::<R>(backend),
-        columns_of::<R>(backend),
-        keys.table(backend, Given::Binds(1)),
+        runs_on::<R>(backend)
     );
-    let mut values = rows.values(backend);
-    values.extend(keys.values(backend));
-    let both = Statement::from_sql_and_values(backend, sql, values);
-    // A row that was inserted comes twice, first without the work of the triggers. Another caller
-    // may have changed, deleted or replaced it in between.
-    let mut returned = Vec::with_capacity(rows.len());
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in &query(db, both).await? {
-        let model = read_written::<R, C>(row, "")?;
-        let key = Key::of(&model.get(R::owner_id()));
-        if was_written::<R>(row) {
-            returned.push((key, model));
-        } else {
-            found.insert(key, model);
-        }
-    }
-    let mut inserted = Vec::with_capacity(returned.len());
-    let mut has_triggers = None;
-    for (key, returned) in returned {
-        let found = found.remove(&key);
-        if is_as_returned::<R>(&returned, found.as_ref()) {
-            inserted.push(returned);
-            continue;
-        }
-        let by_a_trigger = match has_triggers {
-            Some(known) => known,
-            None => {
-                let has = leaves_rows_out::<R>(db, &[]).await;
-                *has_triggers.insert(has.map_err(unread::<C>)?)
-            }
-        };
-        inserted.extend(match by_a_trigger {
-            true => found,
-            false => Some(returned),
-        });
-    }
-    Ok(inserted)
+    let mut answer = send(db, rows, &sql).await?;
+    let runs_on = match answer.pop() {
+        Some(last) => last.try_get_by_index(0)?,
+        None => false,
+    };
+    as_stored::<R, C>(db, &answer, runs_on).await
 }
 
 async fn on_mariadb<R, C: ConnectionTrait>(db: &C, rows: &Rows<R>) -> Result<Vec<R::Model>, DbErr>

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, ModelTrait, QueryResult, Related, RuntimeErr, Statement,
+    IdenStatic, Iterable, QueryResult, Related, RuntimeErr, Statement,
     sea_query::{
         Alias, CommonTableExpression, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
         ReturningClause, SelectStatement, SubQueryStatement, Values,
@@ -14,7 +14,6 @@ use sea_orm::{
 
 use super::{
     block::mariadb::columns,
-    evidence::leaves_rows_out,
     key::{first_column, refers_to_the_key},
 };
 use crate::{role::Role, scope::Scope};
@@ -199,47 +198,6 @@ pub(super) fn returning_and<E: EntityTrait>(
 ) -> ReturningClause {
     let columns = E::Column::iter().map(|column| column.select_as(Expr::col(column)));
     Query::returning().exprs(columns.chain([Expr::cust(one_more)]))
-}
-
-/// The same for SQLite: RETURNING comes before the triggers that run after the statement, so the row
-/// is read once more, but another caller may delete it in between. See [`was_written`].
-pub(super) fn returning_what_is_written<E: EntityTrait>() -> ReturningClause {
-    returning_and::<E>("1")
-}
-
-/// The row that a statement has written, for SQLite, from what RETURNING had of it and what a
-/// SELECT has found after it.
-///
-/// Between the two another caller may have changed, deleted or replaced the row: then it is what
-/// RETURNING had. A trigger may have done so too: then it is what the SELECT has found.
-pub(super) async fn what_was_written<E: EntityTrait, C: ConnectionTrait>(
-    db: &C,
-    returned: E::Model,
-    found: Option<E::Model>,
-) -> Result<Option<E::Model>, DbErr> {
-    if is_as_returned::<E>(&returned, found.as_ref()) {
-        return Ok(Some(returned));
-    }
-    let by_a_trigger = leaves_rows_out::<E>(db, &[]).await;
-    Ok(match by_a_trigger.map_err(unread::<C>)? {
-        true => found,
-        false => Some(returned),
-    })
-}
-
-/// Whether nothing has changed between the two.
-pub(super) fn is_as_returned<E: EntityTrait>(
-    returned: &E::Model,
-    found: Option<&E::Model>,
-) -> bool {
-    let same = |found: &E::Model| E::Column::iter().all(|c| found.get(c) == returned.get(c));
-    found.is_some_and(same)
-}
-
-/// Whether the row is what RETURNING had of it: it has one column more than the entity.
-pub(super) fn was_written<E: EntityTrait>(row: &QueryResult) -> bool {
-    let written = row.try_get_by_index::<i64>(E::Column::iter().count());
-    written.is_ok()
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

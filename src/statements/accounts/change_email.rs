@@ -9,10 +9,7 @@ use sea_orm::{
 use crate::statements::{
     block::mariadb,
     evidence::runs_on,
-    parts::{
-        owner_key, read, read_written, returning_and, returning_what_is_written, select_columns,
-        then, unread, was_written, what_was_written,
-    },
+    parts::{owner_key, read, read_written, returning_and, select_columns, unread},
     send::query,
     text::Text,
 };
@@ -21,7 +18,8 @@ use crate::{accounts::SignUp, scope::Scope};
 /// Updates the columns that are set in the user with this key and returns the user as it is stored;
 /// `None` if no row was changed. A clash that the database reports is an error.
 ///
-/// One statement; in a transaction on PostgreSQL the three of a block and a SELECT.
+/// One statement, and a SELECT if a trigger of PostgreSQL or SQLite runs on the user; in a
+/// transaction on PostgreSQL the three of a block and a SELECT.
 pub(crate) async fn update<U: SignUp, C: ConnectionTrait>(
     db: &C,
     key: &Value,
@@ -36,10 +34,9 @@ where
             in_a_block_on_postgres::<U, C>(db, key, change).await
         }
         DbBackend::MySql => on_mariadb::<U, C>(db, key, change).await,
-        DbBackend::Sqlite => on_sqlite::<U, C>(db, key, change).await,
         backend => {
             let mut update = update_statement::<U>(key, change);
-            update.returning(returning_and::<U>(runs_on::<U>()));
+            update.returning(returning_and::<U>(runs_on::<U>(backend)));
             let rows = query(db, backend.build(&update)).await?;
             match rows.first() {
                 Some(row) if row.try_get_by_index(U::Column::iter().count())? => {
@@ -115,30 +112,6 @@ where
     match postgres::run(db, &values, &steps).await? {
         0 => Ok(None),
         _ => stored::<U, C>(db, key).await,
-    }
-}
-
-/// A SELECT reads the row too, since RETURNING comes before the triggers that run after the update;
-/// see [`what_was_written`].
-async fn on_sqlite<U: SignUp, C: ConnectionTrait>(
-    db: &C,
-    key: &Value,
-    change: &U::ActiveModel,
-) -> Result<Option<U::Model>, DbErr>
-where
-    U::Guest: Related<U>,
-{
-    let mut update = update_statement::<U>(key, change);
-    update.returning(returning_what_is_written::<U>());
-    let backend = DbBackend::Sqlite;
-    let both = then(backend.build(&update), backend.build(&the_user::<U>(key)));
-    match &query(db, both).await?[..] {
-        [written, found @ ..] if was_written::<U>(written) => {
-            let read = |row| read_written::<U, C>(row, "");
-            let found = found.first().map(read).transpose()?;
-            what_was_written::<U, C>(db, read(written)?, found).await
-        }
-        _ => Ok(None),
     }
 }
 

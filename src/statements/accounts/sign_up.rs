@@ -142,7 +142,11 @@ where
     let mut both = Query::select();
     select_columns::<U>(&mut both, NEW_USER, FIRST);
     select_columns::<U::Guest>(&mut both, NEW_GUEST, SECOND);
-    let runs_on = format!("{} OR {}", runs_on::<U>(), runs_on::<U::Guest>());
+    let runs_on = format!(
+        "{} OR {}",
+        runs_on::<U>(DbBackend::Postgres),
+        runs_on::<U::Guest>(DbBackend::Postgres)
+    );
     both.expr_as(Expr::cust(check), Alias::new(CHECK))
         .expr_as(Expr::cust(runs_on), Alias::new(RUNS_ON))
         .from(Alias::new(NEW_USER))

@@ -270,8 +270,8 @@ where
         every_column_of::<U::Guest>(backend),
         pairs.users.table(backend, Given::Binds(0)),
         text_of(backend, &both),
-        runs_on::<U>(),
-        runs_on::<U::Guest>(),
+        runs_on::<U>(backend),
+        runs_on::<U::Guest>(backend),
     );
     let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
     let rows = query_large(db, statement).await?;
