@@ -218,6 +218,22 @@ impl Model {
 
     /// Counts the rows of each role and the owners without one, in the order of the list.
     ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`] (SQLite busy) and [`Error::Database`], also if PostgreSQL's row level
+    /// security applies to the database role: the counts would miss hidden rows.
+    ///
+    /// # Transactions
+    ///
+    /// One statement, so all counts are of one moment. PostgreSQL: one before it, which checks for
+    /// row level security.
+    ///
+    /// # Concurrency
+    ///
+    /// Nothing is locked: callers go on writing while it counts.
+    ///
+    /// # Examples
+    ///
     /// ```
     /// use guesthouse::{Model, become_host, sign_up};
     ///
@@ -236,16 +252,6 @@ impl Model {
     /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Contention`] (SQLite busy) and [`Error::Database`], also if PostgreSQL's row level
-    /// security applies to the database role: the counts would miss hidden rows.
-    ///
-    /// # Transactions
-    ///
-    /// One statement, so all counts are of one moment. PostgreSQL: one before it, which checks for
-    /// row level security.
     #[instrument(level = "debug", skip_all, fields(error.type), err(level = "debug"))]
     pub async fn audit(&self, db: &DatabaseConnection) -> Result<Vec<RoleAudit>, Error> {
         typed(self.counted(db)).await
@@ -295,6 +301,26 @@ impl Model {
     /// # Transactions
     ///
     /// Those of [`audit_emails`](crate::audit_emails()).
+    ///
+    /// # Concurrency
+    ///
+    /// As [`audit_emails`](crate::audit_emails()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{EmailAudit, Model};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// let found = Model::accounts().audit_emails(&db).await?;
+    /// assert_eq!(found, Some(EmailAudit::default()));
+    /// assert_eq!(Model::new().audit_emails(&db).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn audit_emails(&self, db: &DatabaseConnection) -> Result<Option<EmailAudit>, Error> {
         match self.has_accounts {
             true => audit_emails(db).await.map(Some),
@@ -318,6 +344,29 @@ impl Model {
     /// # Transactions
     ///
     /// Those of [`backfill`](crate::backfill()).
+    ///
+    /// # Concurrency
+    ///
+    /// As [`backfill`](crate::backfill()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Model, user};
+    /// use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// let ada = user::ActiveModel { email: Set("ada@example.com".into()), ..Default::default() };
+    /// ada.insert(&db).await?;
+    ///
+    /// assert_eq!(Model::accounts().backfill_guests(&db, |_| {}).await?, Some(1));
+    /// assert_eq!(Model::new().backfill_guests(&db, |_| {}).await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn backfill_guests(
         &self,
         db: &DatabaseConnection,
@@ -355,6 +404,25 @@ impl Model {
     /// One, which writes nothing, so that everything is read on one connection. SQLite: five
     /// statements. PostgreSQL: seven. MariaDB: four, one for each of the tables that exists,
     /// and three for each other database that an entity names. All: one more on each idle connection of the pool.
+    ///
+    /// # Concurrency
+    ///
+    /// It looks at the schema as it is now, and locks no row. What is changed later is found by the next
+    /// call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::Model;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// Model::accounts().verify(&db).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn verify(&self, db: &DatabaseConnection) -> Result<(), SchemaError> {
         if self.entries.is_empty() {
             return Ok(());

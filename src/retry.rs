@@ -137,6 +137,10 @@ where
 ///
 /// Those of [`transaction`].
 ///
+/// # Concurrency
+///
+/// As [`transaction`].
+///
 /// # Examples
 ///
 /// ```
@@ -258,6 +262,10 @@ impl Attempts<'_> {
     /// # Errors
     ///
     /// [`Error::Contention`] if the last attempt met it too; [`Error::Database`] for anything else.
+    ///
+    /// # Transactions
+    ///
+    /// One `BEGIN` for each attempt; the caller's statements follow.
     pub async fn begin(&mut self) -> Result<DatabaseTransaction, Error> {
         let options = TransactionOptions {
             sqlite_transaction_mode: self
@@ -277,6 +285,11 @@ impl Attempts<'_> {
     /// Commits the transaction if `outcome` is `Ok`, else rolls it back.
     ///
     /// Returns the outcome, or `None` if another attempt is to follow after contention.
+    ///
+    /// # Transactions
+    ///
+    /// One statement, which checks that the transaction is not over, and the `COMMIT`; or the
+    /// `ROLLBACK` alone.
     pub async fn end<T, E>(
         &mut self,
         txn: DatabaseTransaction,

@@ -80,6 +80,11 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// statements. PostgreSQL: seven. MariaDB: four, and one for each of the three tables that exists.
 /// All: one more on each idle connection of the pool, as each has settings of its own.
 ///
+/// # Concurrency
+///
+/// It looks at the schema as it is now, and locks no row. What is changed later is found by the next
+/// call.
+///
 /// # Examples
 ///
 /// ```

@@ -62,6 +62,11 @@ impl Account {
     ///
     /// One statement, in the caller's transaction if there is one.
     ///
+    /// # Concurrency
+    ///
+    /// User, guest and host are of one moment. Nothing is locked, so the account may have changed when
+    /// the caller uses it: the call that writes decides.
+    ///
     /// # Examples
     ///
     /// ```
@@ -91,6 +96,10 @@ impl Account {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one.
+    ///
+    /// # Concurrency
+    ///
+    /// As [`Account::find`].
     ///
     /// # Examples
     ///

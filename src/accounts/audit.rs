@@ -44,6 +44,10 @@ pub struct Audit {
 /// One statement, so the three counts are of one moment. PostgreSQL: one before it, which checks
 /// for row level security.
 ///
+/// # Concurrency
+///
+/// Nothing is locked: callers go on writing while it counts.
+///
 /// # Examples
 ///
 /// ```
@@ -105,6 +109,11 @@ pub struct EmailAudit {
 ///
 /// One statement for every 1,000 users, a last one that finds no more, and one for each mailbox in
 /// `to_rewrite`. PostgreSQL: one before them, as for [`audit`].
+///
+/// # Concurrency
+///
+/// Nothing is locked. A user who is written meanwhile is found if the id comes after the page that is
+/// being read; run it again after the old writers have stopped.
 ///
 /// # Examples
 ///

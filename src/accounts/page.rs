@@ -117,7 +117,7 @@ impl Accounts {
         })
     }
 
-    /// Accounts of users who do not have this role.
+    /// Accounts of users who do not have this role; see [`with`](Self::with) for an example.
     pub fn without<R>() -> Self
     where
         R: Role<Owner = user::Entity> + Related<user::Entity>,
@@ -180,6 +180,36 @@ impl Accounts {
     ///
     /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
     /// gives an empty page without a next one.
+    ///
+    /// # Concurrency
+    ///
+    /// A page is of one moment, and the pages of a walk are of several. No user comes twice, and none
+    /// who passes the filter from the first page to the last is left out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Accounts, sign_up};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// for name in ["ada", "grace", "mary"] {
+    ///     sign_up(&db, format!("{name}@example.com").parse()?).await?;
+    /// }
+    ///
+    /// let mut walk = Some(Accounts::all().limit(2));
+    /// let mut pages = Vec::new();
+    /// while let Some(accounts) = walk {
+    ///     let page = accounts.clone().fetch(&db).await?;
+    ///     pages.push(page.accounts.len());
+    ///     walk = page.next.map(|last| accounts.after(last));
+    /// }
+    /// assert_eq!(pages, [2, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, rows, error.type), err(level = "debug"))]
     pub async fn fetch(self, db: &impl ConnectionTrait) -> Result<Page, Error> {
         typed(async move {
@@ -216,6 +246,28 @@ impl Accounts {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one.
+    ///
+    /// # Concurrency
+    ///
+    /// The number is of one moment, and nothing is locked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Accounts, become_host, sign_up};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// let ada = sign_up(&db, "ada@example.com".parse()?).await?.user;
+    /// let _ = become_host(&db, ada.id).await?;
+    ///
+    /// assert_eq!(Accounts::hosts().count(&db).await?, 1);
+    /// assert_eq!(Accounts::without_host().count(&db).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[instrument(level = "debug", skip_all, fields(filter = ?self.filter, error.type), err(level = "debug"))]
     pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
         typed(async move {

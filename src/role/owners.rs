@@ -144,6 +144,15 @@ impl<U: EntityTrait> Owners<U> {
     ///
     /// One statement, in the caller's transaction if there is one; none if the limit is 0, which
     /// gives an empty page without a next one.
+    ///
+    /// # Concurrency
+    ///
+    /// A page is of one moment, and the pages of a walk are of several. No owner comes twice, and none
+    /// who passes the filters from the first page to the last is left out.
+    ///
+    /// # Examples
+    ///
+    /// The example of [`Owners`] reads two pages.
     #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
     pub async fn fetch(
         self,
@@ -170,6 +179,14 @@ impl<U: EntityTrait> Owners<U> {
     /// # Transactions
     ///
     /// Those of [`fetch`](Self::fetch).
+    ///
+    /// # Concurrency
+    ///
+    /// As [`fetch`](Self::fetch): an owner and its row of the role are of one moment.
+    ///
+    /// # Examples
+    ///
+    /// The example of [`Owners`] ends with one.
     #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
     pub async fn fetch_beside<R>(
         self,
@@ -199,6 +216,14 @@ impl<U: EntityTrait> Owners<U> {
     /// # Transactions
     ///
     /// One statement, in the caller's transaction if there is one.
+    ///
+    /// # Concurrency
+    ///
+    /// The number is of one moment, and nothing is locked.
+    ///
+    /// # Examples
+    ///
+    /// The example of [`Owners`] begins with one.
     #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, error.type), err(level = "debug"))]
     pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
         typed(async move {
