@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use sea_orm::{
     ConnectionTrait, EntityTrait, ModelTrait, PrimaryKeyTrait, Related, Value,
-    sea_query::{FromValueTuple, IntoValueTuple, ValueTuple},
+    sea_query::{Condition, FromValueTuple, IntoCondition, IntoValueTuple, ValueTuple},
 };
 use tracing::{Span, instrument};
 
@@ -13,7 +13,7 @@ use crate::{
     error::{Error, typed},
     statements::{
         key::{only_column, single},
-        owners::{self, Has},
+        owners::{self, Filter, Has},
     },
 };
 
@@ -22,7 +22,8 @@ pub(crate) const DEFAULT_LIMIT: u32 = 50;
 /// The largest page size.
 pub(crate) const MAX_LIMIT: u32 = 1_000;
 
-/// A query for owners of any entity: with and without which roles, from where, how many at a time.
+/// A query for owners of any entity: with and without which roles, for which condition, from where,
+/// how many at a time.
 ///
 /// It does for the app's own users, and for any other owner, what [`Accounts`](crate::Accounts)
 /// does for the users of this library. Pagination is by keyset: owners are ordered by primary key,
@@ -60,7 +61,7 @@ pub(crate) const MAX_LIMIT: u32 = 1_000;
 /// ```
 #[must_use = "does nothing until `fetch`, `fetch_beside` or `count`"]
 pub struct Owners<U: EntityTrait> {
-    filters: Vec<Has>,
+    filter: Filter,
     after: Option<ValueTuple>,
     limit: u32,
     owner: PhantomData<fn() -> U>,
@@ -89,7 +90,10 @@ impl<U: EntityTrait> Owners<U> {
     /// Every row of the owners' table.
     pub fn all() -> Self {
         Self {
-            filters: Vec::new(),
+            filter: Filter {
+                roles: Vec::new(),
+                condition: Condition::all(),
+            },
             after: None,
             limit: DEFAULT_LIMIT,
             owner: PhantomData,
@@ -101,7 +105,7 @@ impl<U: EntityTrait> Owners<U> {
     where
         R: Role<Owner = U> + Related<U>,
     {
-        self.filtered(Has::role::<R>(true))
+        self.of_role(Has::role::<R>(true))
     }
 
     /// Only owners who do not have this role.
@@ -109,11 +113,42 @@ impl<U: EntityTrait> Owners<U> {
     where
         R: Role<Owner = U> + Related<U>,
     {
-        self.filtered(Has::role::<R>(false))
+        self.of_role(Has::role::<R>(false))
     }
 
-    fn filtered(mut self, filter: Has) -> Self {
-        self.filters.push(filter);
+    fn of_role(mut self, role: Has) -> Self {
+        self.filter.roles.push(role);
+        self
+    }
+
+    /// Only owners for whom this condition on their own columns holds, and every one given before.
+    ///
+    /// Its columns are those of the owners' entity, which SeaORM writes with the name of the table. A
+    /// condition that no index serves reads the whole table.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Owners, host, sign_up, user};
+    /// use sea_orm::ColumnTrait;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # <guesthouse_migration::Migrator as guesthouse_migration::MigratorTrait>::up(&db, None).await?;
+    /// for name in ["ada", "adele", "grace"] {
+    ///     sign_up(&db, format!("{name}@example.com").parse()?).await?;
+    /// }
+    ///
+    /// let found = Owners::<user::Entity>::all()
+    ///     .without::<host::Entity>()
+    ///     .filter(user::Column::Email.starts_with("ad"));
+    /// assert_eq!(found.count(&db).await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn filter(mut self, condition: impl IntoCondition) -> Self {
+        self.filter.condition = self.filter.condition.add(condition.into_condition());
         self
     }
 
@@ -153,7 +188,7 @@ impl<U: EntityTrait> Owners<U> {
     /// # Examples
     ///
     /// The example of [`Owners`] reads two pages.
-    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filter.roles, rows, error.type), err(level = "debug"))]
     pub async fn fetch(
         self,
         db: &impl ConnectionTrait,
@@ -187,7 +222,7 @@ impl<U: EntityTrait> Owners<U> {
     /// # Examples
     ///
     /// The example of [`Owners`] ends with one.
-    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, rows, error.type), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filter.roles, rows, error.type), err(level = "debug"))]
     pub async fn fetch_beside<R>(
         self,
         db: &impl ConnectionTrait,
@@ -224,10 +259,10 @@ impl<U: EntityTrait> Owners<U> {
     /// # Examples
     ///
     /// The example of [`Owners`] begins with one.
-    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filters, error.type), err(level = "debug"))]
+    #[instrument(level = "debug", skip_all, fields(owner = U::default().table_name(), filter = ?self.filter.roles, error.type), err(level = "debug"))]
     pub async fn count(self, db: &impl ConnectionTrait) -> Result<u64, Error> {
         typed(async move {
-            owners::count::<U>(db, &self.filters)
+            owners::count::<U>(db, &self.filter)
                 .await
                 .map_err(Error::of_read)
         })
@@ -242,7 +277,7 @@ impl<U: EntityTrait> Owners<U> {
         let after = after.map(|key| single(key, U::default().table_name()));
         Ok((self.limit > 0).then_some(owners::Page {
             key,
-            filters: &self.filters,
+            filter: &self.filter,
             after: after.transpose().map_err(Error::of_read)?,
             limit: u64::from(self.limit) + 1,
         }))
@@ -270,19 +305,19 @@ impl<T, K> OwnersPage<T, K> {
 impl<U: EntityTrait> Clone for Owners<U> {
     fn clone(&self) -> Self {
         Self {
-            filters: self.filters.clone(),
+            filter: self.filter.clone(),
             after: self.after.clone(),
             ..*self
         }
     }
 }
 
-/// Keys may be personal, and are left out.
+/// Keys and conditions may be personal, and are left out.
 impl<U: EntityTrait> fmt::Debug for Owners<U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owners")
             .field("owner", &U::default().table_name())
-            .field("filters", &self.filters)
+            .field("roles", &self.filter.roles)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use std::{any::TypeId, fmt};
 use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, IdenStatic, JoinType, ModelTrait, Order, QueryResult,
     Related, TryGetError, TryGetableMany, Value,
-    sea_query::{Expr, ExprTrait, Query, SelectStatement},
+    sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
@@ -59,27 +59,43 @@ impl fmt::Debug for Has {
     }
 }
 
+/// Which owners are meant.
+#[derive(Clone)]
+pub(crate) struct Filter {
+    pub(crate) roles: Vec<Has>,
+    /// On the owner's own columns.
+    pub(crate) condition: Condition,
+}
+
+impl Filter {
+    fn apply(&self, select: &mut SelectStatement) -> Result<(), DbErr> {
+        for role in &self.roles {
+            select.and_where(role.condition()?);
+        }
+        select.cond_where(self.condition.clone());
+        Ok(())
+    }
+}
+
 /// Which owners a page has, and from where.
 pub(crate) struct Page<'a, U: EntityTrait> {
     /// The primary key.
     pub(crate) key: U::Column,
-    pub(crate) filters: &'a [Has],
+    pub(crate) filter: &'a Filter,
     pub(crate) after: Option<Value>,
     pub(crate) limit: u64,
 }
 
-/// How many owners pass the filters.
+/// How many owners pass the filter.
 pub(crate) async fn count<U: EntityTrait>(
     db: &impl ConnectionTrait,
-    filters: &[Has],
+    filter: &Filter,
 ) -> Result<u64, DbErr> {
     let mut select = Query::select();
     select
         .expr(Expr::cust("count(*)"))
         .from(U::default().table_ref());
-    for filter in filters {
-        select.and_where(filter.condition()?);
-    }
+    filter.apply(&mut select)?;
     let rows = look(db, db.get_database_backend().build(&select)).await?;
     let row = rows.first();
     let row = row.ok_or_else(|| DbErr::RecordNotFound("a count".into()))?;
@@ -155,8 +171,6 @@ fn select<U: EntityTrait>(page: &Page<'_, U>) -> Result<SelectStatement, DbErr> 
         )
         .order_by(column(), Order::Asc)
         .limit(page.limit);
-    for filter in page.filters {
-        select.and_where(filter.condition()?);
-    }
+    page.filter.apply(&mut select)?;
     Ok(select)
 }

@@ -45,6 +45,7 @@ mod migration;
 mod onboarding;
 mod own_users;
 mod own_users_at_once;
+mod owners;
 #[cfg(feature = "mysql")]
 mod pool_settings;
 mod quickstart;

@@ -127,6 +127,7 @@ on_each_backend!(
     a_handled_refusal_keeps_the_transaction,
     contention_inside_runs_the_whole_work_again,
     a_transaction_that_always_conflicts_stops_at_the_bound,
+    attempts_stop_at_the_bound_of_the_caller,
     a_connection_that_always_conflicts_stops_at_the_bound,
     an_error_of_the_app_undoes_the_transaction,
     contention_within_an_error_of_the_app_is_found,
@@ -195,6 +196,26 @@ async fn a_transaction_that_always_conflicts_stops_at_the_bound(db: TestDb) {
         "{outcome:?}"
     );
     assert_eq!(calls.into_inner(), 8);
+    assert_eq!(db.rows().await.users.len(), 0);
+}
+
+async fn attempts_stop_at_the_bound_of_the_caller(db: TestDb) {
+    for (bound, expected) in [(0, 1), (1, 1), (3, 3)] {
+        let calls = AtomicUsize::new(0);
+        let mut attempts = attempts(&db.pool).at_most(bound);
+        let outcome = loop {
+            let txn = attempts.begin().await.unwrap();
+            sign_up(&txn, email("ada")).await.unwrap();
+            if let Some(outcome) = attempts.end(txn, fails(100, &calls)).await {
+                break outcome;
+            }
+        };
+        assert!(
+            matches!(outcome, Err(Error::Contention { .. })),
+            "{outcome:?}"
+        );
+        assert_eq!(calls.into_inner(), expected);
+    }
     assert_eq!(db.rows().await.users.len(), 0);
 }
 
