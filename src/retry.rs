@@ -10,7 +10,10 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
-use crate::{error::Error, statements::alive::is_over_at_commit};
+use crate::{
+    error::Error,
+    statements::alive::{is_over_at_commit, roll_back},
+};
 
 /// The first attempt and at most seven more, after pauses of 5 ms doubling to half a second, each
 /// lengthened by a random share so that the losers of one race do not collide again.
@@ -257,6 +260,36 @@ impl Attempts<'_> {
         Self { options, ..self }
     }
 
+    /// Sets the number of attempts, the first among them: eight unless this sets another. 0 counts
+    /// as 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use guesthouse::{Error, retry};
+    ///
+    /// # async fn once(db: &sea_orm::DatabaseConnection) -> Result<(), Error> {
+    /// let mut attempts = retry::attempts(db).at_most(1);
+    /// let txn = attempts.begin().await?;
+    /// let answer = attempts.end(txn, Ok::<_, Error>(())).await;
+    /// assert!(answer.is_some(), "there is no second attempt");
+    /// # Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    /// # once(&db).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at_most(self, attempts: u32) -> Self {
+        let repeated = attempts.saturating_sub(1) as usize;
+        Self {
+            pauses: policy().with_max_times(repeated).build(),
+            ..self
+        }
+    }
+
     /// Begins a transaction, and tries again after contention as [`transaction`] does.
     ///
     /// # Errors
@@ -300,7 +333,7 @@ impl Attempts<'_> {
     {
         let answer = match outcome {
             Ok(done) => commit(txn).await.map(|()| done).map_err(E::from),
-            Err(error) => match txn.rollback().await {
+            Err(error) => match roll_back(txn).await {
                 // The database may have ended the transaction already: then `error` is the answer.
                 Err(source) if !has_failed(&error) => Err(Error::of_read(source).into()),
                 _ => Err(error),
@@ -388,7 +421,7 @@ async fn commit(txn: DatabaseTransaction) -> Result<(), Error> {
         Ok(false) => {}
         Ok(true) => {
             // The transaction is over, so the answer to the rollback does not matter.
-            let _ = txn.rollback().await;
+            let _ = roll_back(txn).await;
             return Err(Error::over());
         }
         Err(source) => return Err(Error::of_read(source)),

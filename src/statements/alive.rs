@@ -4,7 +4,7 @@
 //! deadlock, SQLite at `RAISE(ROLLBACK)` or a full disk, and from then on each statement commits by
 //! itself.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, TransactionSession};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -64,6 +64,21 @@ pub(crate) async fn is_over_at_commit<C: ConnectionTrait>(db: &C) -> Result<bool
         DbBackend::Postgres => db.execute_unprepared("SELECT 1").await.map(|_| false),
         _ => is_over(db).await,
     }
+}
+
+/// Rolls back a transaction that the database may have ended already.
+///
+/// sqlx counts a transaction of SQLite until a ROLLBACK succeeds, and without one to end it fails: from
+/// then on the connection would begin none but savepoints, and what is committed later would be lost.
+/// So there is one to end. Within a transaction BEGIN is an error that changes nothing.
+pub(crate) async fn roll_back<T>(txn: T) -> Result<(), DbErr>
+where
+    T: ConnectionTrait + TransactionSession,
+{
+    if txn.get_database_backend() == DbBackend::Sqlite {
+        let _ = txn.execute_unprepared("BEGIN").await;
+    }
+    txn.rollback().await
 }
 
 /// The turn of a call on a transaction of a type that is not SeaORM's, for which [`turn`] takes

@@ -520,3 +520,63 @@ fn a_table_altered_meanwhile_is_tried_again() {
         });
     }
 }
+
+#[test]
+fn a_unit_of_ours_that_sqlite_ends() {
+    run(On::Sqlite, a_unit_that_ends);
+}
+
+#[test]
+fn an_attempt_that_sqlite_ends() {
+    run(On::Sqlite, an_attempt_that_ends);
+}
+
+/// Whoever signs up as eve has the database end the transaction of that call.
+async fn end_for_eve(db: &Db) -> DatabaseConnection {
+    let eve = email("eve");
+    db.execute(&format!(
+        "CREATE TRIGGER ends BEFORE INSERT ON users WHEN NEW.email = '{eve}' \
+         BEGIN SELECT RAISE(ROLLBACK, 'over'); END",
+        eve = eve.as_ref()
+    ))
+    .await;
+    db.pool_of(1).await
+}
+
+/// sqlx would go on with savepoints on this connection, and the next rollback would leave one open.
+async fn the_connection_keeps_what_it_acknowledges(db: &Db, pool: &DatabaseConnection) {
+    let ada = db.user("ada").await;
+    let taken = sign_up(pool, email("ada")).await;
+    assert!(matches!(taken, Err(Error::EmailTaken)), "{taken:?}");
+    let host = become_host(pool, ada.id).await.unwrap().into_model();
+    assert_eq!(db.rows().await.hosts, [host]);
+    delete_user(pool, sign_up(pool, email("bob")).await.unwrap().user.id)
+        .await
+        .unwrap();
+    assert_eq!(db.rows().await.users, [ada]);
+}
+
+async fn a_unit_that_ends(db: Db) {
+    let pool = end_for_eve(&db).await;
+    let made_up = sign_up(&pool, email("eve")).await;
+    assert!(
+        matches!(made_up, Err(Error::Database { .. })),
+        "{made_up:?}"
+    );
+    assert_eq!(made_up.unwrap_err().code().as_deref(), Some("1811"));
+
+    the_connection_keeps_what_it_acknowledges(&db, &pool).await;
+}
+
+async fn an_attempt_that_ends(db: Db) {
+    let pool = end_for_eve(&db).await;
+    let over = transaction(&pool, async |txn| sign_up(txn, email("eve")).await).await;
+    assert!(over.is_err(), "{over:?}");
+    let ignored = transaction(&pool, async |txn| {
+        let _ = sign_up(txn, email("eve")).await;
+        Ok::<_, Error>(())
+    });
+    assert!(matches!(ignored.await, Err(Error::Aborted { .. })));
+
+    the_connection_keeps_what_it_acknowledges(&db, &pool).await;
+}

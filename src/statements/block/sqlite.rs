@@ -6,7 +6,10 @@ use sea_orm::{
     TransactionSession, TransactionTrait,
 };
 
-use crate::{scope::Scope, statements::send::query};
+use crate::{
+    scope::Scope,
+    statements::{alive::roll_back, send::query},
+};
 
 /// One name for all: a connection runs one command at a time, and a block is one command.
 const DROP: &str = "DROP VIEW IF EXISTS temp.guesthouse_block";
@@ -46,20 +49,28 @@ where
         }
         return outcome;
     }
-    let unit = db
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        })
-        .await?;
+    let unit = begin(db).await?;
     match query(&unit, block).await {
         Ok(rows) => {
             unit.commit().await?;
             Ok(rows)
         }
         Err(refusal) => {
-            unit.rollback().await?;
+            // Whatever becomes of the rollback, nothing is committed.
+            let _ = roll_back(unit).await;
             Err(refusal)
         }
     }
+}
+
+/// Begins a transaction of a call on a pool. Unlike a plain BEGIN, which sqlx sends as a SAVEPOINT, this
+/// one fails on a connection that sqlx believes to be in a transaction which SQLite has ended.
+pub(in crate::statements) async fn begin<C: TransactionTrait>(
+    db: &C,
+) -> Result<C::Transaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    db.begin_with_options(options).await
 }
