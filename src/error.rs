@@ -240,7 +240,7 @@ impl Error {
     pub(crate) fn left_out(table: &str) -> Self {
         Self::Database {
             source: DbErr::Custom(format!(
-                "a trigger, a rule, a type or another key of {table} leaves the row out"
+                "a trigger, a rule, a policy, a type or another key of {table} leaves the row out"
             )),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     statements::{
         accounts::{Look, Row, change_email::update, in_the_way, sign_up::has_the_address},
         alive::{looks_first, turn},
-        evidence::{is_key_of, leaves_rows_out},
+        evidence::{Event, is_key_of, leaves_rows_out},
     },
     user,
 };
@@ -142,7 +142,7 @@ where
         Some(clash) => is_key_of::<U>(db, clash, U::email())
             .await
             .map(|of_email| !of_email),
-        None => leaves_rows_out::<U>(db, &[]).await,
+        None => leaves_rows_out::<U>(db, Event::Update, &[]).await,
     };
     let table = U::default().table_name();
     Err(Error::unexplained(explained, last_clash, table))

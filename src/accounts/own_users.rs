@@ -10,7 +10,7 @@ use super::{
     change_email::{change_email_or, refusal_of_address},
     delete_user::{Seen, delete_or},
     email::Email,
-    sign_up::{Outcome, SignUp, complete, insert_or, key_column, key_of_row, saved},
+    sign_up::{Outcome, SignUp, complete, email_of, insert_or, key_column, key_of_row, saved},
 };
 use crate::{
     error::{Error, typed},
@@ -148,6 +148,9 @@ where
         let brought = key_of_row::<U>(&user)?;
         let email = email.as_ref();
         let (user, guest) = complete::<U>(db, email, user, guest).await?;
+        // A hook of the app may have changed it.
+        let email = email_of::<U>(&user).unwrap_or_else(|| email.to_owned());
+        let email = email.as_str();
         let key = brought.as_ref();
         let standing = |look| async move {
             let found = users_in_the_way::<U, _>(db, key, Some(email), look).await?;

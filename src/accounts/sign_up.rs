@@ -21,7 +21,7 @@ use crate::{
             sign_up_all::GuestOf,
         },
         alive::{looks_first, turn},
-        evidence::{is_key_of, leaves_rows_out},
+        evidence::{Event, is_key_of, leaves_rows_out},
         key::only_column,
     },
     user,
@@ -260,6 +260,17 @@ where
     Ok(key.filter(|key| *key != key.as_null()))
 }
 
+/// The address of a row that is to be inserted.
+pub(super) fn email_of<U>(user: &U::ActiveModel) -> Option<String>
+where
+    U: SignUp<Guest: Related<U>>,
+{
+    match user.get(U::email()).into_value() {
+        Some(Value::String(email)) => email,
+        _ => None,
+    }
+}
+
 /// The one column of the primary key.
 pub(super) fn key_column<U>() -> Result<U::Column, Error>
 where
@@ -348,7 +359,7 @@ where
     }
     let explained = match &clash {
         Some(clash) => is_another_key::<U>(db, clash).await,
-        None => leaves_rows_out::<U>(db, &own_keys).await,
+        None => leaves_rows_out::<U>(db, Event::Insert, &own_keys).await,
     };
     Error::unexplained(explained, clash, U::default().table_name())
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, ModelTrait, Related, TransactionTrait, Value};
+use sea_orm::{ConnectionTrait, ModelTrait, Related, TransactionTrait, Value};
 use tracing::{Span, instrument};
 
 use super::{
     account::Account,
     email::Email,
-    sign_up::{SignUp, complete, saved},
+    sign_up::{SignUp, complete, email_of, saved},
 };
 use crate::{
     error::{Error, typed},
@@ -192,27 +192,34 @@ where
         .into_iter()
         .map(|(email, user, guest)| (email, (user, guest)));
     let (emails, rows): (Vec<_>, Vec<_>) = halves.unzip();
-    let mut positions = HashMap::with_capacity(emails.len());
-    let mut firsts = Vec::with_capacity(emails.len());
+    let mut firsts = HashMap::with_capacity(emails.len());
     for (position, (email, row)) in emails.iter().zip(rows).enumerate() {
-        if let Entry::Vacant(first) = positions.entry(email.as_ref()) {
-            first.insert(position);
-            firsts.push((email.as_ref(), row));
+        if let Entry::Vacant(first) = firsts.entry(email.as_ref()) {
+            first.insert((position, row));
         }
     }
     if firsts.is_empty() {
         return Ok(SignUps::default());
     }
+    let mut firsts: Vec<_> = firsts.into_iter().collect();
     firsts.sort_unstable_by_key(|(email, _)| *email);
-
+    let mut positions = HashMap::with_capacity(firsts.len());
     let mut pairs = Vec::with_capacity(firsts.len());
-    for (email, (user, guest)) in firsts {
-        pairs.push(complete::<U>(db, email, user, guest).await?);
+    for (email, (position, (user, guest))) in firsts {
+        let pair = complete::<U>(db, email, user, guest).await?;
+        // A hook of the app may have changed the address.
+        if let Entry::Vacant(first) = positions.entry(email_of::<U>(&pair.0)) {
+            first.insert(position);
+            pairs.push(pair);
+        }
+    }
+    if !pairs.is_sorted_by_key(|(user, _)| email_of::<U>(user)) {
+        pairs.sort_by_cached_key(|(user, _)| email_of::<U>(user));
     }
     let mut created = sign_up_rows::<U, C>(db, &pairs).await?;
 
     let position = |(user, _): &Both<U>| match user.get(U::email()) {
-        Value::String(Some(email)) => positions.get(email.as_str()).copied(),
+        Value::String(email) => positions.get(&email).copied(),
         _ => None,
     };
     created.sort_by_cached_key(position);
@@ -300,8 +307,5 @@ fn has_email<U>(user: &U::ActiveModel, emails: &HashSet<String>) -> bool
 where
     U: SignUp<Guest: Related<U>>,
 {
-    match user.get(U::email()).into_value() {
-        Some(Value::String(Some(email))) => emails.contains(email.as_str()),
-        _ => false,
-    }
+    email_of::<U>(user).is_some_and(|email| emails.contains(email.as_str()))
 }

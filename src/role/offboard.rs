@@ -8,7 +8,7 @@ use crate::{
     error::{Error, typed},
     statements::{
         alive::turn,
-        evidence::leaves_rows_out,
+        evidence::{Event, leaves_rows_out},
         key::{refers_to_the_key, single},
         offboard::{Deleted, delete_role},
     },
@@ -92,7 +92,7 @@ where
         Span::current().record("found", found.is_some());
         return Ok(found);
     }
-    let left_out = leaves_rows_out::<R>(db, &[]).await;
+    let left_out = leaves_rows_out::<R>(db, Event::Delete, &[]).await;
     Err(Error::unexplained(
         left_out,
         None,

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Violation, typed},
     statements::{
         alive::turn,
-        evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        evidence::{Event, is_foreign_key_of, is_key_of, leaves_rows_out},
         key::refers_to_the_key,
         onboard::{Attempt, onboard_once},
     },
@@ -172,7 +172,7 @@ where
                 .map(|of_owner| !of_owner),
             None => Ok(true),
         },
-        None => leaves_rows_out::<R>(db, &[]).await,
+        None => leaves_rows_out::<R>(db, Event::Insert, &[]).await,
     };
     Error::unexplained(explained, clash, R::default().table_name())
 }

@@ -1,6 +1,9 @@
 //! Giving any number of owners a role at once.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    mem::take,
+};
 
 use sea_orm::{
     ActiveModelBehavior, ConnectionTrait, DbErr, ModelTrait, Related, Value, sea_query::ValueType,
@@ -14,7 +17,7 @@ use crate::{
     scope::Scope,
     statements::{
         alive::{ends_with_a_refusal, leaves_out_no_row, looks_first, turn},
-        evidence::{is_foreign_key_of, is_key_of, leaves_rows_out},
+        evidence::{Event, is_foreign_key_of, is_key_of, leaves_rows_out},
         key::{Key, refers_to_the_key},
         onboard_all::{self, Insert},
     },
@@ -176,9 +179,7 @@ where
     if offers.is_empty() {
         return Ok(given);
     }
-    // An order that all callers share.
-    offers.sort_by(|one, other| one.key.cmp(&other.key));
-    offers.dedup_by(|later, first| later.key == first.key);
+    in_order(&mut offers);
     if leaves_out_no_row(db) {
         offers = look_up(db, offers, &mut given, false).await?;
         if offers.is_empty() {
@@ -186,17 +187,30 @@ where
         }
     }
     let mut waiting = Vec::with_capacity(offers.len());
+    let mut asked = Vec::with_capacity(waiting.capacity());
     for Offer { key, row } in offers {
         let row = row.before_save(db, true).await.map_err(Error::of_read)?;
-        waiting.push(Offer::<R> { key, row });
+        let now = Key::of(&owner_of::<R>(&row)?);
+        asked.push((key, now.clone()));
+        waiting.push(Offer::<R> { key: now, row });
+    }
+    let by_the_hook = asked.iter().any(|(key, now)| key != now);
+    if by_the_hook {
+        in_order(&mut waiting);
     }
     let turn = turn(db).await?;
-    let outcome = give_all(db, waiting, &mut given).await;
-    let is_kept = Scope::of::<C>() != Scope::Transaction;
-    if is_kept && given.values().flatten().any(|(_, is_new)| *is_new) {
-        outcome.map_err(Error::after_a_write)?;
-    } else {
-        outcome?;
+    let mut rounds = 0..ROUNDS;
+    loop {
+        let outcome = give_all(db, &mut waiting, &mut given).await;
+        let Err(error) = outcome else { break };
+        let is_kept = Scope::of::<C>() != Scope::Transaction;
+        if !is_kept || !given.values().flatten().any(|(_, is_new)| *is_new) {
+            return Err(error);
+        }
+        // Some rows are committed, so it is no contention that writes nothing.
+        if !error.is_retryable() || waiting.is_empty() || rounds.next().is_none() {
+            return Err(error.after_a_write());
+        }
     }
     drop(turn);
 
@@ -206,12 +220,33 @@ where
             *given = Some((row.map_err(Error::of_hook_after::<C>)?, true));
         }
     }
+    if by_the_hook {
+        // The caller asks by the owner that it gave.
+        let answers = asked.into_iter().filter_map(|(key, now)| {
+            let answer = given.get_mut(&now)?.take();
+            Some((key, answer))
+        });
+        let answers: Vec<_> = answers.collect();
+        given.extend(answers);
+    }
     Ok(given)
 }
 
+/// One offer for each owner, the first one, in an order that all callers share.
+fn in_order<R>(offers: &mut Vec<Offer<R>>)
+where
+    R: Role + Related<R::Owner>,
+{
+    offers.sort_by(|one, other| one.key.cmp(&other.key));
+    offers.dedup_by(|later, first| later.key == first.key);
+}
+
+/// How often owners are tried again whose rows come and go, while those of others are committed.
+const ROUNDS: usize = 8;
+
 async fn give_all<R, C: ConnectionTrait>(
     db: &C,
-    mut waiting: Vec<Offer<R>>,
+    waiting: &mut Vec<Offer<R>>,
     given: &mut Given<R::Model>,
 ) -> Result<(), Error>
 where
@@ -220,7 +255,7 @@ where
     let mut clashed = false;
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            waiting = look_up(db, waiting, given, looks_first(db)).await?;
+            *waiting = look_up(db, take(waiting), given, looks_first(db)).await?;
         }
         if waiting.is_empty() {
             return Ok(());
@@ -257,14 +292,14 @@ where
             return Ok(());
         }
     }
-    waiting = look_up(db, waiting, given, false).await?;
+    *waiting = look_up(db, take(waiting), given, false).await?;
     if waiting.is_empty() {
         return Ok(());
     }
     if clashed {
         return Err(Error::came_and_went());
     }
-    let left_out = leaves_rows_out::<R>(db, &[]).await;
+    let left_out = leaves_rows_out::<R>(db, Event::Insert, &[]).await;
     Err(Error::unexplained(
         left_out,
         None,

@@ -84,17 +84,48 @@ async fn is_key_on_mysql(
     Ok(columns == [format!("{table}.{column}")])
 }
 
-/// Whether the table has something that can leave a row out without an error: a trigger or a rule,
-/// or a unique key on other columns than `own_keys`, which are given if a clash on any key leaves
-/// the row out.
+/// What a statement does with rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Event {
+    /// In `tgtype` of
+    /// [pg_trigger](https://www.postgresql.org/docs/current/catalog-pg-trigger.html).
+    fn bit(self) -> u8 {
+        match self {
+            Self::Insert => 4,
+            Self::Delete => 8,
+            Self::Update => 16,
+        }
+    }
+
+    /// In `ev_type` of
+    /// [pg_rewrite](https://www.postgresql.org/docs/current/catalog-pg-rewrite.html).
+    fn digit(self) -> u8 {
+        match self {
+            Self::Update => 2,
+            Self::Insert => 3,
+            Self::Delete => 4,
+        }
+    }
+}
+
+/// Whether the table has something that can leave a row out of this event without an error: a trigger
+/// or a rule, row level security, or a unique key on other columns than `own_keys`, which are given
+/// if a clash on any key leaves the row out.
 pub(crate) async fn leaves_rows_out<E: EntityTrait>(
     db: &impl ConnectionTrait,
+    event: Event,
     own_keys: &[E::Column],
 ) -> Result<bool, DbErr> {
     let backend = db.get_database_backend();
     let statement = match backend {
         DbBackend::Postgres => {
-            let mut sql = format!("SELECT {}", has_skipping_trigger("$1"));
+            let mut sql = format!("SELECT {}", skips_rows("$1", event));
             let mut values = vec![Value::from(table_name::<E>(backend))];
             if !own_keys.is_empty() {
                 let names: Vec<_> = own_keys.iter().map(IdenStatic::as_str).collect();
@@ -110,33 +141,38 @@ pub(crate) async fn leaves_rows_out<E: EntityTrait>(
             Statement::from_sql_and_values(backend, sql, values)
         }
         DbBackend::MySql => return Ok(false),
-        _ => Statement::from_string(backend, format!("SELECT {}", runs_on::<E>(backend))),
+        _ => Statement::from_string(backend, format!("SELECT {}", runs_on::<E>(backend, event))),
     };
     let rows = look(db, statement).await?;
     rows.first()
         .map_or(Ok(false), |row| row.try_get_by_index(0))
 }
 
-/// Whether a trigger or a rule of the table can leave a row out, for PostgreSQL.
+/// Whether a trigger, a rule or row level security can leave a row out, for PostgreSQL: of the table, or
+/// of one of its partitions. What is behind a view is not known.
 ///
-/// [pg_trigger](https://www.postgresql.org/docs/current/catalog-pg-trigger.html): 2 is BEFORE, 64
-/// INSTEAD OF. [pg_rewrite](https://www.postgresql.org/docs/current/catalog-pg-rewrite.html): 1 is
-/// SELECT, which a view has.
-pub(super) fn has_skipping_trigger(table: &str) -> String {
+/// In `tgtype` 1 is FOR EACH ROW, 2 BEFORE, and 64 INSTEAD OF.
+pub(super) fn skips_rows(table: &str, event: Event) -> String {
+    let (bit, digit) = (event.bit(), event.digit());
     format!(
-        "(EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({table}) \
-         AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 <> 0) \
+        "(EXISTS (SELECT FROM pg_trigger \
+         WHERE tgrelid IN (SELECT to_regclass({table}) \
+         UNION ALL SELECT relid FROM pg_partition_tree(to_regclass({table}))) \
+         AND NOT tgisinternal AND tgenabled <> 'D' \
+         AND tgtype & 1 <> 0 AND tgtype & 66 <> 0 AND tgtype & {bit} <> 0) \
          OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = to_regclass({table}) \
-         AND ev_type <> '1'))"
+         AND ev_type = '{digit}') \
+         OR EXISTS (SELECT FROM pg_class WHERE oid = to_regclass({table}) \
+         AND (relkind = 'v' OR row_security_active(oid))))"
     )
 }
 
 /// The name of the column that [`runs_on`] selects.
 pub(super) const RUNS_ON: &str = "guesthouse_runs_on";
 
-/// Whether a trigger runs after a row of the table was written, on SQLite at any time. RETURNING comes
-/// before it, so the row has to be read again.
-pub(super) fn runs_on<E: EntityTrait>(backend: DbBackend) -> String {
+/// Whether a trigger runs after this event, on SQLite whether there is any. RETURNING comes before it,
+/// so the row has to be read again.
+pub(super) fn runs_on<E: EntityTrait>(backend: DbBackend, event: Event) -> String {
     match backend {
         DbBackend::Sqlite => format!(
             "EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema \
@@ -146,8 +182,10 @@ pub(super) fn runs_on<E: EntityTrait>(backend: DbBackend) -> String {
         ),
         _ => format!(
             "EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass({}) \
-             AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 66 = 0)",
-            literal(&table_name::<E>(backend))
+             AND NOT tgisinternal AND tgenabled <> 'D' \
+             AND tgtype & 66 = 0 AND tgtype & {} <> 0)",
+            literal(&table_name::<E>(backend)),
+            event.bit()
         ),
     }
 }

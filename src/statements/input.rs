@@ -14,7 +14,7 @@ use sea_orm::{
 use serde_json::Value as Json;
 
 use super::{
-    parts::{expressions, quoted, table_name},
+    parts::{expressions, quoted, table_name, typed},
     send::look,
 };
 use crate::scope::Scope;
@@ -123,7 +123,7 @@ impl<E: EntityTrait> Rows<E> {
 
     /// A column of the table `input` by its quoted name, for a comparison; see [`Keys::compared`].
     pub(super) fn compared(&self, backend: DbBackend, name: &str) -> String {
-        self.input.compared(backend, name)
+        self.input.compared::<E>(backend, name)
     }
 
     /// What [`table`](Self::table) reads.
@@ -175,7 +175,7 @@ impl<E: EntityTrait> Keys<E> {
     /// The column by its quoted name, for a comparison with one of a table, whose collation
     /// decides.
     pub(super) fn compared(&self, backend: DbBackend, name: &str) -> String {
-        self.input.compared(backend, name)
+        self.input.compared::<E>(backend, name)
     }
 
     pub(super) fn are_texts(&self) -> bool {
@@ -266,7 +266,14 @@ impl Input {
     /// another collation. What a JSON function returns has the
     /// [coercibility](https://mariadb.com/kb/en/coercibility/) of a literal, so the collation of
     /// the other side decides.
-    fn compared(&self, backend: DbBackend, name: &str) -> String {
+    fn compared<E: EntityTrait>(&self, backend: DbBackend, name: &str) -> String {
+        let is_named = |column: &E::Column| quoted(backend, column.as_str()) == name;
+        if backend == DbBackend::Postgres
+            && let Some(column) = E::Column::iter().find(is_named)
+        {
+            let cell = Expr::col((Alias::new(INPUT), Alias::new(column.as_str())));
+            return expressions(backend, [typed(column, column.save_as(cell), backend)]);
+        }
         let is_text = |column: &Column| column.quoted(backend) == name && column.is_text();
         match backend == DbBackend::MySql && self.columns().any(is_text) {
             true => format!("json_unquote(json_quote({INPUT}.{name}))"),
@@ -430,6 +437,7 @@ fn fits_an_array(value: &Value) -> bool {
 pub(super) mod text {
     use sea_orm::{
         Value,
+        prelude::DateTimeWithTimeZone,
         sea_query::{MysqlQueryBuilder, PostgresQueryBuilder, QueryBuilder, SqliteQueryBuilder},
     };
     use serde_json::Value as Json;
@@ -476,9 +484,32 @@ pub(super) mod text {
             Value::ChronoDateTimeUtc(Some(time)) => time.naive_utc().to_string(),
             Value::ChronoDateTimeLocal(Some(time)) => time.naive_utc().to_string(),
             Value::ChronoDateTimeWithTimeZone(Some(time)) => time.naive_utc().to_string(),
-            value => return common(value, &MysqlQueryBuilder),
+            value => match moment(value) {
+                Some(moment) => moment.naive_utc().to_string(),
+                None => return common(value, &MysqlQueryBuilder),
+            },
         };
         Json::String(text)
+    }
+
+    /// The moment in a value of the crate `time`. Whether `Value` has such a variant depends on the
+    /// features of the app, so it is found by the literal that SeaORM writes of it, which no database
+    /// here reads as sqlx writes it.
+    pub(in crate::statements) fn moment(value: &Value) -> Option<DateTimeWithTimeZone> {
+        if matches!(
+            value,
+            Value::String(_)
+                | Value::Char(_)
+                | Value::Json(_)
+                | Value::SmallInt(_)
+                | Value::Int(_)
+                | Value::BigInt(_)
+        ) {
+            return None;
+        }
+        let literal = SqliteQueryBuilder.value_to_string(value);
+        let text = literal.trim_matches('\'');
+        DateTimeWithTimeZone::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f %:z").ok()
     }
 
     /// Dates and times have one form everywhere. Types that this library does not know become the
@@ -506,9 +537,10 @@ pub(super) mod text {
                 let quoted = literal
                     .strip_prefix('\'')
                     .and_then(|end| end.strip_suffix('\''));
-                match quoted {
-                    Some(quoted) => quoted.replace("''", "'"),
-                    None => literal,
+                match (moment(value), quoted) {
+                    (Some(moment), _) => moment.to_rfc3339(),
+                    (None, Some(quoted)) => quoted.replace("''", "'"),
+                    (None, None) => literal,
                 }
             }
         };

@@ -35,8 +35,24 @@ impl Key {
             },
             Value::Uuid(Some(id)) => Self::Uuid(*id),
             Value::String(Some(text)) => Self::Text(text.to_string()),
-            value => Self::Other(PostgresQueryBuilder.value_to_string(value)),
+            Value::ChronoDateTimeWithTimeZone(Some(time)) => {
+                Self::Other(time.naive_utc().to_string())
+            }
+            value => {
+                let literal = PostgresQueryBuilder.value_to_string(value);
+                let literal = without_trailing_zeros(&literal);
+                Self::Other(literal.to_owned())
+            }
         }
+    }
+}
+
+/// A decimal as it compares: a column of two digits returns 1.5 as 1.50.
+fn without_trailing_zeros(literal: &str) -> &str {
+    let is_decimal = literal.contains('.') && literal.parse::<f64>().is_ok();
+    match is_decimal {
+        true => literal.trim_end_matches('0').trim_end_matches('.'),
+        false => literal,
     }
 }
 

@@ -7,7 +7,7 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    parts::{read, read_written, returning, returning_on_mariadb, select_columns},
+    parts::{as_stored_in, read, read_written, returning, returning_on_mariadb, select_columns},
     send::{look, query},
     text::Text,
 };
@@ -32,7 +32,7 @@ where
     }
     let select = Text::of::<R>("role of owner", backend)
         .bind(owner.clone())
-        .or_build(|backend| backend.build(&role_of::<R>(owner)));
+        .or_build(|backend| backend.build(&role_of::<R>(owner, backend)));
     match look(db, select).await?.first() {
         Some(row) => read::<R>(row, "")?,
         None => return Ok(Deleted::Nothing),
@@ -58,7 +58,7 @@ where
     let mut delete = Query::delete();
     delete
         .from_table(R::default().table_ref())
-        .and_where(Expr::col(R::owner_id()).eq(owner.clone()));
+        .and_where(Expr::col(R::owner_id()).eq(as_stored_in(R::owner_id(), owner, backend)));
     if backend != DbBackend::MySql {
         return backend.build(delete.returning(returning::<R>()));
     }
@@ -100,7 +100,7 @@ where
     let statement = Text::of::<R>("role with its version", DbBackend::Postgres)
         .bind(owner.clone())
         .or_build(|backend| {
-            let mut select = role_of::<R>(owner);
+            let mut select = role_of::<R>(owner, backend);
             let version = Expr::cust(format!("\"{}\".xmin::text", R::default().table_name()));
             backend.build(select.expr_as(version, Alias::new(VERSION)))
         });
@@ -132,14 +132,14 @@ where
     })
 }
 
-fn role_of<R>(owner: &Value) -> SelectStatement
+fn role_of<R>(owner: &Value, backend: DbBackend) -> SelectStatement
 where
     R: Role + Related<R::Owner>,
 {
     let mut select = Query::select();
     select_columns::<R>(&mut select, R::default().table_name(), "");
-    select
-        .from(R::default().table_ref())
-        .and_where(Expr::col((R::default(), R::owner_id())).eq(owner.clone()));
+    select.from(R::default().table_ref()).and_where(
+        Expr::col((R::default(), R::owner_id())).eq(as_stored_in(R::owner_id(), owner, backend)),
+    );
     select
 }

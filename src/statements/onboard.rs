@@ -1,18 +1,19 @@
 //! Giving an owner a role, once.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic, Iterable, QueryResult, Related,
-    Value,
+    ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic, Iterable, JoinType, QueryResult,
+    Related, Value,
     sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UnionType, WithClause, WithQuery},
 };
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::{RUNS_ON, is_foreign_key_of, is_key_of, removed, runs_on},
+    evidence::{Event, RUNS_ON, is_foreign_key_of, is_key_of, removed, runs_on},
+    key::first_column,
     parts::{
-        cte, do_nothing_on, every_column, insert_select, owner_key, read, read_written,
-        returning_and, returning_on_mariadb, see_what_was_clashed_with, select_columns, then,
-        unread,
+        ROLE, as_stored_in, cte, do_nothing_on, every_column, insert_select, is_same_row,
+        owner_key, read, read_written, returning_and, returning_on_mariadb,
+        see_what_was_clashed_with, select_columns, then, unread,
     },
     send::{look, query},
     text::Text,
@@ -83,7 +84,11 @@ where
             .row::<R>(role)
             .bind(owner.clone())
             .or_build(|backend| {
-                backend.build(&new_or_existing::<R>(role, owner, only_owner::<R>(owner)))
+                backend.build(&new_or_existing::<R>(
+                    role,
+                    owner,
+                    only_owner::<R>(owner, backend),
+                ))
             })
     };
     let rows = match query(db, statement).await {
@@ -109,13 +114,16 @@ where
     if !row.try_get("", IS_NEW)? {
         return read::<R>(row, "").map(Attempt::Existing);
     }
+    let returned = read_written::<R, C>(row, "")?;
     if !row.try_get("", RUNS_ON)? {
-        return read_written::<R, C>(row, "").map(Attempt::New);
+        return Ok(Attempt::New(returned));
     }
     let stored = look_up::<R, C>(db, owner, None, Look::Plain).await;
     match stored.map_err(unread::<C>)? {
-        Attempt::Existing(model) => Ok(Attempt::New(model)),
-        _ => Err(removed::<R>()),
+        Attempt::Existing(found) if is_same_row::<R>(&found, &returned) => Ok(Attempt::New(found)),
+        // Another caller has ended that one since, and made this one.
+        Attempt::Existing(_) => Ok(Attempt::New(returned)),
+        _ => Err(unread::<C>(removed::<R>())),
     }
 }
 
@@ -134,10 +142,15 @@ where
     R: Role + Related<R::Owner>,
 {
     let mut existing = Query::select();
+    let is_of_owner = Expr::col((R::default(), R::owner_id())).eq(as_stored_in(
+        R::owner_id(),
+        owner,
+        DbBackend::Postgres,
+    ));
     existing
         .columns(R::Column::iter())
         .from(R::default().table_ref())
-        .and_where(Expr::col((R::default(), R::owner_id())).eq(owner.clone()));
+        .and_where(is_of_owner);
 
     let mut already = Query::select();
     already.column(R::owner_id()).from(Alias::new(EXISTING));
@@ -146,7 +159,11 @@ where
     new_role.on_conflict(do_nothing_on(R::owner_id()));
     new_role.returning(every_column::<R>());
 
-    let mut either = rows_of::<R>(NEW_ROLE, "TRUE", &runs_on::<R>(DbBackend::Postgres));
+    let mut either = rows_of::<R>(
+        NEW_ROLE,
+        "TRUE",
+        &runs_on::<R>(DbBackend::Postgres, Event::Insert),
+    );
     either.union(UnionType::All, rows_of::<R>(EXISTING, "FALSE", "FALSE"));
     WithClause::new()
         .cte(cte(EXISTING, existing))
@@ -187,12 +204,12 @@ where
         .bind(owner.clone())
         .bind(owner.clone())
         .or_build(|backend| {
-            let mut insert = insert_select::<R>(role, only_owner::<R>(owner));
+            let mut insert = insert_select::<R>(role, only_owner::<R>(owner, backend));
             insert.on_conflict(do_nothing_on(R::owner_id()));
-            insert.returning(returning_and::<R>(runs_on::<R>(backend)));
+            insert.returning(returning_and::<R>(runs_on::<R>(backend, Event::Insert)));
             then(
                 backend.build(&insert),
-                backend.build(&owner_with_role::<R>(owner)),
+                backend.build(&owner_with_role::<R>(owner, backend)),
             )
         });
     match query(db, statement).await {
@@ -241,7 +258,7 @@ where
         .row::<R>(role)
         .bind(owner.clone())
         .or_build(|backend| {
-            let insert = insert_select::<R>(role, only_owner::<R>(owner));
+            let insert = insert_select::<R>(role, only_owner::<R>(owner, backend));
             let mut statement = backend.build(&insert);
             statement.sql.push_str(still_in_transaction(scope));
             statement.sql.push_str(&returning_on_mariadb::<R>());
@@ -285,7 +302,7 @@ where
         .and::<R::Owner>()
         .bind(owner.clone())
         .or_build(|backend| {
-            let mut statement = backend.build(&owner_with_role::<R>(owner));
+            let mut statement = backend.build(&owner_with_role::<R>(owner, backend));
             if how == Look::Locking {
                 see_what_was_clashed_with::<C>(&mut statement);
             }
@@ -308,35 +325,34 @@ where
     }
 }
 
-fn owner_with_role<R>(owner: &Value) -> SelectStatement
+fn owner_with_role<R>(owner: &Value, backend: DbBackend) -> SelectStatement
 where
     R: Role + Related<R::Owner>,
 {
-    let key = owner_key::<R>();
-    let the_owner = Expr::col((R::Owner::default(), key.clone()));
-    let its_role = Expr::col((R::default(), R::owner_id()));
-    let is_there = Expr::case(its_role.clone().is_not_null(), Expr::cust("1"));
-    let mut select = Query::select();
-    select_columns::<R>(&mut select, R::default().table_name(), "");
+    let owner_id = Expr::col((ROLE, R::owner_id()));
+    let is_there = Expr::case(owner_id.clone().is_not_null(), Expr::cust("1"));
+    let mut select = only_owner::<R>(owner, backend);
+    select_columns::<R>(&mut select, ROLE, "");
     select
         .expr_as(is_there.finally(Expr::cust("0")), Alias::new(IS_THERE))
-        .from(R::Owner::default().table_ref())
-        .left_join(
+        .join_as(
+            JoinType::LeftJoin,
             R::default().table_ref(),
-            its_role.equals((R::Owner::default(), key)),
-        )
-        .and_where(the_owner.eq(owner.clone()));
+            ROLE,
+            owner_id.equals((R::Owner::default(), owner_key::<R>())),
+        );
     select
 }
 
-fn only_owner<R>(owner: &Value) -> SelectStatement
+fn only_owner<R>(owner: &Value, backend: DbBackend) -> SelectStatement
 where
     R: Role + Related<R::Owner>,
 {
+    let key = first_column::<R::Owner>();
     let mut select = Query::select();
     select
         .from(R::Owner::default().table_ref())
-        .and_where(Expr::col((R::Owner::default(), owner_key::<R>())).eq(owner.clone()));
+        .and_where(Expr::col((R::Owner::default(), key)).eq(as_stored_in(key, owner, backend)));
     select
 }
 

@@ -9,16 +9,17 @@ use sea_orm::{
 
 use super::{
     block::mariadb::still_in_transaction,
-    evidence::{RUNS_ON, removed, runs_on},
+    evidence::{Event, RUNS_ON, removed, runs_on},
     input::{Given, Keys, Rows, fit_a_packet},
     key::{Key, single},
     parts::{
-        columns_of, owner_key, quoted, read, returned, returning_on_mariadb, table_name, unread,
+        ROLE, columns_of, is_same_row, owner_key, quoted, read, returned, returning_on_mariadb,
+        table_name, unread,
     },
     send::{query, query_large},
 };
 use crate::{
-    error::Violation,
+    error::{Violation, database_error},
     role::{OwnerId, Role},
     scope::Scope,
 };
@@ -77,9 +78,15 @@ where
         _ => on_sqlite(db, &rows, all_or_none).await,
     };
     match inserted {
-        Err(refused) if all_or_none && Violation::of(&refused).is_some() => Ok(Vec::new()),
+        Err(refused) if all_or_none && is_refused(&refused) => Ok(Vec::new()),
         inserted => inserted,
     }
+}
+
+/// Whether a key refused a row. SQLite raises another error then, see [`on_sqlite`].
+fn is_refused(error: &DbErr) -> bool {
+    let raised = database_error(error).is_some_and(|error| error.message() == "malformed JSON");
+    Violation::of(error).is_some() || raised
 }
 
 /// The unique index and the foreign key look for the owners anyway; only in a transaction, and where
@@ -105,15 +112,16 @@ where
         true => String::new(),
         false => format!(
             " CROSS JOIN LATERAL (SELECT FROM {owners} \
-             WHERE {owners}.{id} = input.{owner_id} OFFSET 0) AS the_owner \
-             ON CONFLICT ({owner_id}) DO NOTHING"
+             WHERE {owners}.{id} = {} OFFSET 0) AS the_owner \
+             ON CONFLICT ({owner_id}) DO NOTHING",
+            rows.compared(backend, &owner_id)
         ),
     };
     let sql = format!(
         "{}{possible} RETURNING {}, {} AS {RUNS_ON}",
         rows.insert(backend, Given::Binds(0)),
         returned::<R>(backend),
-        runs_on::<R>(backend)
+        runs_on::<R>(backend, Event::Insert)
     );
     let inserted = send(db, rows, &sql).await?;
     let runs_on = match inserted.first() {
@@ -138,14 +146,23 @@ where
         return Ok(returned);
     }
     let owners: Vec<_> = returned.iter().map(|row| row.get(R::owner_id())).collect();
+    let backend = db.get_database_backend();
     let stored = rows_of_owners::<R, C>(db, &owners, false).await;
     let mut stored = stored.map_err(unread::<C>)?;
-    let of_owner = |owner| stored.remove(&Key::of(owner)).flatten();
-    let stored: Vec<_> = owners.iter().filter_map(of_owner).collect();
-    match stored.len() {
-        made if made == owners.len() => Ok(stored),
-        0 => Err(removed::<R>()),
-        _ => Err(unread::<C>(removed::<R>())),
+    let rows = returned
+        .into_iter()
+        .zip(owners)
+        .filter_map(|(returned, owner)| {
+            let found = stored.remove(&Key::of(&owner)).flatten()?;
+            // Only on SQLite can a trigger change the key after the insert, and there next to nothing
+            // comes between the two statements.
+            let is_new = backend == DbBackend::Sqlite || is_same_row::<R>(&found, &returned);
+            Some(if is_new { found } else { returned })
+        });
+    let rows: Vec<_> = rows.collect();
+    match rows.len() == inserted.len() {
+        true => Ok(rows),
+        false => Err(unread::<C>(removed::<R>())),
     }
 }
 
@@ -164,20 +181,22 @@ where
         id,
         ..
     } = Names::of::<R>(backend);
-    let insert = rows.insert(backend, Given::Binds(0));
-    let joined = format!("JOIN {owners} ON {owners}.{id} = input.{owner_id}");
-    let insert = match all_or_none {
-        // Whatever the table's own conflict clauses are: REPLACE would delete the row in the way.
-        true => format!(
-            "{} {joined}",
-            insert.replacen("INSERT", "INSERT OR ABORT", 1)
-        ),
-        false => format!("{insert} {joined} WHERE 1 = 1 ON CONFLICT ({owner_id}) DO NOTHING"),
+    // Neither obeys a conflict clause of the table's own, of which REPLACE would delete the row in the
+    // way. INSERT OR ABORT would not either, but would override the clauses in the app's triggers. So
+    // the update is an error by itself: no key is JSON with this before it.
+    let instead = match all_or_none {
+        true => format!("UPDATE SET {owner_id} = json('refused' || hex(excluded.{owner_id}))"),
+        false => "NOTHING".to_owned(),
     };
+    let insert = format!(
+        "{} JOIN {owners} ON {owners}.{id} = input.{owner_id} WHERE 1 = 1 \
+         ON CONFLICT ({owner_id}) DO {instead}",
+        rows.insert(backend, Given::Binds(0)),
+    );
     let sql = format!(
         "{insert} RETURNING {}; SELECT {}",
         returned::<R>(backend),
-        runs_on::<R>(backend)
+        runs_on::<R>(backend, Event::Insert)
     );
     let mut answer = send(db, rows, &sql).await?;
     let runs_on = match answer.pop() {
@@ -252,12 +271,13 @@ where
         true => format!("input.{id}"),
         false => format!("{owners}.{id}"),
     };
+    let role = quoted(backend, ROLE);
     // A limit of its own overrides `sql_select_limit`. One row more shows an owner with two.
     let sql = format!(
-        "SELECT CASE WHEN {roles}.{owner_id} IS NULL THEN 0 ELSE 1 END AS {IS_THERE}, \
+        "SELECT CASE WHEN {role}.{owner_id} IS NULL THEN 0 ELSE 1 END AS {IS_THERE}, \
          {owner} AS {OWNER}, {} FROM {} JOIN {owners} ON {owners}.{id} = {} \
-         LEFT JOIN {roles} ON {roles}.{owner_id} = {owners}.{id} LIMIT {}{lock}",
-        columns_of::<R>(backend),
+         LEFT JOIN {roles} AS {role} ON {role}.{owner_id} = {owners}.{id} LIMIT {}{lock}",
+        columns_of::<R>(backend, ROLE),
         keys.table(backend, Given::Binds(0)),
         keys.compared(backend, &id),
         keys.len() + 1,

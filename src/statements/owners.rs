@@ -3,14 +3,14 @@
 use std::{any::TypeId, fmt};
 
 use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, IdenStatic, JoinType, ModelTrait, Order, QueryResult,
-    Related, TryGetError, TryGetableMany, Value,
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic, JoinType, ModelTrait, Order,
+    QueryResult, Related, TryGetError, TryGetableMany, Value,
     sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
     key::refers_to_the_key,
-    parts::{FIRST, ROLE, SECOND, of_the_owner, read, select_columns},
+    parts::{FIRST, ROLE, SECOND, as_stored_in, of_the_owner, read, select_columns},
     send::look,
 };
 use crate::role::{Beside, OwnerId, Role};
@@ -107,8 +107,9 @@ pub(crate) async fn page<U: EntityTrait>(
     db: &impl ConnectionTrait,
     page: Page<'_, U>,
 ) -> Result<Vec<U::Model>, DbErr> {
-    let select = select::<U>(&page)?;
-    let rows = look(db, db.get_database_backend().build(&select)).await?;
+    let backend = db.get_database_backend();
+    let select = select::<U>(&page, backend)?;
+    let rows = look(db, backend.build(&select)).await?;
     rows.iter().map(|row| read::<U>(row, FIRST)).collect()
 }
 
@@ -121,17 +122,18 @@ where
     R: Role + Related<R::Owner>,
 {
     refers_to_the_key::<R>()?;
+    let backend = db.get_database_backend();
     let owner_id = || Expr::col((ROLE, R::owner_id()));
     let mut on = owner_id().equals((R::Owner::default(), page.key));
-    if let Some(after) = page.after.clone() {
+    if let Some(after) = &page.after {
         // PostgreSQL does not infer it, and would read the roles of all owners before `after`.
-        on = on.and(owner_id().gt(after));
+        on = on.and(owner_id().gt(as_stored_in(R::owner_id(), after, backend)));
     }
-    let mut select = select::<R::Owner>(&page)?;
+    let mut select = select::<R::Owner>(&page, backend)?;
     select.join_as(JoinType::LeftJoin, R::default().table_ref(), ROLE, on);
     select_columns::<R>(&mut select, ROLE, SECOND);
 
-    let rows = look(db, db.get_database_backend().build(&select)).await?;
+    let rows = look(db, backend.build(&select)).await?;
     let read_both = |row| Ok((read::<R::Owner>(row, FIRST)?, read_role::<R>(row)?));
     let owners: Vec<_> = rows.iter().map(read_both).collect::<Result<_, DbErr>>()?;
     let of = |(owner, _): &Beside<R>| owner.get(page.key);
@@ -158,7 +160,10 @@ where
     }
 }
 
-fn select<U: EntityTrait>(page: &Page<'_, U>) -> Result<SelectStatement, DbErr> {
+fn select<U: EntityTrait>(
+    page: &Page<'_, U>,
+    backend: DbBackend,
+) -> Result<SelectStatement, DbErr> {
     let column = || (U::default(), page.key);
     let mut select = Query::select();
     select_columns::<U>(&mut select, U::default().table_name(), FIRST);
@@ -166,8 +171,8 @@ fn select<U: EntityTrait>(page: &Page<'_, U>) -> Result<SelectStatement, DbErr> 
         .from(U::default().table_ref())
         .and_where_option(
             page.after
-                .clone()
-                .map(|after| Expr::col(column()).gt(after)),
+                .as_ref()
+                .map(|after| Expr::col(column()).gt(as_stored_in(page.key, after, backend))),
         )
         .order_by(column(), Order::Asc)
         .limit(page.limit);

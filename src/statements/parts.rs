@@ -3,8 +3,9 @@
 use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, QueryResult, Related, RuntimeErr, Statement,
+    ActiveModelTrait, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait,
+    FromQueryResult, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn, QueryResult, Related,
+    RuntimeErr, Statement, Value,
     sea_query::{
         Alias, CommonTableExpression, DynIden, Expr, ExprTrait, InsertStatement, OnConflict, Query,
         ReturningClause, SelectStatement, SubQueryStatement, Values,
@@ -24,6 +25,21 @@ where
     R: Role + Related<R::Owner>,
 {
     DynIden::from(first_column::<R::Owner>().as_str())
+}
+
+/// A value to compare with this column, as its own type reads it: `citext` without regard to case,
+/// and PostgreSQL's `char(n)` without the blanks that it is padded with.
+pub(super) fn as_stored_in<C: ColumnTrait>(column: C, value: &Value, backend: DbBackend) -> Expr {
+    typed(column, column.save_as(Expr::val(value.clone())), backend)
+}
+
+/// The same for a value that the statement holds already.
+pub(super) fn typed<C: ColumnTrait>(column: C, value: Expr, backend: DbBackend) -> Expr {
+    let is_padded = matches!(column.def().get_column_type(), ColumnType::Char(_));
+    match is_padded && backend == DbBackend::Postgres {
+        true => value.cast_as("bpchar"),
+        false => value,
+    }
 }
 
 /// The prefix of the column names of the first of several models in a row, as in SeaORM's own
@@ -66,7 +82,8 @@ pub(super) fn quoted(backend: DbBackend, name: &str) -> String {
         DbBackend::MySql => '`',
         _ => '"',
     };
-    format!("{quote}{name}{quote}")
+    let doubled = format!("{quote}{quote}");
+    format!("{quote}{}{quote}", name.replace(quote, &doubled))
 }
 
 /// `INSERT INTO table (columns) VALUES (values)`, of the columns that are set.
@@ -164,10 +181,10 @@ pub(super) fn expressions(backend: DbBackend, list: impl IntoIterator<Item = Exp
     text_of(backend, &select)
 }
 
-/// The columns of the entity's table as a model is read from them.
-pub(super) fn columns_of<E: EntityTrait>(backend: DbBackend) -> String {
+/// The columns of the table of this name as a model is read from them.
+pub(super) fn columns_of<E: EntityTrait>(backend: DbBackend, table: &str) -> String {
     let mut select = Query::select();
-    select_columns::<E>(&mut select, E::default().table_name(), "");
+    select_columns::<E>(&mut select, table, "");
     text_of(backend, &select)
 }
 
@@ -231,6 +248,12 @@ pub(super) fn see_what_was_clashed_with<C: ConnectionTrait>(select: &mut Stateme
 pub(super) fn read<E: EntityTrait>(row: &QueryResult, prefix: &str) -> Result<E::Model, DbErr> {
     check_range(row)?;
     E::Model::from_query_result(row, prefix)
+}
+
+/// Whether both are one row: another caller may have put its own in the place of the first.
+pub(super) fn is_same_row<E: EntityTrait>(one: &E::Model, other: &E::Model) -> bool {
+    let mut keys = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    keys.all(|key| one.get(key) == other.get(key))
 }
 
 /// The model in the answer to a write.

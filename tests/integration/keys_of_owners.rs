@@ -1,11 +1,14 @@
 //! Owners whose keys are texts, or numbers that a double cannot hold.
 
 use guesthouse::{Error, Onboarding, backfill, offboard, onboard, onboard_all};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, Schema};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait, QueryOrder, Schema,
+    TransactionTrait,
+};
 
 use crate::{
     roles::{member, profile},
-    support::{Backend as On, TestDb as Db},
+    support::{Backend as On, TestDb as Db, run},
 };
 
 mod city {
@@ -43,6 +46,93 @@ mod mayor {
 
     impl guesthouse::Role for Entity {
         type Owner = super::city::Entity;
+    }
+}
+
+mod ward {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "wards")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Char(Some(5))")]
+        pub code: String,
+        #[sea_orm(has_one)]
+        pub warden: HasOne<super::warden::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod warden {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "wardens")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        #[sea_orm(unique, column_type = "Char(Some(5))")]
+        pub ward_code: String,
+        #[sea_orm(belongs_to, from = "ward_code", to = "code", on_delete = "Restrict")]
+        pub ward: BelongsTo<super::ward::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = super::ward::Entity;
+    }
+}
+
+mod club {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "clubs")]
+    pub struct Model {
+        #[sea_orm(
+            primary_key,
+            auto_increment = false,
+            column_type = "custom(\"citext\")",
+            select_as = "text",
+            save_as = "citext"
+        )]
+        pub name: String,
+        #[sea_orm(has_one)]
+        pub captain: HasOne<super::captain::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod captain {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "captains")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        #[sea_orm(
+            unique,
+            column_type = "custom(\"citext\")",
+            select_as = "text",
+            save_as = "citext"
+        )]
+        pub club_name: String,
+        #[sea_orm(belongs_to, from = "club_name", to = "name", on_delete = "Restrict")]
+        pub club: BelongsTo<super::club::Entity>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = super::club::Entity;
     }
 }
 
@@ -84,6 +174,57 @@ on_each_backend!(
     a_text_is_compared_as_the_table_compares_it,
     large_numbers_are_told_apart,
 );
+
+/// Columns of PostgreSQL that compare otherwise than a text: padded, and without regard to case.
+#[test]
+fn a_text_is_compared_by_the_type_of_its_column() {
+    run(On::Postgres, async |db| {
+        db.execute("CREATE EXTENSION citext").await;
+        create_tables(&db, ward::Entity, warden::Entity).await;
+        create_tables(&db, club::Entity, captain::Entity).await;
+        db.execute("INSERT INTO wards VALUES ('abc'), ('xyz')")
+            .await;
+        db.execute("INSERT INTO clubs VALUES ('Ada')").await;
+        let ward = ward::Entity::find().one(&db.pool).await.unwrap().unwrap();
+        assert_eq!(ward.code, "abc  ", "as sqlx reads it");
+        let warden = |code: &str| warden::ActiveModel {
+            ward_code: Set(code.to_owned()),
+            ..Default::default()
+        };
+        let captain = |name: &str| captain::ActiveModel {
+            club_name: Set(name.to_owned()),
+            ..Default::default()
+        };
+
+        for code in ["abc  ", "abc"] {
+            let alone = onboard::<warden::Entity>(&db.pool, warden(code)).await;
+            let _ = alone.unwrap();
+            let txn = db.pool.begin().await.unwrap();
+            let again = onboard::<warden::Entity>(&txn, warden(code)).await.unwrap();
+            txn.commit().await.unwrap();
+            assert!(!again.is_new());
+        }
+        let rest = backfill::<warden::Entity>(&db.pool, |code: String| warden(&code), |_| {}).await;
+        assert_eq!(rest.unwrap(), 1);
+        let gone = offboard::<warden::Entity>(&db.pool, "abc  ".to_owned()).await;
+        assert!(gone.unwrap().is_some());
+
+        let first = onboard::<captain::Entity>(&db.pool, captain("ADA")).await;
+        assert!(first.unwrap().is_new());
+        let again = onboard::<captain::Entity>(&db.pool, captain("ada")).await;
+        assert!(!again.unwrap().is_new());
+        let txn = db.pool.begin().await.unwrap();
+        let again = onboard::<captain::Entity>(&txn, captain("aDa")).await;
+        assert!(!again.unwrap().is_new());
+        txn.commit().await.unwrap();
+        let nobody = onboard::<captain::Entity>(&db.pool, captain("eve")).await;
+        assert!(
+            matches!(nobody, Err(Error::OwnerNotFound { .. })),
+            "{nobody:?}"
+        );
+        assert_eq!(captain::Entity::find().count(&db.pool).await.unwrap(), 1);
+    });
+}
 
 const ODD: [&str; 4] = ["Bad \"Ischl\"", "N\\A", "\u{1f3e0} Zürich", "L'Aquila"];
 

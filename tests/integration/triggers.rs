@@ -15,6 +15,7 @@ use crate::{
     },
     roles::create_table,
     support::{Backend as On, TestDb as Db, email, run},
+    transactions::until_someone_waits,
 };
 
 /// A member whose hook sets values of several types, and its note, which is JSON.
@@ -122,8 +123,26 @@ fn a_host_that_a_trigger_removes_is_an_error() {
             let ada = db.user("ada").await.id;
             let remove = "DELETE FROM hosts WHERE id = NEW.id";
             fill_after(&db, "hosts", "INSERT", remove).await;
-            let calls = [Call::BecomeHost, Call::BecomeHosts];
-            all_are_database_errors(&db, &calls, "grace", ada).await;
+            let before = db.rows().await;
+            for call in [Call::BecomeHost, Call::BecomeHosts] {
+                // Another caller may as well have ended what this one had committed.
+                let alone = call.run(&db.pool, "grace", ada).await;
+                assert!(
+                    matches!(
+                        alone,
+                        Err(Error::OutcomeUnknown { .. } | Error::Database { .. })
+                    ),
+                    "{call:?}: {alone:?}"
+                );
+                let txn = db.pool.begin().await.unwrap();
+                let within = call.run(&txn, "grace", ada).await;
+                assert!(
+                    matches!(within, Err(Error::Database { .. })),
+                    "{call:?}: {within:?}"
+                );
+                txn.commit().await.unwrap();
+                assert_eq!(db.rows().await, before);
+            }
         });
     }
 }
@@ -287,5 +306,89 @@ fn what_does_not_fit_a_packet_is_refused_before_it_is_sent() {
 
         let done = become_hosts(&db.pool, &ids).await.unwrap();
         assert_eq!(done.unknown.len(), ids.len());
+    });
+}
+
+/// An audit trigger runs after each row, and two others come between the two statements of a call: what
+/// they make is not its row.
+#[test]
+fn another_row_is_not_taken_for_the_new_one() {
+    run(On::Postgres, async |db| {
+        let ada = db.user("ada").await.id;
+        db.execute("CREATE TABLE audit (n int)").await;
+        fill_after(&db, "hosts", "INSERT", "INSERT INTO audit VALUES (1)").await;
+        let holder = db.pool.begin().await.unwrap();
+        let hold = format!("SELECT FROM users WHERE id = '{ada}' FOR UPDATE");
+        holder.execute_unprepared(&hold).await.unwrap();
+
+        // They get the one connection in this order.
+        let pool = db.pool_of(1).await;
+        let end = format!("DELETE FROM hosts WHERE user_id = '{ada}'");
+        let again = format!("INSERT INTO hosts (user_id) VALUES ('{ada}')");
+        let (made, ended, began, ()) = tokio::join!(
+            become_host(&pool, ada),
+            pool.execute_unprepared(&end),
+            pool.execute_unprepared(&again),
+            async {
+                until_someone_waits(&db).await;
+                holder.rollback().await.unwrap();
+            }
+        );
+        assert_eq!(ended.unwrap().rows_affected(), 1);
+        began.unwrap();
+        let made = made.unwrap();
+        assert!(made.is_new());
+        let stored = db.rows().await.hosts;
+        assert_eq!(stored.len(), 1);
+        assert_ne!(made.model().id, stored[0].id);
+    });
+}
+
+/// The trigger of nearly every app that has `updated_at` does not keep a row out.
+#[test]
+fn a_trigger_on_updates_explains_no_row_that_is_left_out() {
+    run(On::Postgres, async |db| {
+        db.execute(
+            "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
+             CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()",
+        )
+        .await;
+        let winner = db.pool.begin().await.unwrap();
+        sign_up(&winner, email("eve")).await.unwrap();
+        let loser = db.pool.begin().await.unwrap();
+        let (lost, ()) = tokio::join!(sign_up_all(&loser, vec![email("eve")]), async {
+            until_someone_waits(&db).await;
+            winner.commit().await.unwrap();
+        });
+        assert!(matches!(lost, Err(Error::Contention { .. })), "{lost:?}");
+        loser.rollback().await.unwrap();
+        assert_eq!(db.rows().await.users.len(), 1);
+    });
+}
+
+/// SQLite lets a key say what becomes of a clash, and a trigger of the app's rely on its own clause.
+#[test]
+fn conflict_clauses_of_the_app_delete_no_host_and_stay_in_force() {
+    run(On::Sqlite, async |db| {
+        db.execute(
+            "DROP TABLE hosts;
+             CREATE TABLE hosts (id uuid_text PRIMARY KEY, user_id uuid_text NOT NULL
+             UNIQUE ON CONFLICT REPLACE REFERENCES users (id) ON DELETE RESTRICT,
+             created_at text NOT NULL, updated_at text NOT NULL);
+             CREATE TABLE seen (n int UNIQUE); INSERT INTO seen VALUES (1);
+             CREATE TRIGGER sees AFTER INSERT ON hosts
+             BEGIN INSERT OR IGNORE INTO seen VALUES (1); END",
+        )
+        .await;
+        let (ada, bob) = (db.user("ada").await.id, db.user("bob").await.id);
+        let host = become_host(&db.pool, ada).await.unwrap().into_model();
+        let many = become_hosts(&db.pool, &[ada, bob]).await.unwrap();
+        assert_eq!((many.existing, many.new.len()), (vec![host.clone()], 1));
+        let txn = db.pool.begin().await.unwrap();
+        let many = become_hosts(&txn, &[ada, bob]).await.unwrap();
+        txn.commit().await.unwrap();
+        assert_eq!((many.existing.len(), many.new.len()), (2, 0));
+        assert!(db.rows().await.hosts.contains(&host));
     });
 }

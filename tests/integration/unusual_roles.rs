@@ -68,6 +68,43 @@ mod invoice {
     }
 }
 
+/// One who has at most one successor, of the same table.
+mod ruler {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "rulers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i64,
+        #[sea_orm(unique, nullable)]
+        pub after_id: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "Entity",
+            from = "Column::AfterId",
+            to = "Column::Id",
+            on_delete = "Restrict"
+        )]
+        After,
+    }
+
+    impl Related<Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::After.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl guesthouse::Role for Entity {
+        type Owner = Self;
+    }
+}
+
 /// In the format that SeaORM had before 2.0.
 mod shipment {
     use sea_orm::entity::prelude::*;
@@ -388,4 +425,41 @@ async fn it_is_verified_and_described(db: Db) {
             "its invoice.orderId is not unique: an order could get two its invoice",
         ]
     );
+}
+
+on_each_backend!(a_role_of_its_own_table,);
+
+async fn a_role_of_its_own_table(db: Db) {
+    create_table(&db, ruler::Entity).await;
+    let ruler = |id, after_id| ruler::ActiveModel {
+        id: Set(id),
+        after_id: Set(after_id),
+    };
+    let first = ruler::Entity::insert(ruler(1, None));
+    first.exec(&db.pool).await.unwrap();
+
+    let nobody = onboard::<ruler::Entity>(&db.pool, ruler(9, Some(8))).await;
+    assert!(
+        matches!(nobody, Err(Error::OwnerNotFound { .. })),
+        "{nobody:?}"
+    );
+    let second = onboard::<ruler::Entity>(&db.pool, ruler(2, Some(1))).await;
+    assert!(second.unwrap().is_new());
+    let again = onboard::<ruler::Entity>(&db.pool, ruler(3, Some(1))).await;
+    assert_eq!(again.unwrap().into_model().id, 2);
+    let txn = db.pool.begin().await.unwrap();
+    let within = onboard::<ruler::Entity>(&txn, ruler(3, Some(2))).await;
+    assert!(within.unwrap().is_new());
+    txn.commit().await.unwrap();
+
+    let rows = vec![ruler(4, Some(3)), ruler(5, Some(2)), ruler(6, Some(7))];
+    let many = onboard_all::<ruler::Entity>(&db.pool, rows).await.unwrap();
+    let ids = |rows: &[ruler::Model]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!((ids(&many.new), ids(&many.existing)), (vec![4], vec![3]));
+    assert_eq!(many.unknown.len(), 1);
+    let last = offboard::<ruler::Entity>(&db.pool, 3).await.unwrap();
+    assert_eq!(last.map(|row| row.id), Some(4));
+    let stored = ruler::Entity::find().order_by_asc(ruler::Column::Id);
+    let stored = stored.all(&db.pool_of(1).await).await.unwrap();
+    assert_eq!(ids(&stored), [1, 2, 3]);
 }

@@ -8,8 +8,9 @@ use sea_orm::{
 
 use crate::statements::{
     block::mariadb,
-    evidence::runs_on,
-    parts::{owner_key, read, read_written, returning_and, select_columns, unread},
+    evidence::{Event, runs_on},
+    key::first_column,
+    parts::{as_stored_in, owner_key, read, read_written, returning_and, select_columns, unread},
     send::query,
     text::Text,
 };
@@ -35,8 +36,8 @@ where
         }
         DbBackend::MySql => on_mariadb::<U, C>(db, key, change).await,
         backend => {
-            let mut update = update_statement::<U>(key, change);
-            update.returning(returning_and::<U>(runs_on::<U>(backend)));
+            let mut update = update_statement::<U>(key, change, backend);
+            update.returning(returning_and::<U>(runs_on::<U>(backend, Event::Update)));
             let rows = query(db, backend.build(&update)).await?;
             match rows.first() {
                 Some(row) if row.try_get_by_index(U::Column::iter().count())? => {
@@ -48,10 +49,15 @@ where
     }
 }
 
-fn update_statement<U: SignUp>(key: &Value, change: &U::ActiveModel) -> UpdateStatement
+fn update_statement<U: SignUp>(
+    key: &Value,
+    change: &U::ActiveModel,
+    backend: DbBackend,
+) -> UpdateStatement
 where
     U::Guest: Related<U>,
 {
+    let column = first_column::<U>();
     let mut update = Query::update();
     update
         .table(U::default().table_ref())
@@ -59,7 +65,7 @@ where
             set_values::<U>(change)
                 .map(|(column, value)| (column, column.save_as(Expr::val(value)))),
         )
-        .and_where(Expr::col(owner_key::<U::Guest>()).eq(key.clone()));
+        .and_where(Expr::col(column).eq(as_stored_in(column, key, backend)));
     update
 }
 
@@ -126,8 +132,8 @@ where
     U::Guest: Related<U>,
 {
     let backend = DbBackend::MySql;
-    let update = backend.build(&update_statement::<U>(key, change));
-    let user = backend.build(&the_user::<U>(key));
+    let update = backend.build(&update_statement::<U>(key, change, backend));
+    let user = backend.build(&the_user::<U>(key, backend));
     // sqlx makes the server count the rows that were found, changed or not.
     let steps = format!(
         "{}; IF ROW_COUNT() > 0 THEN {}; END IF;",
@@ -150,19 +156,20 @@ where
 {
     let statement = Text::of::<U>("user", db.get_database_backend())
         .bind(key.clone())
-        .or_build(|backend| backend.build(&the_user::<U>(key)));
+        .or_build(|backend| backend.build(&the_user::<U>(key, backend)));
     let rows = query(db, statement).await?;
     rows.first().map(|row| read::<U>(row, "")).transpose()
 }
 
-fn the_user<U: SignUp>(key: &Value) -> SelectStatement
+fn the_user<U: SignUp>(key: &Value, backend: DbBackend) -> SelectStatement
 where
     U::Guest: Related<U>,
 {
+    let column = first_column::<U>();
     let mut select = Query::select();
     select_columns::<U>(&mut select, U::default().table_name(), "");
     select
         .from(U::default().table_ref())
-        .and_where(Expr::col((U::default(), owner_key::<U::Guest>())).eq(key.clone()));
+        .and_where(Expr::col((U::default(), column)).eq(as_stored_in(column, key, backend)));
     select
 }

@@ -12,8 +12,9 @@ use sea_orm::{
 
 use super::{Look, names::AccountNames as Names};
 use crate::statements::{
+    alive::roll_back,
     block::{mariadb, sqlite},
-    evidence::{RUNS_ON, of_the_type_of, removed, runs_on},
+    evidence::{Event, RUNS_ON, of_the_type_of, removed, runs_on},
     key::{only_column, single},
     parts::{
         FIRST, SECOND, cte, do_nothing_on, every_column, insert_select, insert_select_with,
@@ -144,8 +145,8 @@ where
     select_columns::<U::Guest>(&mut both, NEW_GUEST, SECOND);
     let runs_on = format!(
         "{} OR {}",
-        runs_on::<U>(DbBackend::Postgres),
-        runs_on::<U::Guest>(DbBackend::Postgres)
+        runs_on::<U>(DbBackend::Postgres, Event::Insert),
+        runs_on::<U::Guest>(DbBackend::Postgres, Event::Insert)
     );
     both.expr_as(Expr::cust(check), Alias::new(CHECK))
         .expr_as(Expr::cust(runs_on), Alias::new(RUNS_ON))
@@ -260,15 +261,15 @@ where
     C: ConnectionTrait + TransactionTrait,
     U::Guest: Related<U>,
 {
-    let unit = db.begin().await?;
+    let unit = sqlite::begin(db).await?;
     match insert_one_by_one::<U, _>(&unit, user, guest).await {
         Ok(Some(both)) => {
             unit.commit().await?;
             Ok(Some(both))
         }
         outcome => {
-            unit.rollback().await?;
-            outcome
+            let undone = roll_back(unit).await;
+            outcome.and_then(|none| undone.map(|()| none))
         }
     }
 }

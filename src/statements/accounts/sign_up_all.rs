@@ -15,8 +15,8 @@ use crate::statements::{
     alive::leaves_out_no_row,
     block::{mariadb, sqlite},
     evidence::{
-        RUNS_ON, folds_on_postgres, has_skipping_trigger, leaves_rows_out, literal, of_the_type_of,
-        removed, runs_on,
+        Event, RUNS_ON, folds_on_postgres, leaves_rows_out, literal, of_the_type_of, removed,
+        runs_on, skips_rows,
     },
     input::{BESIDE, Given, INPUT, Rows, fit_a_packet},
     key::{Key, only_column},
@@ -157,7 +157,7 @@ where
 {
     match db.get_database_backend() {
         DbBackend::Postgres => Ok(raised::is(unexplained, &format!("{UNEXPLAINED}true"))),
-        _ => leaves_rows_out::<U>(db, &[]).await,
+        _ => leaves_rows_out::<U>(db, Event::Insert, &[]).await,
     }
 }
 
@@ -246,7 +246,7 @@ where
     let (table, column) = (literal(&users), literal(U::email().as_str()));
     let skips = format!(
         "({} OR {})",
-        has_skipping_trigger(&table),
+        skips_rows(&table, Event::Insert),
         folds_on_postgres(&table, &column)
     );
     let unexplained = raised::on_postgres("count(*) > 0", UNEXPLAINED, &skips);
@@ -270,8 +270,8 @@ where
         every_column_of::<U::Guest>(backend),
         pairs.users.table(backend, Given::Binds(0)),
         text_of(backend, &both),
-        runs_on::<U>(backend),
-        runs_on::<U::Guest>(backend),
+        runs_on::<U>(backend, Event::Insert),
+        runs_on::<U::Guest>(backend, Event::Insert),
     );
     let statement = || Statement::from_sql_and_values(backend, &sql, pairs.values(backend));
     let rows = query_large(db, statement).await?;

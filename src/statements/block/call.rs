@@ -20,7 +20,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::statements::{alive::after_a_dropped_call, parts::hex, queue};
+use crate::statements::{alive::after_a_dropped_call, input::text::moment, parts::hex, queue};
 
 /// [`CALL`] restores the timeout. MySQL, which refuses the call, reads this as a comment.
 const CLOSE_SOON: &str = "SET /*M!100602 @guesthouse_wait = COALESCE(@guesthouse_wait, \
@@ -152,8 +152,14 @@ fn literal(value: &Value) -> String {
         Value::ChronoDateTimeUtc(Some(value)) => format!("'{}'", value.naive_utc()),
         Value::ChronoDateTimeLocal(Some(value)) => format!("'{}'", value.naive_utc()),
         Value::ChronoDateTimeWithTimeZone(Some(value)) => format!("'{}'", value.naive_utc()),
+        // Without an exponent it would be a decimal, which holds 65 digits.
+        Value::Float(Some(value)) => format!("{value:e}"),
+        Value::Double(Some(value)) => format!("{value:e}"),
         // Numbers, times and nulls, of which no literal has a quote or a backslash.
-        value => MysqlQueryBuilder.value_to_string(value),
+        value => match moment(value) {
+            Some(moment) => format!("'{}'", moment.naive_utc()),
+            None => MysqlQueryBuilder.value_to_string(value),
+        },
     }
 }
 

@@ -82,8 +82,25 @@ pub(in crate::statements) async fn run<C: ConnectionTrait>(
 fn text(value: &Value) -> Json {
     match value {
         Value::Json(Some(json)) => Json::String(json.to_string()),
+        Value::Array(_, Some(values)) => Json::String(array(values)),
         value => on_postgres(value),
     }
+}
+
+/// [An array](https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO) as a text.
+fn array(values: &[Value]) -> String {
+    let element = |value: &Value| match value {
+        Value::Array(_, Some(values)) => array(values),
+        value => match text(value) {
+            Json::Null => "NULL".to_owned(),
+            Json::String(text) => {
+                format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+            }
+            other => other.to_string(),
+        },
+    };
+    let elements: Vec<_> = values.iter().map(element).collect();
+    format!("{{{}}}", elements.join(","))
 }
 
 fn block(slot: usize, types: &[&str], steps: &str) -> String {
@@ -205,5 +222,29 @@ impl sqlx::error::DatabaseError for Refusal {
 
     fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{Value, sea_query::ArrayType};
+
+    use super::array;
+
+    #[test]
+    fn an_array_is_written_as_postgresql_reads_it() {
+        let inner = |texts: [Option<&str>; 2]| {
+            let values = texts.map(|text| Value::String(text.map(str::to_owned)));
+            Value::Array(ArrayType::String, Some(Box::new(values.to_vec())))
+        };
+        let outer = [
+            inner([Some("a\"b\\c"), None]),
+            inner([Some(""), Some("{,}")]),
+        ];
+        assert_eq!(array(&outer), r#"{{"a\"b\\c",NULL},{"","{,}"}}"#);
+        assert_eq!(
+            array(&[Value::Int(Some(1)), Value::Bool(Some(true))]),
+            "{\"1\",true}"
+        );
     }
 }
