@@ -33,6 +33,8 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// - every foreign key over these columns: what it does on delete, that the one to the owner is
 ///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
 ///   disabled), and that no other one would refuse every insert of this library;
+/// - every foreign key of the app's own columns to one of these tables: it must not cascade, since
+///   deleting the other row would take this one along;
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
 ///   within the years 1 to 9999, as sqlx panics when it reads others. A stricter check is as good;
 /// - `ON CONFLICT` clauses of SQLite other than `ABORT`, and rules of PostgreSQL, which replace a
@@ -64,8 +66,8 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// What breaks no guarantee by itself is a warning through `tracing`: an index that is redundant
 /// beside the unique one; a trigger, since its effect is unknown (on MariaDB the database role sees
 /// those of tables on which it has the `TRIGGER` privilege); a rule that adds statements to a
-/// DELETE; a foreign key of the app's own columns that removes or changes rows; a column that
-/// requires a value, if a trigger may give it.
+/// DELETE; another foreign key of the app's own columns that removes or changes rows; a column
+/// that requires a value, if a trigger may give it.
 ///
 /// # Errors
 ///

@@ -786,22 +786,48 @@ impl Comparison<'_> {
         }
     }
 
-    /// Keys over columns that this library does not set.
+    /// Keys over columns that this library does not set. One that cascades from a table of the model
+    /// takes a row whose own owner is still there.
     fn keys_of_the_app(&mut self) {
         for key in &self.found.foreign_keys {
             let is_written = |wanted: &Wanted| wanted.written && key.has(wanted.name);
-            if key.acts() && !self.table.columns.iter().any(is_written) {
-                self.outcome.warn(
-                    &self.table.name,
-                    About::ForeignKey(key.columns.join(", ")),
-                    format!(
-                        "this foreign key acts ON DELETE {}: {} could be changed or removed with \
-                         a row of {}",
-                        key.on_delete, self.table.row, key.to_table
-                    ),
-                );
+            if !key.acts() || self.table.columns.iter().any(is_written) {
+                continue;
             }
+            let is_of_the_model = self.catalogue.tables.contains_key(&key.to_table);
+            if is_of_the_model && key.on_delete == "CASCADE" && key.flaw != Some(KeyFlaw::NotEnforced)
+            {
+                self.takes_along(key);
+                continue;
+            }
+            self.outcome.warn(
+                &self.table.name,
+                About::ForeignKey(key.columns.join(", ")),
+                format!(
+                    "this foreign key acts ON DELETE {}: {} could be changed or removed with \
+                     a row of {}",
+                    key.on_delete, self.table.row, key.to_table
+                ),
+            );
         }
+    }
+
+    fn takes_along(&mut self, key: &ForeignKey) {
+        let WantedTable {
+            name, row, columns, ..
+        } = self.table;
+        let mut owners = columns.iter().flat_map(|column| &column.refers_to);
+        let other = match owners.find(|reference| reference.table == key.to_table) {
+            Some(reference) => format!("another {}", reference.owner),
+            None if key.to_table == *name => format!("another row of {name}"),
+            None => format!("a row of {}", key.to_table),
+        };
+        let column = key.columns.first().map_or("", String::as_str);
+        self.differs(
+            column,
+            "no other action on delete",
+            format!("has a foreign key with ON DELETE CASCADE: {row} could vanish with {other}"),
+        );
     }
 
     fn taken_for_one(&self) -> String {

@@ -243,6 +243,12 @@ pub const CHANGES: Changes = Changes {
                {row} could vanish with its user"],
         ),
         (
+            "ALTER TABLE {table} ADD approved_by binary(16),
+                 ADD FOREIGN KEY (approved_by) REFERENCES users (id) ON DELETE CASCADE",
+            &["{table}.approved_by has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with another user"],
+        ),
+        (
             "ALTER TABLE {table} MODIFY created_at timestamp(6) NOT NULL
                  DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
             &["{table}.created_at is rewritten on every update: {row} could lose it"],
@@ -288,6 +294,8 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE users ADD UNIQUE (id, email);
          ALTER TABLE hosts ADD email varchar(254) COLLATE utf8mb4_bin;
          ALTER TABLE hosts ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email)",
+        "ALTER TABLE hosts ADD approved_by binary(16),
+             ADD FOREIGN KEY (approved_by) REFERENCES users (id) ON DELETE SET NULL",
         "ALTER TABLE users MODIFY email varchar(500) COLLATE utf8mb4_nopad_bin NOT NULL",
         "ALTER TABLE hosts MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
         "ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey,

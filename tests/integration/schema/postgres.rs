@@ -78,6 +78,22 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE hosts ADD guest_id uuid REFERENCES guests ON DELETE CASCADE,
+                 ADD mentor_id uuid REFERENCES hosts ON DELETE CASCADE;
+             ALTER TABLE guests ADD host_id uuid REFERENCES hosts ON DELETE CASCADE;
+             ALTER TABLE users ADD invited_by uuid REFERENCES users ON DELETE CASCADE",
+            &[
+                "users.invited_by has a foreign key with ON DELETE CASCADE: \
+                 a user could vanish with another row of users",
+                "guests.host_id has a foreign key with ON DELETE CASCADE: \
+                 a guest could vanish with a row of hosts",
+                "hosts.guest_id has a foreign key with ON DELETE CASCADE: \
+                 a host could vanish with a row of guests",
+                "hosts.mentor_id has a foreign key with ON DELETE CASCADE: \
+                 a host could vanish with another row of hosts",
+            ],
+        ),
+        (
             "ALTER TABLE users DISABLE TRIGGER ALL",
             &[
                 "guests.user_id has a foreign key to users.id whose triggers are disabled: \
@@ -403,6 +419,11 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE {table} ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
+            &["{table}.approved_by has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with another user"],
+        ),
+        (
             "CREATE TABLE vip () INHERITS ({table})",
             &["table {table} has children, which its keys leave out: {row} could be there twice"],
         ),
@@ -456,7 +477,8 @@ pub const CHANGES: Changes = Changes {
              ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT",
         "CREATE TABLE plans (user_id uuid, plan text, PRIMARY KEY (user_id, plan));
          ALTER TABLE hosts ADD plan text, ADD FOREIGN KEY (user_id, plan) REFERENCES plans",
-        "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
+        "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE SET NULL",
+        "CREATE TABLE plans (id uuid PRIMARY KEY); ALTER TABLE hosts ADD plan uuid REFERENCES plans ON DELETE CASCADE",
         "ALTER TABLE hosts ADD UNIQUE (id) DEFERRABLE",
         "ALTER TABLE users ADD during int4range, ADD EXCLUDE USING gist (during WITH &&)",
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",

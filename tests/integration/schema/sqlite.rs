@@ -233,6 +233,11 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE {table} ADD COLUMN approved_by uuid_text REFERENCES users ON DELETE CASCADE",
+            &["{table}.approved_by has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with another user"],
+        ),
+        (
             r#", FOREIGN KEY => , "nickname" text NOT NULL, FOREIGN KEY"#,
             &["{table}.nickname may not be left out: nobody could {purpose}"],
         ),
@@ -246,6 +251,7 @@ pub const CHANGES: Changes = Changes {
          CREATE UNIQUE INDEX d ON users (name); CREATE UNIQUE INDEX e ON users (plan) WHERE plan <> 'free'",
         "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
         "ALTER TABLE hosts ADD COLUMN is_new integer NOT NULL AS (created_at > '2026') VIRTUAL",
+        "ALTER TABLE hosts ADD COLUMN approved_by uuid_text REFERENCES users ON DELETE SET NULL",
         "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON HOSTS (USER_ID DESC)",
         r#""user_id" uuid_text NOT NULL => "user_id" blob NOT NULL UNIQUE"#,
         r#"REFERENCES "users" ("id") => REFERENCES USERS"#,
