@@ -48,8 +48,8 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///
 /// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be
 ///   `OFF`;
-/// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
-///   connections;
+/// - PostgreSQL: `client_encoding`, and `session_replication_role`, also as the database or the role
+///   sets it for new connections;
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
 ///   `completion_type`, a strict `sql_mode` without `ORACLE`, and an isolation level other than READ
 ///   UNCOMMITTED, on the connection and on the server for new ones; `utf8mb4` for client, connection

@@ -60,6 +60,8 @@ pub(super) enum Setting {
     /// `sql_mode` has `ORACLE`, which parses compound statements otherwise.
     Oracle,
     CharacterSet(String),
+    /// PostgreSQL's name for it.
+    Encoding(String),
     ReadUncommitted,
     /// On connections that are yet to be opened.
     AtFirst(Box<Setting>),

@@ -903,6 +903,10 @@ impl Setting {
                 "utf8mb4",
                 format!("{found} {on}: an address could be stored as another one"),
             ),
+            Self::Encoding(found) => (
+                "UTF8",
+                format!("{found} {on}: an address could be stored as another one"),
+            ),
             Self::ReadUncommitted => (
                 "READ COMMITTED or stricter",
                 format!(

@@ -371,12 +371,20 @@ fn settings(backend: On) -> &'static [Setting] {
                  a user could be left without a guest",
             ),
         ],
-        On::Postgres => &[(
-            "SET session_replication_role = replica",
-            "foreign keys on",
-            "foreign keys are off on this PostgreSQL connection: \
-             a user could be deleted under a host",
-        )],
+        On::Postgres => &[
+            (
+                "SET session_replication_role = replica",
+                "foreign keys on",
+                "foreign keys are off on this PostgreSQL connection: \
+                 a user could be deleted under a host",
+            ),
+            (
+                "SET client_encoding = LATIN1",
+                "UTF8",
+                "client_encoding is LATIN1 on this PostgreSQL connection: \
+                 an address could be stored as another one",
+            ),
+        ],
         On::MariaDb => &[
             (
                 "SET foreign_key_checks = OFF",
@@ -497,6 +505,8 @@ fn other_settings_are_no_difference() {
         let pool = db.pool_of(1).await;
         for setting in [
             "SET session_replication_role = local",
+            "SET client_encoding = SQL_ASCII",
+            "SET client_encoding = 'utf-8'",
             "SET TIME ZONE 'Europe/Berlin'",
             "SET DateStyle = 'SQL, DMY'",
             "SET quote_all_identifiers = on",

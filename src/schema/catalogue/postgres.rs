@@ -178,9 +178,11 @@ const INTERVENTIONS: &str = "
     WHERE r.ev_type IN ('2', '3', '4') AND r.ev_enabled IN ('O', 'A')
     ORDER BY table_name, name";
 
-/// What the database or the role sets for connections that are yet to be opened counts too.
+/// What the database or the role sets for connections that are yet to be opened counts too, except
+/// for the encoding, which sqlx names when it connects.
 const SETTINGS: &str = "
-    SELECT current_setting('session_replication_role') = 'replica' AS is_replica,
+    SELECT current_setting('client_encoding') AS encoding,
+           current_setting('session_replication_role') = 'replica' AS is_replica,
            EXISTS (SELECT FROM pg_db_role_setting AS s
                    WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database
                                                WHERE datname = current_database()))
@@ -199,6 +201,9 @@ const DIALECT: Dialect = Dialect {
 
 #[derive(FromQueryResult)]
 struct Settings {
+    /// What the server takes the texts of the session for, which are UTF-8. `SQL_ASCII` converts
+    /// [nothing](https://www.postgresql.org/docs/current/multibyte.html).
+    encoding: String,
     /// As a replica the session fires no triggers, and foreign keys are triggers.
     is_replica: bool,
     is_replica_at_first: bool,
@@ -239,7 +244,9 @@ pub(super) async fn read(
 
 fn faults(settings: &Settings) -> impl Iterator<Item = Setting> {
     let at_first = settings.is_replica_at_first && !settings.is_replica;
+    let encoding = Some(&settings.encoding).filter(|it| !["UTF8", "SQL_ASCII"].contains(&it.as_str()));
     [
+        encoding.map(|it| Setting::Encoding(format!("client_encoding is {it}"))),
         settings.is_replica.then_some(Setting::ForeignKeysOff),
         at_first.then(|| Setting::AtFirst(Box::new(Setting::ForeignKeysOff))),
     ]
