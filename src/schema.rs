@@ -41,7 +41,9 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///   refusal or a statement;
 /// - how rows are stored: by `InnoDB` on MariaDB; on PostgreSQL in logged tables that neither
 ///   inherit nor are inherited from, and without row level security that applies to the database
-///   role; everywhere in a table that is not temporary.
+///   role; everywhere in a table that is not temporary, and that every idle connection finds by its
+///   name: `search_path`, `USE` and temporary tables can lead to another one. A temporary table of
+///   another connection is not seen on MariaDB.
 ///
 /// It checks the settings, on every idle connection of the pool, under which an `Ok` might not be
 /// kept or might not be true:

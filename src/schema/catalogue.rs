@@ -100,6 +100,8 @@ pub(super) enum Storage {
     Inherited,
     Inherits,
     Hidden,
+    /// Another connection finds another table by its name, or none.
+    Elsewhere,
 }
 
 #[derive(FromQueryResult)]
@@ -243,6 +245,8 @@ struct Rows {
     interventions: Vec<Intervention>,
     /// Tables whose definition could not be read.
     unread: Vec<String>,
+    /// Tables that another connection finds elsewhere.
+    elsewhere: Vec<String>,
 }
 
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
@@ -358,6 +362,7 @@ impl Names {
             table(&mut intervention.table_name);
         }
         found.unread.iter_mut().for_each(table);
+        found.elsewhere.iter_mut().for_each(table);
     }
 }
 
@@ -402,11 +407,12 @@ async fn rows<R: FromQueryResult>(
 }
 
 /// The row that a query for settings returns on this connection and on each idle one of the pool:
-/// every connection has settings of its own. Those in use cannot be asked.
+/// every connection has settings of its own, and finds tables in its own way. Those in use cannot be
+/// asked.
 async fn settings<R: FromQueryResult>(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
-    sql: &'static str,
+    sql: &str,
 ) -> Result<Vec<R>, DbErr> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let mut all = R::find_by_statement(statement).all(connection).await?;
@@ -428,7 +434,18 @@ async fn settings<R: FromQueryResult>(
     Ok(all)
 }
 
-async fn settings_of_idle<DB, R>(pool: &sqlx::Pool<DB>, sql: &'static str) -> Result<Vec<R>, DbErr>
+/// The tables that a connection finds elsewhere than the first one, which is the one that reads them.
+/// `places` has where each connection finds each of the tables.
+fn elsewhere<'a, P: PartialEq>(
+    tables: &'a [&str],
+    places: &'a [Vec<P>],
+) -> impl Iterator<Item = String> + 'a {
+    let differs = |at: usize| places.iter().any(|it| it.get(at) != places[0].get(at));
+    let found = tables.iter().enumerate().filter(move |&(at, _)| differs(at));
+    found.map(|(_, &name)| name.to_owned())
+}
+
+async fn settings_of_idle<DB, R>(pool: &sqlx::Pool<DB>, sql: &str) -> Result<Vec<R>, DbErr>
 where
     DB: sqlx::Database,
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
@@ -439,7 +456,8 @@ where
     let mut held: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
     let mut all = Vec::new();
     for connection in &mut held {
-        let row = sqlx::Executor::fetch_one(&mut **connection, sql)
+        // The names of tables in it are quoted.
+        let row = sqlx::Executor::fetch_one(&mut **connection, sqlx::AssertSqlSafe(sql))
             .await
             .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
         all.push(R::from_query_result(&row.into(), "")?);
@@ -494,6 +512,11 @@ impl Rows {
         for name in self.unread {
             if let Some(table) = tables.get_mut(&name) {
                 table.unread = true;
+            }
+        }
+        for name in self.elsewhere {
+            if let Some(table) = tables.get_mut(&name) {
+                table.storage.push(Storage::Elsewhere);
             }
         }
         tables

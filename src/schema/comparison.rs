@@ -186,6 +186,14 @@ impl Comparison<'_> {
                          {row} could be there and not be found"
                     ),
                 ),
+                Storage::Elsewhere => (
+                    "the same table on every connection",
+                    format!(
+                        "table {name} is not the same one on every {}: \
+                         {row} could be there and not be found",
+                        self.catalogue.dialect.connection
+                    ),
+                ),
             };
             self.outcome.add(name, None, expected, found);
         }

@@ -444,9 +444,10 @@ fn settings(backend: On) -> &'static [Setting] {
     }
 }
 
-/// Changes a setting on one of the three connections of a pool.
-async fn set_on_one(pool: &DatabaseConnection, setting: &'static str) {
-    async fn set<DB>(pool: &sqlx::Pool<DB>, setting: &'static str)
+/// Changes a setting on one of the three connections of a pool, which is the last to be handed out
+/// again.
+async fn set_on_one(pool: &DatabaseConnection, setting: &str) {
+    async fn set<DB>(pool: &sqlx::Pool<DB>, setting: &str)
     where
         DB: sqlx::Database,
         for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
@@ -455,13 +456,16 @@ async fn set_on_one(pool: &DatabaseConnection, setting: &'static str) {
         for _ in 0..3 {
             all.push(pool.acquire().await.unwrap());
         }
-        sqlx::Executor::execute(&mut *all[1], setting)
+        sqlx::Executor::execute(&mut *all[1], sqlx::AssertSqlSafe(setting))
             .await
             .unwrap();
-        drop(all);
-        // A connection goes back to the pool in a task of its own.
-        while pool.num_idle() < 3 {
-            tokio::task::yield_now().await;
+        let one = all.remove(1);
+        for (back, idle) in [(all, 2), (vec![one], 3)] {
+            drop(back);
+            // A connection goes back to the pool in a task of its own.
+            while pool.num_idle() < idle {
+                tokio::task::yield_now().await;
+            }
         }
     }
     match pool.get_database_backend() {

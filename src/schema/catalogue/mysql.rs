@@ -17,7 +17,7 @@ use sqlparser::{
 
 use super::{
     Column, Dialect, Found, IndexPart, KeyPart, Kind, Named, Rows, Setting, Upkeep,
-    definition::Definition, settings,
+    definition::Definition, elsewhere, settings,
 };
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes. `NULL` is how MariaDB
@@ -232,7 +232,14 @@ pub(super) async fn read(
     };
     let is_mariadb = is_mariadb(&first.texts.version);
     let current = first.texts.current.clone();
-    let mut found = Rows::default();
+    let unqualified = tables.iter().filter(|it| it.schema.is_none());
+    let unqualified: Vec<_> = unqualified.map(|it| it.asked.as_str()).collect();
+    let place = |it: &Settings| vec![it.texts.current.clone(); unqualified.len()];
+    let places: Vec<_> = settings.iter().map(place).collect();
+    let mut found = Rows {
+        elsewhere: elsewhere(&unqualified, &places).collect(),
+        ..Rows::default()
+    };
     let databases: BTreeSet<_> = tables.iter().map(|it| it.schema.as_deref()).collect();
     for database in databases {
         let tables = tables.iter().filter(|it| it.schema.as_deref() == database);

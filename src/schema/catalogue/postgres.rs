@@ -5,7 +5,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, Statement,
 };
 
-use super::{Demand, Dialect, Found, Kind, Rows, Setting, rows, settings};
+use super::{Demand, Dialect, Found, Kind, Rows, Setting, elsewhere, rows, settings};
 
 /// PostgreSQL prints the moments of a check in the style and the time zone of the session, and types
 /// with or without quotes.
@@ -179,7 +179,8 @@ const INTERVENTIONS: &str = "
     ORDER BY table_name, name";
 
 /// What the database or the role sets for connections that are yet to be opened counts too, except
-/// for the encoding, which sqlx names when it connects.
+/// for the encoding, which sqlx names when it connects. `{names}` stands for an expression for each
+/// table.
 const SETTINGS: &str = "
     SELECT current_setting('client_encoding') AS encoding,
            current_setting('session_replication_role') = 'replica' AS is_replica,
@@ -188,7 +189,8 @@ const SETTINGS: &str = "
                                                WHERE datname = current_database()))
                      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
                      AND 'session_replication_role=replica' = ANY (lower(s.setconfig::text)::text[]))
-               AS is_replica_at_first";
+               AS is_replica_at_first,
+           array_to_string(ARRAY[{names}]::text[], ' ') AS places";
 
 const DIALECT: Dialect = Dialect {
     connection: "PostgreSQL connection",
@@ -207,6 +209,8 @@ struct Settings {
     /// As a replica the session fires no triggers, and foreign keys are triggers.
     is_replica: bool,
     is_replica_at_first: bool,
+    /// Which tables the search path leads to: the numbers of all, with a space between them.
+    places: String,
 }
 
 #[derive(FromQueryResult)]
@@ -224,7 +228,8 @@ pub(super) async fn read(
     let backend = connection.get_database_backend();
     let print_alike = Statement::from_string(backend, PRINT_ALIKE);
     connection.query_one_raw(print_alike).await?;
-    let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
+    let settings: Vec<Settings> = settings(db, connection, &settings_and_places(names)).await?;
+    let places: Vec<Vec<_>> = settings.iter().map(|it| it.places.split(' ').collect()).collect();
     let checks: Vec<Check> = rows(connection, CHECKS, names).await?;
     let demand = |check: Check| {
         let demand = Demand::of(&check.expression, check.column_name)?;
@@ -236,10 +241,23 @@ pub(super) async fn read(
         key_parts: rows(connection, FOREIGN_KEYS, names).await?,
         demands: checks.into_iter().filter_map(demand).collect(),
         interventions: rows(connection, INTERVENTIONS, names).await?,
+        elsewhere: elsewhere(names, &places).collect(),
         ..Rows::default()
     };
     let settings = settings.iter().flat_map(faults).collect();
     Ok((settings, DIALECT, found))
+}
+
+/// The query for settings, which idle connections are sent without binds. In an escape string the
+/// two characters that mean something have to be doubled, whatever a session's
+/// [`standard_conforming_strings`](https://www.postgresql.org/docs/current/sql-syntax-lexical.html).
+fn settings_and_places(names: &[&str]) -> String {
+    let place = |name: &&str| {
+        let name = name.replace('\\', r"\\").replace('\'', "''");
+        format!("coalesce(to_regclass(E'{name}')::oid, 0)")
+    };
+    let places: Vec<_> = names.iter().map(place).collect();
+    SETTINGS.replace("{names}", &places.join(", "))
 }
 
 fn faults(settings: &Settings) -> impl Iterator<Item = Setting> {

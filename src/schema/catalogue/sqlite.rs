@@ -7,7 +7,7 @@ use sqlparser::dialect::SQLiteDialect;
 use super::{
     Column, Dialect, Found, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
     definition::{self, Definition},
-    rows, settings,
+    elsewhere, rows, settings,
 };
 
 /// Case does not matter, so all names come in lower case, as do types. The functions prefer a
@@ -70,7 +70,9 @@ const DEFINITIONS: &str = "
     ORDER BY d.tbl_name, d.name";
 
 const SETTINGS: &str = "
-    SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal
+    SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal,
+           (SELECT group_concat(lower(name), char(10)) FROM sqlite_temp_master
+            WHERE type IN ('table', 'view')) AS temporary
     FROM pragma_foreign_keys, pragma_ignore_check_constraints, pragma_journal_mode";
 
 const DIALECT: Dialect = Dialect {
@@ -88,6 +90,8 @@ struct Settings {
     checks_off: bool,
     /// Without one a ROLLBACK undoes nothing.
     no_journal: bool,
+    /// The tables and views that stand before those of their name, one a line.
+    temporary: Option<String>,
 }
 
 /// The statement that made a table, or a trigger of it.
@@ -105,10 +109,12 @@ pub(super) async fn read(
     names: &[&str],
 ) -> Result<Found, DbErr> {
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
+    let places: Vec<_> = settings.iter().map(|it| it.places(names)).collect();
     let mut found = Rows {
         columns: rows(connection, COLUMNS, names).await?,
         index_parts: rows(connection, INDEXES, names).await?,
         key_parts: rows(connection, FOREIGN_KEYS, names).await?,
+        elsewhere: elsewhere(names, &places).collect(),
         ..Rows::default()
     };
     for made in rows::<Made>(connection, DEFINITIONS, names).await? {
@@ -120,6 +126,14 @@ pub(super) async fn read(
     }
     let settings = settings.into_iter().flat_map(faults).collect();
     Ok((settings, DIALECT, found))
+}
+
+impl Settings {
+    /// Whether the connection finds a temporary table, for each of the tables.
+    fn places(&self, names: &[&str]) -> Vec<bool> {
+        let temporary: Vec<_> = self.temporary.iter().flat_map(|it| it.lines()).collect();
+        names.iter().map(|name| temporary.contains(name)).collect()
+    }
 }
 
 fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
