@@ -28,8 +28,9 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///   rewritten on every update; that any address fits, in length and character set, and that
 ///   different addresses differ under the column's collation;
 /// - the primary keys and the unique indexes: that they are complete, valid, not deferrable, and
-///   compare the values themselves, in the order that their collation has today. Another unique
-///   index over the same column must not be deferrable or compare by another rule;
+///   compare the values themselves, in the order that their collation has today and on PostgreSQL by
+///   an operator class of its own. Another unique index over the same column must not be deferrable or
+///   compare by another rule;
 /// - every foreign key over these columns: what it does on delete, that the one to the owner is
 ///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
 ///   disabled), and that no other one would refuse every insert of this library;

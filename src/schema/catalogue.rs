@@ -145,7 +145,8 @@ pub(super) struct Index {
     /// Whether it keeps out a second null.
     pub nulls_equal: bool,
     pub flaw: Option<Flaw>,
-    /// The collation, if different texts can be equal under it and it is not the column's.
+    /// The collation, if different texts can be equal under it and it is not the column's, or else
+    /// such an operator class.
     pub folding: Option<String>,
     pub parts: Vec<Part>,
 }

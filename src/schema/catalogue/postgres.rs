@@ -68,8 +68,11 @@ const COLUMNS: &str = "
     ORDER BY w.name, a.attnum";
 
 /// A plain index of another method or operator class serves searches that the unique one cannot, so
-/// it is left out. A deferrable exclusion constraint spoils an insert as a deferrable key does. The
-/// version of the database's own collation, which is recorded since PostgreSQL
+/// it is left out. A unique index compares by the operator class, so one that the server did not
+/// bring along may take two texts for one, unless it is the default of a type of its own. The numbers
+/// of what was made later begin with `FirstNormalObjectId` of
+/// [transam.h](https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/access/transam.h).
+/// A deferrable exclusion constraint spoils an insert as a deferrable key does. The version of the database's own collation, which is recorded since PostgreSQL
 /// 15, is compared with that of the collation that it was made from.
 const INDEXES: &str = "
     WITH database AS (SELECT to_jsonb(d) AS it FROM pg_database AS d WHERE d.datname = current_database()),
@@ -90,7 +93,9 @@ const INDEXES: &str = "
                 WHEN l.collprovider = 'd' THEN
                      CASE WHEN usual.is_outdated THEN 'outdated' END
                 WHEN l.collversion <> pg_collation_actual_version(l.oid) THEN 'outdated' END AS flaw,
-           CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
+           CASE WHEN NOT l.collisdeterministic THEN l.collname::text
+                WHEN s.oid >= 16384 AND NOT (s.opcdefault AND s.opcintype >= 16384)
+                THEN s.opcname::text END AS folding,
            a.attname::text AS column_name,
            pg_get_indexdef(i.indexrelid, p.position, FALSE) AS expression
     FROM (VALUES {names}) AS w (name)
@@ -100,6 +105,7 @@ const INDEXES: &str = "
     JOIN pg_am AS m ON m.oid = c.relam
     JOIN pg_opclass AS o ON o.oid = i.indclass[0]
     CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS p (position)
+    JOIN pg_opclass AS s ON s.oid = i.indclass[p.position - 1]
     LEFT JOIN pg_attribute AS a
          ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.position - 1] AND a.attnum <> 0
     LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[p.position - 1]

@@ -94,6 +94,14 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "CREATE FUNCTION by_three(varchar, varchar) RETURNS integer LANGUAGE sql IMMUTABLE AS
+                 $$ SELECT bttextcmp(left($1, 3), left($2, 3)) $$;
+             CREATE OPERATOR CLASS three DEFAULT FOR TYPE varchar USING btree AS
+                 FUNCTION 1 by_three(varchar, varchar);
+             CREATE UNIQUE INDEX second ON users (email)",
+            &["users.email is unique by three as well (index second): two users could be taken for one"],
+        ),
+        (
             "ALTER TABLE users DISABLE TRIGGER ALL",
             &[
                 "guests.user_id has a foreign key to users.id whose triggers are disabled: \
@@ -160,6 +168,14 @@ pub const CHANGES: Changes = Changes {
             "CREATE COLLATION ai (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
              CREATE UNIQUE INDEX second ON users (email COLLATE ai)",
             &["users.email is unique by ai as well (index second): two users could be taken for one"],
+        ),
+        (
+            "CREATE FUNCTION by_three(text, text) RETURNS integer LANGUAGE sql IMMUTABLE AS
+                 $$ SELECT bttextcmp(left($1, 3), left($2, 3)) $$;
+             CREATE OPERATOR CLASS three FOR TYPE text USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,
+                 OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 by_three(text, text);
+             DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email three)",
+            &["users.email is unique by three (index users_email): two users could be taken for one"],
         ),
         (
             "CREATE COLLATION en (provider = icu, locale = 'en');
@@ -483,6 +499,8 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE users ADD during int4range, ADD EXCLUDE USING gist (during WITH &&)",
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",
         "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE \"C\")",
+        "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email varchar_pattern_ops)",
+        "CREATE UNIQUE INDEX second ON users (email text_ops)",
         "ALTER TABLE hosts ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE users ADD phone text UNIQUE, ADD code uuid DEFAULT gen_random_uuid() UNIQUE,
              ADD number integer GENERATED ALWAYS AS IDENTITY UNIQUE, ADD plan varchar(9) DEFAULT 'free',
