@@ -63,8 +63,10 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
 ///
 /// Indexes and constraints may have any name. Tables and columns that this library does not know
-/// are ignored, unless such a column requires a value, which no call of this library gives, or a
-/// unique index over such columns would take one row and refuse the next.
+/// are ignored, unless such a column requires a value, which no call of this library gives, a check
+/// refuses what is there without one, or a unique index or exclusion constraint over such columns
+/// would take one row and refuse the next. Of a check or an expression it knows no more than literals,
+/// nulls and comparisons of these show; what it does not know is no difference.
 ///
 /// What breaks no guarantee by itself is a warning through `tracing`: an index that is redundant
 /// beside the unique one; a trigger, since its effect is unknown (on MariaDB the database role sees

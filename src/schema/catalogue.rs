@@ -1,6 +1,7 @@
 //! What the database's own catalogue has of the tables, in one form for every backend.
 
 mod definition;
+mod known;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -19,9 +20,10 @@ use sea_orm::{
 use super::Table as Wanted;
 use crate::retry::to_the_end;
 
-use self::definition::Demand;
-
-pub(super) use self::definition::{Bound, Clause, is_literal, mentions};
+pub(super) use self::{
+    definition::{Bound, Clause, Demand, mentions},
+    known::Known,
+};
 
 /// What the catalogue has of the tables that were asked for.
 pub(super) struct Catalogue {
@@ -116,7 +118,7 @@ pub(super) struct Column {
     pub nullable: bool,
     /// Whether an insert that leaves it out gets a value other than null.
     pub filled: bool,
-    /// The expression for that value, if the column declares one.
+    /// The expression for that value, if the column declares one, or that of a generated column.
     pub default_value: Option<String>,
     /// The collation, if different texts can be equal under it.
     pub folding: Option<String>,
@@ -142,6 +144,8 @@ pub(super) struct Index {
     pub name: String,
     pub primary: bool,
     pub unique: bool,
+    /// Whether it is that of an exclusion constraint under which no two rows may be equal.
+    pub excludes: bool,
     /// Whether it keeps out a second null.
     pub nulls_equal: bool,
     pub flaw: Option<Flaw>,
@@ -204,6 +208,7 @@ struct IndexPart {
     index_name: String,
     is_primary: bool,
     is_unique: bool,
+    excludes: bool,
     nulls_equal: bool,
     flaw: Option<Flaw>,
     folding: Option<String>,
@@ -442,7 +447,10 @@ fn elsewhere<'a, P: PartialEq>(
     places: &'a [Vec<P>],
 ) -> impl Iterator<Item = String> + 'a {
     let differs = |at: usize| places.iter().any(|it| it.get(at) != places[0].get(at));
-    let found = tables.iter().enumerate().filter(move |&(at, _)| differs(at));
+    let found = tables
+        .iter()
+        .enumerate()
+        .filter(move |&(at, _)| differs(at));
     found.map(|(_, &name)| name.to_owned())
 }
 
@@ -553,6 +561,7 @@ impl Table {
                 name: row.index_name,
                 primary: row.is_primary,
                 unique: row.is_unique,
+                excludes: row.excludes,
                 nulls_equal: row.nulls_equal,
                 flaw: row.flaw,
                 folding: row.folding,

@@ -1,5 +1,7 @@
 //! Compares the catalogue with what must hold, and words every difference in terms of the domain.
 
+use std::cell::RefCell;
+
 use sea_orm::{
     ColumnType,
     sea_query::{ForeignKeyAction, StringLen},
@@ -8,8 +10,8 @@ use sea_orm::{
 use super::{
     Column as Wanted, Difference, Reference, Table as WantedTable,
     catalogue::{
-        Bound, Catalogue, Clause, Column, Flaw, ForeignKey, Index, Intervention, KeyFlaw, Kind,
-        Part, Setting, Storage, Table, Upkeep, is_literal, mentions,
+        Bound, Catalogue, Clause, Column, Demand, Flaw, ForeignKey, Index, Intervention, KeyFlaw,
+        Kind, Known, Part, Setting, Storage, Table, Upkeep, mentions,
     },
     with_article,
 };
@@ -95,7 +97,7 @@ struct Comparison<'a> {
     outcome: &'a mut Outcome,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
     fn run(mut self) {
         self.definition();
         self.storage();
@@ -103,6 +105,7 @@ impl Comparison<'_> {
         self.clauses();
         self.deferrable_keys();
         self.keys_left_out();
+        self.checks_left_out();
         for wanted in &self.table.columns {
             let found = self.found.columns.iter().find(|c| c.name == wanted.name);
             match found {
@@ -302,20 +305,22 @@ impl Comparison<'_> {
         }
     }
 
-    /// Unique keys over columns that this library does not set, to which the database gives the same
-    /// value each time.
+    /// Keys over columns that this library does not set, to which the database gives the same value
+    /// each time.
     fn keys_left_out(&mut self) {
         let WantedTable { name, purpose, .. } = self.table;
         for index in &self.found.indexes {
-            let is_same = |part: &Part| {
-                let Part::Column(part) = part else {
-                    return false;
-                };
-                let is_known = self.table.columns.iter().any(|c| c.name == part);
-                let column = self.found.columns.iter().find(|c| c.name == *part);
-                column.is_some_and(|column| !is_known && column.is_same_each_time(index))
+            let is_same = |part: &Part| match part {
+                Part::Column(part) => self.column_left_out(part).is_some_and(|column| {
+                    let is_null = column.nullable && self.left_out(column) == Known::Null;
+                    self.left_out(column).is_same() || is_null && index.nulls_equal
+                }),
+                Part::Expression(text) => {
+                    let given = |column: &str| self.given(column);
+                    Known::of_sql(text, &given).is_same()
+                }
             };
-            if !index.unique
+            if !(index.unique || index.excludes)
                 || index.flaw == Some(Flaw::Partial)
                 || !index.parts.iter().all(is_same)
             {
@@ -342,6 +347,102 @@ impl Comparison<'_> {
                     ),
                 );
             }
+        }
+    }
+
+    /// Checks that refuse the values of several columns that this library does not set.
+    fn checks_left_out(&mut self) {
+        let WantedTable { name, purpose, .. } = self.table;
+        let may_be_filled = self.may_be_filled();
+        for demand in &self.found.demands {
+            let Some(columns) = self.refused_by(demand) else {
+                continue;
+            };
+            let is_reported =
+                |it: &&Column| !it.filled && (!it.nullable || demand.a_value(&it.name));
+            if columns.len() == 1 || columns.iter().any(is_reported) {
+                continue;
+            }
+            let names: Vec<_> = columns.iter().map(|it| it.name.as_str()).collect();
+            let leaving = match names.join(" and ") {
+                names if names.is_empty() => String::new(),
+                names => format!(" that leaves out {names}"),
+            };
+            if may_be_filled && !names.is_empty() {
+                self.outcome.warn(
+                    name,
+                    About::Column(names.join(" and ")),
+                    format!(
+                        "a check refuses each row{leaving}: \
+                         unless a trigger fills them, nobody could {purpose}"
+                    ),
+                );
+            } else {
+                self.outcome.add(
+                    name,
+                    None,
+                    "no check that refuses what is left out",
+                    format!(
+                        "table {name} has a check that refuses each row{leaving}: \
+                         nobody could {purpose}"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The columns that the check asks for, if it refuses their values in each insert.
+    fn refused_by(&self, demand: &Demand) -> Option<Vec<&'a Column>> {
+        let asked = RefCell::new(Vec::<&Column>::new());
+        let given = |name: &str| {
+            let column = self.column_left_out(name);
+            let is_asked = |column: &Column| asked.borrow().iter().any(|it| it.name == column.name);
+            if let Some(column) = column.filter(|column| !is_asked(column)) {
+                asked.borrow_mut().push(column);
+            }
+            self.given(name)
+        };
+        demand.refuses(&given).then(|| asked.into_inner())
+    }
+
+    /// What is known of a column in each insert.
+    fn given(&self, name: &str) -> Known {
+        let column = self.column_left_out(name);
+        column.map_or(Known::Unknown, |column| self.left_out(column))
+    }
+
+    /// The column of this name, if this library does not set it. Where case does not matter, names
+    /// are in lower case.
+    fn column_left_out(&self, name: &str) -> Option<&'a Column> {
+        let columns = &self.found.columns;
+        let exact = columns.iter().find(|column| column.name == name);
+        let alike = |column: &&Column| column.name.to_lowercase() == name.to_lowercase();
+        let found = exact.or_else(|| columns.iter().find(alike))?;
+        let is_known = self.table.columns.iter().any(|it| it.name == found.name);
+        (!is_known).then_some(found)
+    }
+
+    /// What a column gets from an insert that leaves it out.
+    fn left_out(&self, column: &Column) -> Known {
+        let is_generated = |column: &Column| column.upkeep == Some(Upkeep::Generated);
+        // Only a generated column is made from others; from other generated ones, nothing is known.
+        let given = |name: &str| {
+            let other = self
+                .column_left_out(name)
+                .filter(|it| is_generated(column) && !is_generated(it));
+            other.map_or(Known::Unknown, |other| self.left_out(other))
+        };
+        let known = match &column.default_value {
+            _ if !column.filled => Known::Null,
+            None => Known::Present,
+            Some(expression) => Known::of_sql(expression, &given),
+        };
+        // A text becomes another value where it is stored as a number or a moment.
+        let declared = column.declared.to_lowercase();
+        let is_text = declared.contains("char") || declared.contains("text");
+        match known {
+            Known::Text(_) if !is_text => Known::Same,
+            known => known,
         }
     }
 
@@ -768,12 +869,25 @@ impl Comparison<'_> {
     fn columns_of_the_app(&mut self) {
         let may_be_filled = self.may_be_filled();
         for found in &self.found.columns {
-            let is_known = self.table.columns.iter().any(|c| c.name == found.name);
-            let mut demands = self.found.demands.iter();
-            let needs_value = !found.nullable || demands.any(|demand| demand.a_value(&found.name));
-            if is_known || found.filled || !needs_value {
+            if self.table.columns.iter().any(|c| c.name == found.name) {
                 continue;
             }
+            let demands = &self.found.demands;
+            let needs_value =
+                !found.nullable || demands.iter().any(|demand| demand.a_value(&found.name));
+            let is_alone =
+                |columns: Vec<&Column>| matches!(&columns[..], [it] if it.name == found.name);
+            let is_refused = demands
+                .iter()
+                .any(|it| self.refused_by(it).is_some_and(is_alone));
+            let (expected, says) = match found.filled {
+                false if needs_value || is_refused => ("null, or a default", "may not be left out"),
+                true if is_refused => (
+                    "a default that each check accepts",
+                    "has a default that a check refuses",
+                ),
+                _ => continue,
+            };
             let purpose = &self.table.purpose;
             if may_be_filled {
                 self.outcome.warn(
@@ -787,8 +901,8 @@ impl Comparison<'_> {
             } else {
                 self.differs(
                     &found.name,
-                    "null, or a default",
-                    format!("may not be left out: nobody could {purpose}"),
+                    expected,
+                    format!("{says}: nobody could {purpose}"),
                 );
             }
         }
@@ -803,7 +917,9 @@ impl Comparison<'_> {
                 continue;
             }
             let is_of_the_model = self.catalogue.tables.contains_key(&key.to_table);
-            if is_of_the_model && key.on_delete == "CASCADE" && key.flaw != Some(KeyFlaw::NotEnforced)
+            if is_of_the_model
+                && key.on_delete == "CASCADE"
+                && key.flaw != Some(KeyFlaw::NotEnforced)
             {
                 self.takes_along(key);
                 continue;
@@ -845,7 +961,10 @@ impl Comparison<'_> {
     /// Warns of every other sound index that is over this column alone.
     fn redundant(&mut self, wanted: &Wanted, arbiter: &str) {
         let others = self.found.indexes.iter().filter(|index| {
-            index.is_over(wanted.name) && index.is_sound() && index.name != arbiter
+            index.is_over(wanted.name)
+                && index.is_sound()
+                && !index.excludes
+                && index.name != arbiter
         });
         for index in others {
             self.outcome.warn(
@@ -938,16 +1057,6 @@ enum Nearly {
     Prefix,
     Expression,
     Composite,
-}
-
-impl Column {
-    /// Whether every insert that leaves it out gets what the index takes for the same value.
-    fn is_same_each_time(&self, index: &Index) -> bool {
-        match &self.default_value {
-            Some(default) if self.filled => is_literal(default),
-            _ => !self.filled && self.nullable && index.nulls_equal,
-        }
-    }
 }
 
 impl Index {

@@ -32,7 +32,7 @@ const COLUMNS: &str = "
            c.is_nullable = 'YES' AS nullable,
            coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%auto_increment%'
                OR c.extra LIKE '%generated%' AS filled,
-           CAST(c.column_default AS CHAR) AS default_value,
+           CAST(coalesce(c.generation_expression, c.column_default) AS CHAR) AS default_value,
            CASE WHEN right(c.collation_name, 4) <> '_bin'
                 THEN CAST(c.collation_name AS CHAR) END AS folding,
            CASE WHEN c.character_set_name NOT IN ('utf8mb4', 'utf16', 'utf16le', 'utf32')
@@ -53,7 +53,8 @@ const COLUMNS: &str = "
 const INDEXES: &str = "
     SELECT CAST(concat(?, table_name) AS CHAR) AS table_name,
            CAST(index_name AS CHAR) AS index_name,
-           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique, FALSE AS nulls_equal,
+           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique, FALSE AS excludes,
+           FALSE AS nulls_equal,
            CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw, NULL AS folding,
            lower(column_name) AS column_name, NULL AS expression
     FROM information_schema.statistics

@@ -14,7 +14,8 @@ const PRINT_ALIKE: &str = "
            set_config('quote_all_identifiers', 'off', TRUE)";
 
 /// `to_regclass` finds a table along the search path, as the statements of the app do. A domain
-/// counts as its base type, with all that the domains on the way to it demand.
+/// counts as its base type, with all that the domains on the way to it demand; of their defaults it
+/// has that of the first, which was made with a copy of the next one's.
 const COLUMNS: &str = "
     SELECT w.name AS table_name,
            concat_ws(',',
@@ -38,8 +39,8 @@ const COLUMNS: &str = "
                OR EXISTS (SELECT FROM pg_constraint AS k
                           WHERE k.conrelid = t.oid AND k.contype = 'n' AND NOT k.convalidated
                             AND k.conkey = ARRAY[a.attnum]) AS nullable,
-           a.atthasdef OR a.attidentity <> '' OR y.has_default AS filled,
-           pg_get_expr(d.adbin, d.adrelid) AS default_value,
+           a.atthasdef OR a.attidentity <> '' OR y.default_value IS NOT NULL AS filled,
+           coalesce(pg_get_expr(d.adbin, d.adrelid), y.default_value) AS default_value,
            CASE WHEN NOT l.collisdeterministic THEN l.collname::text END AS folding,
            CASE WHEN a.attcollation <> 0 AND getdatabaseencoding() <> 'UTF8'
                 THEN getdatabaseencoding()::text END AS charset,
@@ -60,8 +61,7 @@ const COLUMNS: &str = "
         SELECT (array_agg(m.oid ORDER BY m.depth DESC))[1] AS oid,
                (array_agg(m.modifier ORDER BY m.depth DESC))[1] AS modifier,
                coalesce(bool_or(m.typnotnull) FILTER (WHERE m.typtype = 'd'), FALSE) AS not_null,
-               coalesce(bool_or(m.typdefault IS NOT NULL) FILTER (WHERE m.typtype = 'd'), FALSE)
-                   AS has_default
+               (array_agg(m.typdefault ORDER BY m.depth))[1] AS default_value
         FROM made_of AS m) AS y
     LEFT JOIN pg_attrdef AS d ON d.adrelid = t.oid AND d.adnum = a.attnum
     LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
@@ -86,6 +86,7 @@ const INDEXES: &str = "
                  = coalesce(d.it ->> 'datlocale', d.it ->> 'daticulocale', d.it ->> 'datcollate'))
     SELECT w.name AS table_name, c.relname::text AS index_name, i.indisprimary AS is_primary,
            i.indisunique AS is_unique,
+           coalesce(x.are_equal, FALSE) AS excludes,
            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, FALSE) AS nulls_equal,
            CASE WHEN i.indpred IS NOT NULL THEN 'partial'
                 WHEN NOT i.indimmediate THEN 'deferrable'
@@ -104,12 +105,16 @@ const INDEXES: &str = "
     JOIN pg_class AS c ON c.oid = i.indexrelid
     JOIN pg_am AS m ON m.oid = c.relam
     JOIN pg_opclass AS o ON o.oid = i.indclass[0]
+    LEFT JOIN LATERAL (
+        SELECT bool_and(e.oprname = '=') AS are_equal
+        FROM pg_constraint AS k JOIN pg_operator AS e ON e.oid = ANY (k.conexclop)
+        WHERE k.conindid = i.indexrelid AND k.contype = 'x') AS x ON i.indisexclusion
     CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS p (position)
     JOIN pg_opclass AS s ON s.oid = i.indclass[p.position - 1]
     LEFT JOIN pg_attribute AS a
          ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.position - 1] AND a.attnum <> 0
     LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[p.position - 1]
-    WHERE i.indisunique OR i.indisexclusion AND NOT i.indimmediate
+    WHERE i.indisunique OR i.indisexclusion AND NOT i.indimmediate OR x.are_equal
           OR (m.amname = 'btree' AND o.opcdefault)
     ORDER BY w.name, c.relname, p.position";
 
@@ -144,14 +149,15 @@ const FOREIGN_KEYS: &str = "
     JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = p.other
     ORDER BY w.name, k.conname, k.oid, p.position";
 
-/// A check that was never validated may not hold for older rows.
+/// A check that was never validated may not hold for older rows, but it refuses new ones.
 const CHECKS: &str = "
-    SELECT w.name AS table_name, NULL AS column_name, pg_get_expr(k.conbin, k.conrelid) AS expression
+    SELECT w.name AS table_name, NULL AS column_name, pg_get_expr(k.conbin, k.conrelid) AS expression,
+           k.convalidated AS is_validated
     FROM (VALUES {names}) AS w (name)
     JOIN pg_constraint AS k ON k.conrelid = to_regclass(w.name) AND k.contype = 'c'
-    WHERE k.convalidated AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
+    WHERE coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
     UNION ALL
-    SELECT w.name, a.attname::text, pg_get_expr(k.conbin, 0)
+    SELECT w.name, a.attname::text, pg_get_expr(k.conbin, 0), k.convalidated
     FROM (VALUES {names}) AS w (name)
     JOIN pg_attribute AS a ON a.attrelid = to_regclass(w.name) AND a.attnum > 0 AND NOT a.attisdropped
     CROSS JOIN LATERAL (
@@ -161,8 +167,7 @@ const CHECKS: &str = "
             SELECT b.typbasetype FROM made_of AS d JOIN pg_type AS b ON b.oid = d.oid
             WHERE b.typtype = 'd')
         SELECT m.oid FROM made_of AS m) AS y
-    JOIN pg_constraint AS k ON k.contypid = y.oid AND k.contype = 'c'
-    WHERE k.convalidated";
+    JOIN pg_constraint AS k ON k.contypid = y.oid AND k.contype = 'c'";
 
 /// What is enabled only for a replica does not run. The bits of `tgtype` are those of
 /// `pg_trigger.h`: ROW 1, BEFORE 2, INSERT 4, DELETE 8, UPDATE 16.
@@ -224,6 +229,7 @@ struct Check {
     table_name: String,
     column_name: Option<String>,
     expression: String,
+    is_validated: bool,
 }
 
 pub(super) async fn read(
@@ -235,10 +241,13 @@ pub(super) async fn read(
     let print_alike = Statement::from_string(backend, PRINT_ALIKE);
     connection.query_one_raw(print_alike).await?;
     let settings: Vec<Settings> = settings(db, connection, &settings_and_places(names)).await?;
-    let places: Vec<Vec<_>> = settings.iter().map(|it| it.places.split(' ').collect()).collect();
+    let places: Vec<Vec<_>> = settings
+        .iter()
+        .map(|it| it.places.split(' ').collect())
+        .collect();
     let checks: Vec<Check> = rows(connection, CHECKS, names).await?;
     let demand = |check: Check| {
-        let demand = Demand::of(&check.expression, check.column_name)?;
+        let demand = Demand::of(&check.expression, check.column_name, check.is_validated)?;
         Some((check.table_name, demand))
     };
     let found = Rows {
@@ -268,7 +277,8 @@ fn settings_and_places(names: &[&str]) -> String {
 
 fn faults(settings: &Settings) -> impl Iterator<Item = Setting> {
     let at_first = settings.is_replica_at_first && !settings.is_replica;
-    let encoding = Some(&settings.encoding).filter(|it| !["UTF8", "SQL_ASCII"].contains(&it.as_str()));
+    let encoding =
+        Some(&settings.encoding).filter(|it| !["UTF8", "SQL_ASCII"].contains(&it.as_str()));
     [
         encoding.map(|it| Setting::Encoding(format!("client_encoding is {it}"))),
         settings.is_replica.then_some(Setting::ForeignKeysOff),

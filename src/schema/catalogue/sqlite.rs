@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult};
 use sqlparser::dialect::SQLiteDialect;
 
 use super::{
-    Column, Dialect, Found, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
+    Column, Dialect, Found, IndexPart, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
     definition::{self, Definition},
     elsewhere, rows, settings,
 };
@@ -35,7 +35,7 @@ const INDEXES: &str = r#"
     WITH tables AS
         (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN ({names}))
     SELECT lower(t.name) AS table_name, i.name AS index_name, FALSE AS is_primary,
-           i."unique" AS is_unique, FALSE AS nulls_equal,
+           i."unique" AS is_unique, FALSE AS excludes, FALSE AS nulls_equal,
            CASE WHEN i.partial THEN 'partial' END AS flaw,
            CASE WHEN upper(x.coll) <> 'BINARY' THEN upper(x.coll) END AS folding,
            lower(x.name) AS column_name,
@@ -46,7 +46,7 @@ const INDEXES: &str = r#"
       AND (i."unique" OR NOT EXISTS
            (SELECT 1 FROM pragma_index_xinfo(i.name) WHERE key AND upper(coll) <> 'BINARY'))
     UNION ALL
-    SELECT lower(t.name), 'primary key', TRUE, TRUE, FALSE, NULL, NULL, lower(c.name), NULL, c.pk
+    SELECT lower(t.name), 'primary key', TRUE, TRUE, FALSE, FALSE, NULL, NULL, lower(c.name), NULL, c.pk
     FROM tables AS t, pragma_table_info(t.name) AS c
     WHERE c.pk > 0
     ORDER BY table_name, index_name, position"#;
@@ -117,6 +117,11 @@ pub(super) async fn read(
         elsewhere: elsewhere(names, &places).collect(),
         ..Rows::default()
     };
+    for index in found.index_parts.chunk_by_mut(|one, next| {
+        (&one.table_name, &one.index_name) == (&next.table_name, &next.index_name)
+    }) {
+        tell_apart(index);
+    }
     for made in rows::<Made>(connection, DEFINITIONS, names).await? {
         if made.is_table {
             add_definition(&mut found, &made);
@@ -146,6 +151,20 @@ fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
     .flatten()
 }
 
+/// Gives each part of an index its own expression in the place of the whole definition.
+fn tell_apart(index: &mut [IndexPart]) {
+    let create_index = index.first().and_then(|part| part.expression.clone());
+    let parts = create_index.and_then(|sql| definition::parts(&sql, &SQLiteDialect {}));
+    let own = parts
+        .into_iter()
+        .flatten()
+        .map(Some)
+        .chain(std::iter::repeat(None));
+    for (part, own) in index.iter_mut().zip(own) {
+        part.expression = own;
+    }
+}
+
 fn add_definition(found: &mut Rows, made: &Made) {
     let table = &made.table_name;
     let Some(definition) = Definition::of(&made.sql, &SQLiteDialect {}) else {
@@ -157,6 +176,12 @@ fn add_definition(found: &mut Rows, made: &Made) {
         let column = found.columns.iter_mut().find(is_it);
         if let Some(column) = column.filter(|_| collation != "binary") {
             column.folding = Some(collation.to_uppercase());
+        }
+    }
+    for (column, expression) in definition.generated() {
+        let is_it = |it: &&mut Column| of_table(&it.table_name) && it.name == column;
+        if let Some(column) = found.columns.iter_mut().find(is_it) {
+            column.default_value = Some(expression);
         }
     }
     for columns in definition.deferred_keys() {

@@ -150,6 +150,58 @@ pub const CHANGES: Changes = Changes {
                nobody but the first could sign up"],
         ),
         (
+            "CREATE DOMAIN plan AS text DEFAULT 'free'; CREATE DOMAIN work_plan AS plan;
+             ALTER TABLE users ADD plan work_plan UNIQUE",
+            &["table users has a key that gets the same value in each insert (index users_plan_key): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "CREATE UNIQUE INDEX one ON users ((true))",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text; CREATE UNIQUE INDEX one ON users (coalesce(phone, ''))",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD plan text DEFAULT 'free', ADD CONSTRAINT one EXCLUDE USING hash (plan WITH =)",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD telegram text,
+                 ADD CHECK (phone IS NOT NULL OR telegram IS NOT NULL)",
+            &["table users has a check that refuses each row that leaves out phone and telegram: \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD telegram text, ADD CHECK (num_nonnulls(phone, telegram) = 1)",
+            &["table users has a check that refuses each row that leaves out phone and telegram: \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD accepted boolean NOT NULL DEFAULT false CHECK (accepted)",
+            &["users.accepted has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "CREATE DOMAIN yes AS boolean DEFAULT false CHECK (value); ALTER TABLE users ADD accepted yes",
+            &["users.accepted has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD plan varchar(9) NOT NULL DEFAULT 'trial' CHECK (plan IN ('free', 'paid'))",
+            &["users.plan has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD CHECK (phone IS NOT NULL) NOT VALID",
+            &["users.phone may not be left out: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD CHECK (1 > 2)",
+            &["table users has a check that refuses each row: nobody could sign up"],
+        ),
+        (
             "ALTER TABLE users DROP COLUMN updated_at;
              ALTER TABLE users ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED NOT NULL,
                  ADD CHECK (updated_at >= '0001-01-01 00:00:00+00' AND updated_at < '10000-01-01 00:00:00+00')",
@@ -510,6 +562,15 @@ pub const CHANGES: Changes = Changes {
         "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nickname := 'x'; RETURN NEW; END $$;
          ALTER TABLE hosts ADD nickname text NOT NULL;
          CREATE TRIGGER same BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION same()",
+        "ALTER TABLE users ADD phone text, ADD accepted boolean NOT NULL DEFAULT true CHECK (accepted),
+             ADD plan varchar(9) NOT NULL DEFAULT 'free' CHECK (plan IN ('free', 'paid')),
+             ADD CHECK (phone IS NOT NULL OR email <> ''), ADD CHECK (num_nonnulls(phone, plan) = 1),
+             ADD CHECK (length(phone) > 3), ADD CHECK (phone <> plan) NOT VALID,
+             ADD CHECK (plan <> 'x' OR phone IS NOT NULL),
+             ADD CONSTRAINT plans EXCLUDE USING btree (plan WITH =) WHERE (plan <> 'free')",
+        "CREATE DOMAIN code AS uuid DEFAULT gen_random_uuid(); ALTER TABLE users ADD code code UNIQUE;
+         CREATE UNIQUE INDEX a ON users (lower(email)); CREATE UNIQUE INDEX b ON users ((code IS NULL), email);
+         ALTER TABLE users ADD phone text; CREATE UNIQUE INDEX c ON users (lower(phone))",
         "CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts",
         "ALTER TABLE users ALTER email TYPE varchar(1000)",
         "ALTER TABLE hosts ALTER created_at TYPE timestamptz(6)",

@@ -264,7 +264,10 @@ async fn a_connection_that_finds_other_tables_is_found(db: Db) {
         ],
         On::MariaDb => [
             (format!("USE {other}"), of(&[users, guests, hosts])),
-            ("CREATE TEMPORARY TABLE visitors (id int)".to_owned(), of(&[])),
+            (
+                "CREATE TEMPORARY TABLE visitors (id int)".to_owned(),
+                of(&[]),
+            ),
         ],
     };
     match db.backend {
