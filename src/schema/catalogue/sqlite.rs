@@ -234,12 +234,20 @@ fn name(kind: Kind) -> &'static str {
 
 /// By [affinity](https://www.sqlite.org/datatype3.html#determination_of_column_affinity), as the
 /// name of a type means little here. A UUID is a blob, which no affinity converts; what is declared
-/// shows what other programs store there.
+/// shows what other programs store there. Numeric affinity leaves a text that is no number as it is,
+/// and sqlx takes a moment from any text, whatever the column declares.
 fn holds(kind: Kind, declared: &str) -> bool {
     let has = |word| declared.contains(word);
     let is_text = !has("int") && (has("char") || has("clob") || has("text"));
+    let is_numeric = ![
+        "int", "char", "clob", "text", "blob", "real", "floa", "doub",
+    ]
+    .into_iter()
+    .any(has);
+    let is_time = declared.starts_with("datetime") || declared.starts_with("timestamp");
     match kind {
         Kind::Uuid => declared.starts_with("uuid") || declared.is_empty() || has("blob"),
+        Kind::Moment if is_numeric && is_time => true,
         Kind::Text | Kind::Moment => is_text && !declared.starts_with("uuid"),
     }
 }

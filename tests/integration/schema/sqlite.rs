@@ -197,6 +197,13 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            r#""created_at" timestamp_with_timezone_text => "created_at" real"#,
+            &[
+                "{table}.created_at is real, not timestamp_with_timezone_text: \
+               {row} could not be read back as it was stored",
+            ],
+        ),
+        (
             "DROP INDEX {table}_user_id;
              CREATE UNIQUE INDEX {table}_user_id ON {table} (user_id) WHERE created_at > '2026'",
             &[

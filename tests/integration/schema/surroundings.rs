@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
 use super::{
-    changes::{USERS, start_again, try_change},
+    changes::{GUESTS, HOSTS, USERS, start_again, try_change},
     connect, differences, lines, set_on_one, url_of,
 };
 use crate::{
@@ -769,6 +769,37 @@ fn a_rowid_is_never_null() {
             .await;
             let found = lines_of(model.clone(), &db.pool).await;
             assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{key}");
+        }
+    });
+}
+
+/// SQLite has no type of its own for moments, and apps write what other databases call it.
+#[test]
+fn a_moment_of_another_name_is_read_as_it_was_written() {
+    run(On::Sqlite, |db: Db| async move {
+        for declared in [
+            "datetime",
+            "timestamp",
+            "DATETIME(6)",
+            "timestamp with time zone",
+        ] {
+            for words in [USERS, GUESTS, HOSTS] {
+                let change = format!("timestamp_with_timezone_text => {declared}");
+                try_change(&db, &change, words).await.unwrap();
+            }
+            assert_eq!(lines(&db.pool).await, [""; 0], "{declared}");
+
+            let pool = db.pool_of(1).await;
+            let ada = sign_up(&pool, email("ada")).await.unwrap();
+            let host = become_host(&pool, ada.user.id).await.unwrap().into_model();
+            let rows = db.rows().await;
+            assert_eq!(rows.users, [ada.user], "{declared}");
+            assert_eq!(rows.guests, [ada.guest.unwrap()], "{declared}");
+            assert_eq!(rows.hosts, [host], "{declared}");
+            let kept = "SELECT group_concat(typeof(created_at) || typeof(updated_at)) FROM users";
+            assert_eq!(db.text(kept).await, "texttext", "{declared}");
+            pool.close().await.unwrap();
+            start_again(&db).await;
         }
     });
 }
