@@ -21,14 +21,16 @@ use super::{
 };
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes. `NULL` is how MariaDB
-/// writes that a column which may be null has no default; a text has quotes.
+/// writes that a column which may be null has no default; a text has quotes. A `tinytext` and its like
+/// hold a number of [bytes](https://mariadb.com/kb/en/tinytext/), and a character takes up to four.
 const COLUMNS: &str = "
     SELECT CAST(concat(?, c.table_name) AS CHAR) AS table_name,
            CASE WHEN t.engine <> 'InnoDB' THEN 'no transactions' END AS storage,
            lower(c.column_name) AS name,
            CAST(c.column_type AS CHAR) AS declared,
-           CASE WHEN c.data_type = 'varchar'
-                THEN CAST(c.character_maximum_length AS SIGNED) END AS characters,
+           CASE WHEN c.data_type = 'varchar' THEN CAST(c.character_maximum_length AS SIGNED)
+                WHEN c.data_type LIKE '%text'
+                THEN CAST(c.character_octet_length DIV 4 AS SIGNED) END AS characters,
            c.is_nullable = 'YES' AS nullable,
            coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%auto_increment%'
                OR c.extra LIKE '%generated%' AS filled,

@@ -112,6 +112,10 @@ pub const CHANGES: Changes = Changes {
             &["users.email holds only 100 characters: a longer email could not be stored"],
         ),
         (
+            "ALTER TABLE users MODIFY email tinytext COLLATE utf8mb4_bin NOT NULL",
+            &["users.email holds only 63 characters: a longer email could not be stored"],
+        ),
+        (
             "ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_general_ci NOT NULL",
             &["users.email is compared by utf8mb4_general_ci: two users could be taken for one"],
         ),
@@ -324,6 +328,7 @@ pub const CHANGES: Changes = Changes {
              ADD plan varchar(9) NOT NULL DEFAULT 'Free' CHECK (plan IN ('free', 'paid')),
              ADD CHECK (phone IS NOT NULL OR email <> ''), ADD CHECK (length(phone) > 3),
              ADD born date DEFAULT '2000-01-01' CHECK (born = '2000-1-1')",
+        "ALTER TABLE users MODIFY email text COLLATE utf8mb4_bin NOT NULL",
         "ALTER TABLE users MODIFY email varchar(500) COLLATE utf8mb4_nopad_bin NOT NULL",
         "ALTER TABLE hosts MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
         "ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey,
