@@ -56,7 +56,7 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
 ///   `completion_type`, a strict `sql_mode` without `ORACLE`, and an isolation level other than READ
 ///   UNCOMMITTED, on the connection and on the server for new ones; `utf8mb4` for client, connection
-///   and results.
+///   and results; and, where a column that is checked is a `timestamp`, a `time_zone` that is UTC.
 ///   The server has to be MariaDB 10.6 or later, and not MySQL.
 ///
 /// It does not check connections that are in use, nor settings that affect durability alone, such

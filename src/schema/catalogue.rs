@@ -65,6 +65,8 @@ pub(super) enum Setting {
     /// PostgreSQL's name for it.
     Encoding(String),
     ReadUncommitted,
+    /// That matters only to a column of the type `timestamp`.
+    TimeZone(String),
     /// On connections that are yet to be opened.
     AtFirst(Box<Setting>),
 }

@@ -43,6 +43,9 @@ pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome 
     let mut outcome = Outcome::default();
     let first = wanted.first().map_or("", |table| table.name.as_str());
     for setting in &catalogue.settings {
+        if matches!(setting, Setting::TimeZone(_)) && !has_timestamp(catalogue, wanted) {
+            continue;
+        }
         let (expected, found) = setting.words(catalogue.dialect.connection);
         outcome.add(first, None, expected, found);
     }
@@ -67,6 +70,20 @@ pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome 
         }
     }
     outcome
+}
+
+/// Whether a moment that is compared is converted by the time zone of the connection.
+fn has_timestamp(catalogue: &Catalogue, wanted: &[WantedTable]) -> bool {
+    wanted.iter().any(|table| {
+        let is_moment = |name: &str| {
+            let is_it = |it: &&Wanted| it.name == name && it.ours;
+            let wanted = table.columns.iter().find(is_it);
+            wanted.is_some_and(|it| it.kind == ColumnType::TimestampWithTimeZone)
+        };
+        let found = catalogue.tables.get(&table.name);
+        let mut columns = found.iter().flat_map(|it| &it.columns);
+        columns.any(|it| it.declared.starts_with("timestamp") && is_moment(&it.name))
+    })
 }
 
 impl Outcome {
@@ -1039,6 +1056,10 @@ impl Setting {
                 format!(
                     "transactions read uncommitted rows {on}: a host could be found and never be stored"
                 ),
+            ),
+            Self::TimeZone(found) => (
+                "time_zone +00:00",
+                format!("time_zone is {found} {on}: a time could be read back as another one"),
             ),
             Self::AtFirst(setting) => setting.words_on(on),
         }

@@ -494,6 +494,7 @@ fn other_settings_are_no_difference() {
             "SET character_set_results = NULL",
             "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
             "SET sql_select_limit = 1",
+            "SET time_zone = '+02:00'",
             "SET sql_quote_show_create = OFF",
             "SET sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES'",
             "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'",
@@ -521,6 +522,26 @@ fn other_settings_are_no_difference() {
         ] {
             pool.execute_unprepared(setting).await.unwrap();
             assert_eq!(lines(&pool).await, [""; 0], "{setting}");
+        }
+    });
+}
+
+/// A `timestamp` is converted by it, and a `datetime` is not.
+#[test]
+fn a_time_zone_counts_where_a_column_is_a_timestamp() {
+    crate::support::run(On::MariaDb, |db: Db| async move {
+        db.execute(
+            "ALTER TABLE hosts ADD seen timestamp NULL;
+             ALTER TABLE users MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
+        )
+        .await;
+        let found = "time_zone is +02:00 on this MariaDB connection: \
+                     a time could be read back as another one";
+        for (time_zone, expected) in [("+02:00", [found].as_slice()), ("+00:00", &[])] {
+            let pool = db.pool_of(3).await;
+            set_on_one(&pool, &format!("SET time_zone = '{time_zone}'")).await;
+            assert_eq!(lines(&pool).await, expected, "{time_zone}");
+            pool.close().await.unwrap();
         }
     });
 }

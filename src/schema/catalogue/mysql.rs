@@ -128,6 +128,8 @@ const SETTINGS: &str = concat!(
     "CAST(@@session.character_set_client AS CHAR) AS client,
      CAST(@@session.character_set_connection AS CHAR) AS connection,
      CAST(coalesce(@@session.character_set_results, 'utf8mb4') AS CHAR) AS results,
+     CAST(IF(@@session.time_zone = 'SYSTEM', @@global.system_time_zone, @@session.time_zone) AS CHAR)
+         AS time_zone,
      CAST(version() AS CHAR) AS version,
      CAST(database() AS CHAR) AS current
      LIMIT 1"
@@ -166,6 +168,8 @@ struct Texts {
     client: String,
     connection: String,
     results: String,
+    /// By which a `timestamp` is converted, and not a `datetime`.
+    time_zone: String,
     version: String,
     /// The database of the connection, if it has one.
     current: Option<String>,
@@ -327,6 +331,9 @@ fn faults(settings: Settings) -> Vec<Setting> {
         };
         Setting::NotMariaDb(format!("{product}{}", texts.version))
     });
+    let is_utc = ["+00:00", "-00:00", "UTC", "Etc/UTC", "GMT"]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(&texts.time_zone));
     let mut faults: Vec<_> = not_mariadb.into_iter().collect();
     faults.extend(settings.session.faults());
     let at_first: Vec<_> = settings
@@ -339,6 +346,7 @@ fn faults(settings: Settings) -> Vec<Setting> {
         other_charset
             .map(|(variable, charset)| Setting::CharacterSet(format!("{variable} is {charset}"))),
     );
+    faults.extend((!is_utc).then_some(Setting::TimeZone(texts.time_zone)));
     faults.extend(at_first);
     faults
 }
@@ -462,7 +470,7 @@ fn holds(kind: Kind, declared: &str) -> bool {
     match kind {
         Kind::Uuid => declared == "binary(16)",
         Kind::Text => declared.starts_with("varchar") || declared.ends_with("text"),
-        // Sessions of this library are on UTC, so both return what they are given.
+        // Sessions of sqlx are on UTC, so both return what they are given. Others are reported.
         Kind::Moment => ["datetime(6)", "timestamp(6)"].contains(&declared),
     }
 }
@@ -510,6 +518,7 @@ mod tests {
                     client: utf8mb4(),
                     connection: utf8mb4(),
                     results: utf8mb4(),
+                    time_zone: "+00:00".to_owned(),
                     version: "10.6.2-MariaDB".to_owned(),
                     current: None,
                 },
