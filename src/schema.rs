@@ -28,44 +28,51 @@ use crate::{accounts::SignUp, error, model::Model, role::Role, user};
 ///   rewritten on every update; that any address fits, in length and character set, and that
 ///   different addresses differ under the column's collation;
 /// - the primary keys and the unique indexes: that they are complete, valid, not deferrable, and
-///   compare the values themselves, in the order that their collation has today. Another unique
-///   index over the same column must not be deferrable or compare by another rule;
+///   compare the values themselves, in the order that their collation has today and on PostgreSQL by
+///   an operator class of its own. Another unique index over the same column must not be deferrable or
+///   compare by another rule;
 /// - every foreign key over these columns: what it does on delete, that the one to the owner is
 ///   validated and enforced (on PostgreSQL by triggers on both tables, which somebody may have
 ///   disabled), and that no other one would refuse every insert of this library;
+/// - every foreign key of the app's own columns to one of these tables: it must not cascade, since
+///   deleting the other row would take this one along;
 /// - the check that keeps addresses in lower case and, on PostgreSQL, those that keep timestamps
 ///   within the years 1 to 9999, as sqlx panics when it reads others. A stricter check is as good;
 /// - `ON CONFLICT` clauses of SQLite other than `ABORT`, and rules of PostgreSQL, which replace a
 ///   refusal or a statement;
 /// - how rows are stored: by `InnoDB` on MariaDB; on PostgreSQL in logged tables that neither
 ///   inherit nor are inherited from, and without row level security that applies to the database
-///   role; everywhere in a table that is not temporary.
+///   role; everywhere in a table that is not temporary, and that every idle connection finds by its
+///   name: `search_path`, `USE` and temporary tables can lead to another one. A temporary table of
+///   another connection is not seen on MariaDB.
 ///
 /// It checks the settings, on every idle connection of the pool, under which an `Ok` might not be
 /// kept or might not be true:
 ///
 /// - SQLite: `foreign_keys`, `ignore_check_constraints`, and `journal_mode`, which must not be
 ///   `OFF`;
-/// - PostgreSQL: `session_replication_role`, also as the database or the role sets it for new
-///   connections;
+/// - PostgreSQL: `client_encoding`, and `session_replication_role`, also as the database or the role
+///   sets it for new connections;
 /// - MariaDB: `foreign_key_checks`, `unique_checks`, `check_constraint_checks`, `autocommit`,
 ///   `completion_type`, a strict `sql_mode` without `ORACLE`, and an isolation level other than READ
 ///   UNCOMMITTED, on the connection and on the server for new ones; `utf8mb4` for client, connection
-///   and results.
+///   and results; and, where a column that is checked is a `timestamp`, a `time_zone` that is UTC.
 ///   The server has to be MariaDB 10.6 or later, and not MySQL.
 ///
 /// It does not check connections that are in use, nor settings that affect durability alone, such
 /// as `synchronous_commit` and `innodb_flush_log_at_trx_commit`.
 ///
 /// Indexes and constraints may have any name. Tables and columns that this library does not know
-/// are ignored, unless such a column requires a value, which no call of this library gives, or a
-/// unique index over such columns would take one row and refuse the next.
+/// are ignored, unless such a column requires a value, which no call of this library gives, a check
+/// refuses what is there without one, or a unique index or exclusion constraint over such columns
+/// would take one row and refuse the next. Of a check or an expression it knows no more than literals,
+/// nulls and comparisons of these show; what it does not know is no difference.
 ///
 /// What breaks no guarantee by itself is a warning through `tracing`: an index that is redundant
 /// beside the unique one; a trigger, since its effect is unknown (on MariaDB the database role sees
 /// those of tables on which it has the `TRIGGER` privilege); a rule that adds statements to a
-/// DELETE; a foreign key of the app's own columns that removes or changes rows; a column that
-/// requires a value, if a trigger may give it.
+/// DELETE; another foreign key of the app's own columns that removes or changes rows; a column
+/// that requires a value, if a trigger may give it.
 ///
 /// # Errors
 ///

@@ -1,6 +1,7 @@
 //! What the database's own catalogue has of the tables, in one form for every backend.
 
 mod definition;
+mod known;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -19,9 +20,10 @@ use sea_orm::{
 use super::Table as Wanted;
 use crate::retry::to_the_end;
 
-use self::definition::Demand;
-
-pub(super) use self::definition::{Bound, Clause, is_literal, mentions};
+pub(super) use self::{
+    definition::{Bound, Clause, Demand, mentions},
+    known::Known,
+};
 
 /// What the catalogue has of the tables that were asked for.
 pub(super) struct Catalogue {
@@ -60,7 +62,11 @@ pub(super) enum Setting {
     /// `sql_mode` has `ORACLE`, which parses compound statements otherwise.
     Oracle,
     CharacterSet(String),
+    /// PostgreSQL's name for it.
+    Encoding(String),
     ReadUncommitted,
+    /// That matters only to a column of the type `timestamp`.
+    TimeZone(String),
     /// On connections that are yet to be opened.
     AtFirst(Box<Setting>),
 }
@@ -98,6 +104,8 @@ pub(super) enum Storage {
     Inherited,
     Inherits,
     Hidden,
+    /// Another connection finds another table by its name, or none.
+    Elsewhere,
 }
 
 #[derive(FromQueryResult)]
@@ -112,7 +120,7 @@ pub(super) struct Column {
     pub nullable: bool,
     /// Whether an insert that leaves it out gets a value other than null.
     pub filled: bool,
-    /// The expression for that value, if the column declares one.
+    /// The expression for that value, if the column declares one, or that of a generated column.
     pub default_value: Option<String>,
     /// The collation, if different texts can be equal under it.
     pub folding: Option<String>,
@@ -138,10 +146,13 @@ pub(super) struct Index {
     pub name: String,
     pub primary: bool,
     pub unique: bool,
+    /// Whether it is that of an exclusion constraint under which no two rows may be equal.
+    pub excludes: bool,
     /// Whether it keeps out a second null.
     pub nulls_equal: bool,
     pub flaw: Option<Flaw>,
-    /// The collation, if different texts can be equal under it and it is not the column's.
+    /// The collation, if different texts can be equal under it and it is not the column's, or else
+    /// such an operator class.
     pub folding: Option<String>,
     pub parts: Vec<Part>,
 }
@@ -199,6 +210,7 @@ struct IndexPart {
     index_name: String,
     is_primary: bool,
     is_unique: bool,
+    excludes: bool,
     nulls_equal: bool,
     flaw: Option<Flaw>,
     folding: Option<String>,
@@ -241,6 +253,8 @@ struct Rows {
     interventions: Vec<Intervention>,
     /// Tables whose definition could not be read.
     unread: Vec<String>,
+    /// Tables that another connection finds elsewhere.
+    elsewhere: Vec<String>,
 }
 
 /// Reads what the catalogue has of the wanted tables, on one connection: another one may look for
@@ -356,6 +370,7 @@ impl Names {
             table(&mut intervention.table_name);
         }
         found.unread.iter_mut().for_each(table);
+        found.elsewhere.iter_mut().for_each(table);
     }
 }
 
@@ -400,11 +415,12 @@ async fn rows<R: FromQueryResult>(
 }
 
 /// The row that a query for settings returns on this connection and on each idle one of the pool:
-/// every connection has settings of its own. Those in use cannot be asked.
+/// every connection has settings of its own, and finds tables in its own way. Those in use cannot be
+/// asked.
 async fn settings<R: FromQueryResult>(
     db: &DatabaseConnection,
     connection: &DatabaseTransaction,
-    sql: &'static str,
+    sql: &str,
 ) -> Result<Vec<R>, DbErr> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let mut all = R::find_by_statement(statement).all(connection).await?;
@@ -426,7 +442,21 @@ async fn settings<R: FromQueryResult>(
     Ok(all)
 }
 
-async fn settings_of_idle<DB, R>(pool: &sqlx::Pool<DB>, sql: &'static str) -> Result<Vec<R>, DbErr>
+/// The tables that a connection finds elsewhere than the first one, which is the one that reads them.
+/// `places` has where each connection finds each of the tables.
+fn elsewhere<'a, P: PartialEq>(
+    tables: &'a [&str],
+    places: &'a [Vec<P>],
+) -> impl Iterator<Item = String> + 'a {
+    let differs = |at: usize| places.iter().any(|it| it.get(at) != places[0].get(at));
+    let found = tables
+        .iter()
+        .enumerate()
+        .filter(move |&(at, _)| differs(at));
+    found.map(|(_, &name)| name.to_owned())
+}
+
+async fn settings_of_idle<DB, R>(pool: &sqlx::Pool<DB>, sql: &str) -> Result<Vec<R>, DbErr>
 where
     DB: sqlx::Database,
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
@@ -437,7 +467,8 @@ where
     let mut held: Vec<_> = std::iter::from_fn(|| pool.try_acquire()).collect();
     let mut all = Vec::new();
     for connection in &mut held {
-        let row = sqlx::Executor::fetch_one(&mut **connection, sql)
+        // The names of tables in it are quoted.
+        let row = sqlx::Executor::fetch_one(&mut **connection, sqlx::AssertSqlSafe(sql))
             .await
             .map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))?;
         all.push(R::from_query_result(&row.into(), "")?);
@@ -494,6 +525,11 @@ impl Rows {
                 table.unread = true;
             }
         }
+        for name in self.elsewhere {
+            if let Some(table) = tables.get_mut(&name) {
+                table.storage.push(Storage::Elsewhere);
+            }
+        }
         tables
     }
 }
@@ -527,6 +563,7 @@ impl Table {
                 name: row.index_name,
                 primary: row.is_primary,
                 unique: row.is_unique,
+                excludes: row.excludes,
                 nulls_equal: row.nulls_equal,
                 flaw: row.flaw,
                 folding: row.folding,

@@ -1,5 +1,7 @@
 //! Compares the catalogue with what must hold, and words every difference in terms of the domain.
 
+use std::cell::RefCell;
+
 use sea_orm::{
     ColumnType,
     sea_query::{ForeignKeyAction, StringLen},
@@ -8,8 +10,8 @@ use sea_orm::{
 use super::{
     Column as Wanted, Difference, Reference, Table as WantedTable,
     catalogue::{
-        Bound, Catalogue, Clause, Column, Flaw, ForeignKey, Index, Intervention, KeyFlaw, Kind,
-        Part, Setting, Storage, Table, Upkeep, is_literal, mentions,
+        Bound, Catalogue, Clause, Column, Demand, Flaw, ForeignKey, Index, Intervention, KeyFlaw,
+        Kind, Known, Part, Setting, Storage, Table, Upkeep, mentions,
     },
     with_article,
 };
@@ -41,6 +43,9 @@ pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome 
     let mut outcome = Outcome::default();
     let first = wanted.first().map_or("", |table| table.name.as_str());
     for setting in &catalogue.settings {
+        if matches!(setting, Setting::TimeZone(_)) && !has_timestamp(catalogue, wanted) {
+            continue;
+        }
         let (expected, found) = setting.words(catalogue.dialect.connection);
         outcome.add(first, None, expected, found);
     }
@@ -65,6 +70,20 @@ pub(super) fn compare(catalogue: &Catalogue, wanted: &[WantedTable]) -> Outcome 
         }
     }
     outcome
+}
+
+/// Whether a moment that is compared is converted by the time zone of the connection.
+fn has_timestamp(catalogue: &Catalogue, wanted: &[WantedTable]) -> bool {
+    wanted.iter().any(|table| {
+        let is_moment = |name: &str| {
+            let is_it = |it: &&Wanted| it.name == name && it.ours;
+            let wanted = table.columns.iter().find(is_it);
+            wanted.is_some_and(|it| it.kind == ColumnType::TimestampWithTimeZone)
+        };
+        let found = catalogue.tables.get(&table.name);
+        let mut columns = found.iter().flat_map(|it| &it.columns);
+        columns.any(|it| it.declared.starts_with("timestamp") && is_moment(&it.name))
+    })
 }
 
 impl Outcome {
@@ -95,7 +114,7 @@ struct Comparison<'a> {
     outcome: &'a mut Outcome,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
     fn run(mut self) {
         self.definition();
         self.storage();
@@ -103,6 +122,7 @@ impl Comparison<'_> {
         self.clauses();
         self.deferrable_keys();
         self.keys_left_out();
+        self.checks_left_out();
         for wanted in &self.table.columns {
             let found = self.found.columns.iter().find(|c| c.name == wanted.name);
             match found {
@@ -184,6 +204,14 @@ impl Comparison<'_> {
                     format!(
                         "row level security of table {name} applies to this role: \
                          {row} could be there and not be found"
+                    ),
+                ),
+                Storage::Elsewhere => (
+                    "the same table on every connection",
+                    format!(
+                        "table {name} is not the same one on every {}: \
+                         {row} could be there and not be found",
+                        self.catalogue.dialect.connection
                     ),
                 ),
             };
@@ -294,20 +322,22 @@ impl Comparison<'_> {
         }
     }
 
-    /// Unique keys over columns that this library does not set, to which the database gives the same
-    /// value each time.
+    /// Keys over columns that this library does not set, to which the database gives the same value
+    /// each time.
     fn keys_left_out(&mut self) {
         let WantedTable { name, purpose, .. } = self.table;
         for index in &self.found.indexes {
-            let is_same = |part: &Part| {
-                let Part::Column(part) = part else {
-                    return false;
-                };
-                let is_known = self.table.columns.iter().any(|c| c.name == part);
-                let column = self.found.columns.iter().find(|c| c.name == *part);
-                column.is_some_and(|column| !is_known && column.is_same_each_time(index))
+            let is_same = |part: &Part| match part {
+                Part::Column(part) => self.column_left_out(part).is_some_and(|column| {
+                    let is_null = column.nullable && self.left_out(column) == Known::Null;
+                    self.left_out(column).is_same() || is_null && index.nulls_equal
+                }),
+                Part::Expression(text) => {
+                    let given = |column: &str| self.given(column);
+                    Known::of_sql(text, &given).is_same()
+                }
             };
-            if !index.unique
+            if !(index.unique || index.excludes)
                 || index.flaw == Some(Flaw::Partial)
                 || !index.parts.iter().all(is_same)
             {
@@ -334,6 +364,102 @@ impl Comparison<'_> {
                     ),
                 );
             }
+        }
+    }
+
+    /// Checks that refuse the values of several columns that this library does not set.
+    fn checks_left_out(&mut self) {
+        let WantedTable { name, purpose, .. } = self.table;
+        let may_be_filled = self.may_be_filled();
+        for demand in &self.found.demands {
+            let Some(columns) = self.refused_by(demand) else {
+                continue;
+            };
+            let is_reported =
+                |it: &&Column| !it.filled && (!it.nullable || demand.a_value(&it.name));
+            if columns.len() == 1 || columns.iter().any(is_reported) {
+                continue;
+            }
+            let names: Vec<_> = columns.iter().map(|it| it.name.as_str()).collect();
+            let leaving = match names.join(" and ") {
+                names if names.is_empty() => String::new(),
+                names => format!(" that leaves out {names}"),
+            };
+            if may_be_filled && !names.is_empty() {
+                self.outcome.warn(
+                    name,
+                    About::Column(names.join(" and ")),
+                    format!(
+                        "a check refuses each row{leaving}: \
+                         unless a trigger fills them, nobody could {purpose}"
+                    ),
+                );
+            } else {
+                self.outcome.add(
+                    name,
+                    None,
+                    "no check that refuses what is left out",
+                    format!(
+                        "table {name} has a check that refuses each row{leaving}: \
+                         nobody could {purpose}"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The columns that the check asks for, if it refuses their values in each insert.
+    fn refused_by(&self, demand: &Demand) -> Option<Vec<&'a Column>> {
+        let asked = RefCell::new(Vec::<&Column>::new());
+        let given = |name: &str| {
+            let column = self.column_left_out(name);
+            let is_asked = |column: &Column| asked.borrow().iter().any(|it| it.name == column.name);
+            if let Some(column) = column.filter(|column| !is_asked(column)) {
+                asked.borrow_mut().push(column);
+            }
+            self.given(name)
+        };
+        demand.refuses(&given).then(|| asked.into_inner())
+    }
+
+    /// What is known of a column in each insert.
+    fn given(&self, name: &str) -> Known {
+        let column = self.column_left_out(name);
+        column.map_or(Known::Unknown, |column| self.left_out(column))
+    }
+
+    /// The column of this name, if this library does not set it. Where case does not matter, names
+    /// are in lower case.
+    fn column_left_out(&self, name: &str) -> Option<&'a Column> {
+        let columns = &self.found.columns;
+        let exact = columns.iter().find(|column| column.name == name);
+        let alike = |column: &&Column| column.name.to_lowercase() == name.to_lowercase();
+        let found = exact.or_else(|| columns.iter().find(alike))?;
+        let is_known = self.table.columns.iter().any(|it| it.name == found.name);
+        (!is_known).then_some(found)
+    }
+
+    /// What a column gets from an insert that leaves it out.
+    fn left_out(&self, column: &Column) -> Known {
+        let is_generated = |column: &Column| column.upkeep == Some(Upkeep::Generated);
+        // Only a generated column is made from others; from other generated ones, nothing is known.
+        let given = |name: &str| {
+            let other = self
+                .column_left_out(name)
+                .filter(|it| is_generated(column) && !is_generated(it));
+            other.map_or(Known::Unknown, |other| self.left_out(other))
+        };
+        let known = match &column.default_value {
+            _ if !column.filled => Known::Null,
+            None => Known::Present,
+            Some(expression) => Known::of_sql(expression, &given),
+        };
+        // A text becomes another value where it is stored as a number or a moment.
+        let declared = column.declared.to_lowercase();
+        let is_text = declared.contains("char") || declared.contains("text");
+        match known {
+            Known::Text(_) if !is_text => Known::Same,
+            known => known,
         }
     }
 
@@ -760,12 +886,25 @@ impl Comparison<'_> {
     fn columns_of_the_app(&mut self) {
         let may_be_filled = self.may_be_filled();
         for found in &self.found.columns {
-            let is_known = self.table.columns.iter().any(|c| c.name == found.name);
-            let mut demands = self.found.demands.iter();
-            let needs_value = !found.nullable || demands.any(|demand| demand.a_value(&found.name));
-            if is_known || found.filled || !needs_value {
+            if self.table.columns.iter().any(|c| c.name == found.name) {
                 continue;
             }
+            let demands = &self.found.demands;
+            let needs_value =
+                !found.nullable || demands.iter().any(|demand| demand.a_value(&found.name));
+            let is_alone =
+                |columns: Vec<&Column>| matches!(&columns[..], [it] if it.name == found.name);
+            let is_refused = demands
+                .iter()
+                .any(|it| self.refused_by(it).is_some_and(is_alone));
+            let (expected, says) = match found.filled {
+                false if needs_value || is_refused => ("null, or a default", "may not be left out"),
+                true if is_refused => (
+                    "a default that each check accepts",
+                    "has a default that a check refuses",
+                ),
+                _ => continue,
+            };
             let purpose = &self.table.purpose;
             if may_be_filled {
                 self.outcome.warn(
@@ -779,29 +918,57 @@ impl Comparison<'_> {
             } else {
                 self.differs(
                     &found.name,
-                    "null, or a default",
-                    format!("may not be left out: nobody could {purpose}"),
+                    expected,
+                    format!("{says}: nobody could {purpose}"),
                 );
             }
         }
     }
 
-    /// Keys over columns that this library does not set.
+    /// Keys over columns that this library does not set. One that cascades from a table of the model
+    /// takes a row whose own owner is still there.
     fn keys_of_the_app(&mut self) {
         for key in &self.found.foreign_keys {
             let is_written = |wanted: &Wanted| wanted.written && key.has(wanted.name);
-            if key.acts() && !self.table.columns.iter().any(is_written) {
-                self.outcome.warn(
-                    &self.table.name,
-                    About::ForeignKey(key.columns.join(", ")),
-                    format!(
-                        "this foreign key acts ON DELETE {}: {} could be changed or removed with \
-                         a row of {}",
-                        key.on_delete, self.table.row, key.to_table
-                    ),
-                );
+            if !key.acts() || self.table.columns.iter().any(is_written) {
+                continue;
             }
+            let is_of_the_model = self.catalogue.tables.contains_key(&key.to_table);
+            if is_of_the_model
+                && key.on_delete == "CASCADE"
+                && key.flaw != Some(KeyFlaw::NotEnforced)
+            {
+                self.takes_along(key);
+                continue;
+            }
+            self.outcome.warn(
+                &self.table.name,
+                About::ForeignKey(key.columns.join(", ")),
+                format!(
+                    "this foreign key acts ON DELETE {}: {} could be changed or removed with \
+                     a row of {}",
+                    key.on_delete, self.table.row, key.to_table
+                ),
+            );
         }
+    }
+
+    fn takes_along(&mut self, key: &ForeignKey) {
+        let WantedTable {
+            name, row, columns, ..
+        } = self.table;
+        let mut owners = columns.iter().flat_map(|column| &column.refers_to);
+        let other = match owners.find(|reference| reference.table == key.to_table) {
+            Some(reference) => format!("another {}", reference.owner),
+            None if key.to_table == *name => format!("another row of {name}"),
+            None => format!("a row of {}", key.to_table),
+        };
+        let column = key.columns.first().map_or("", String::as_str);
+        self.differs(
+            column,
+            "no other action on delete",
+            format!("has a foreign key with ON DELETE CASCADE: {row} could vanish with {other}"),
+        );
     }
 
     fn taken_for_one(&self) -> String {
@@ -811,7 +978,10 @@ impl Comparison<'_> {
     /// Warns of every other sound index that is over this column alone.
     fn redundant(&mut self, wanted: &Wanted, arbiter: &str) {
         let others = self.found.indexes.iter().filter(|index| {
-            index.is_over(wanted.name) && index.is_sound() && index.name != arbiter
+            index.is_over(wanted.name)
+                && index.is_sound()
+                && !index.excludes
+                && index.name != arbiter
         });
         for index in others {
             self.outcome.warn(
@@ -877,11 +1047,19 @@ impl Setting {
                 "utf8mb4",
                 format!("{found} {on}: an address could be stored as another one"),
             ),
+            Self::Encoding(found) => (
+                "UTF8",
+                format!("{found} {on}: an address could be stored as another one"),
+            ),
             Self::ReadUncommitted => (
                 "READ COMMITTED or stricter",
                 format!(
                     "transactions read uncommitted rows {on}: a host could be found and never be stored"
                 ),
+            ),
+            Self::TimeZone(found) => (
+                "time_zone +00:00",
+                format!("time_zone is {found} {on}: a time could be read back as another one"),
             ),
             Self::AtFirst(setting) => setting.words_on(on),
         }
@@ -900,16 +1078,6 @@ enum Nearly {
     Prefix,
     Expression,
     Composite,
-}
-
-impl Column {
-    /// Whether every insert that leaves it out gets what the index takes for the same value.
-    fn is_same_each_time(&self, index: &Index) -> bool {
-        match &self.default_value {
-            Some(default) if self.filled => is_literal(default),
-            _ => !self.filled && self.nullable && index.nulls_equal,
-        }
-    }
 }
 
 impl Index {

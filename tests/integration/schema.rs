@@ -371,12 +371,20 @@ fn settings(backend: On) -> &'static [Setting] {
                  a user could be left without a guest",
             ),
         ],
-        On::Postgres => &[(
-            "SET session_replication_role = replica",
-            "foreign keys on",
-            "foreign keys are off on this PostgreSQL connection: \
-             a user could be deleted under a host",
-        )],
+        On::Postgres => &[
+            (
+                "SET session_replication_role = replica",
+                "foreign keys on",
+                "foreign keys are off on this PostgreSQL connection: \
+                 a user could be deleted under a host",
+            ),
+            (
+                "SET client_encoding = LATIN1",
+                "UTF8",
+                "client_encoding is LATIN1 on this PostgreSQL connection: \
+                 an address could be stored as another one",
+            ),
+        ],
         On::MariaDb => &[
             (
                 "SET foreign_key_checks = OFF",
@@ -436,9 +444,10 @@ fn settings(backend: On) -> &'static [Setting] {
     }
 }
 
-/// Changes a setting on one of the three connections of a pool.
-async fn set_on_one(pool: &DatabaseConnection, setting: &'static str) {
-    async fn set<DB>(pool: &sqlx::Pool<DB>, setting: &'static str)
+/// Changes a setting on one of the three connections of a pool, which is the last to be handed out
+/// again.
+async fn set_on_one(pool: &DatabaseConnection, setting: &str) {
+    async fn set<DB>(pool: &sqlx::Pool<DB>, setting: &str)
     where
         DB: sqlx::Database,
         for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
@@ -447,13 +456,16 @@ async fn set_on_one(pool: &DatabaseConnection, setting: &'static str) {
         for _ in 0..3 {
             all.push(pool.acquire().await.unwrap());
         }
-        sqlx::Executor::execute(&mut *all[1], setting)
+        sqlx::Executor::execute(&mut *all[1], sqlx::AssertSqlSafe(setting))
             .await
             .unwrap();
-        drop(all);
-        // A connection goes back to the pool in a task of its own.
-        while pool.num_idle() < 3 {
-            tokio::task::yield_now().await;
+        let one = all.remove(1);
+        for (back, idle) in [(all, 2), (vec![one], 3)] {
+            drop(back);
+            // A connection goes back to the pool in a task of its own.
+            while pool.num_idle() < idle {
+                tokio::task::yield_now().await;
+            }
         }
     }
     match pool.get_database_backend() {
@@ -482,6 +494,7 @@ fn other_settings_are_no_difference() {
             "SET character_set_results = NULL",
             "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
             "SET sql_select_limit = 1",
+            "SET time_zone = '+02:00'",
             "SET sql_quote_show_create = OFF",
             "SET sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES'",
             "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'",
@@ -497,6 +510,8 @@ fn other_settings_are_no_difference() {
         let pool = db.pool_of(1).await;
         for setting in [
             "SET session_replication_role = local",
+            "SET client_encoding = SQL_ASCII",
+            "SET client_encoding = 'utf-8'",
             "SET TIME ZONE 'Europe/Berlin'",
             "SET DateStyle = 'SQL, DMY'",
             "SET quote_all_identifiers = on",
@@ -507,6 +522,26 @@ fn other_settings_are_no_difference() {
         ] {
             pool.execute_unprepared(setting).await.unwrap();
             assert_eq!(lines(&pool).await, [""; 0], "{setting}");
+        }
+    });
+}
+
+/// A `timestamp` is converted by it, and a `datetime` is not.
+#[test]
+fn a_time_zone_counts_where_a_column_is_a_timestamp() {
+    crate::support::run(On::MariaDb, |db: Db| async move {
+        db.execute(
+            "ALTER TABLE hosts ADD seen timestamp NULL;
+             ALTER TABLE users MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
+        )
+        .await;
+        let found = "time_zone is +02:00 on this MariaDB connection: \
+                     a time could be read back as another one";
+        for (time_zone, expected) in [("+02:00", [found].as_slice()), ("+00:00", &[])] {
+            let pool = db.pool_of(3).await;
+            set_on_one(&pool, &format!("SET time_zone = '{time_zone}'")).await;
+            assert_eq!(lines(&pool).await, expected, "{time_zone}");
+            pool.close().await.unwrap();
         }
     });
 }

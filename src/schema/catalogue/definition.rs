@@ -13,6 +13,8 @@ use sqlparser::{
     tokenizer::{Token, Tokenizer},
 };
 
+use super::known::Known;
+
 /// What a check demands of each row.
 pub(in crate::schema) struct Demand {
     expression: Expr,
@@ -20,6 +22,8 @@ pub(in crate::schema) struct Demand {
     value: Option<String>,
     /// Whether names are in lower case, since case does not matter.
     in_lower_case: bool,
+    /// Whether it was checked of the rows that were there before it.
+    is_validated: bool,
 }
 
 /// A moment that a column may not pass.
@@ -33,24 +37,26 @@ pub(in crate::schema) enum Bound {
 
 impl Demand {
     /// Of an expression as PostgreSQL writes it; `None` if it cannot be parsed.
-    pub(super) fn of(expression: &str, value: Option<String>) -> Option<Self> {
+    pub(super) fn of(expression: &str, value: Option<String>, is_validated: bool) -> Option<Self> {
         let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(expression);
         Some(Self {
             expression: whole(parser.ok()?)?,
             value,
             in_lower_case: false,
+            is_validated,
         })
     }
 
-    /// Whether it refuses every row whose text is not in lower case.
+    /// Whether there is no row whose text is not in lower case.
     pub(in crate::schema) fn lower_case(&self, column: &str) -> bool {
         let is_column = |expr: &Expr| self.is(exact(expr), column);
         let is_lower = |expr: &Expr| self.is_lower(exact(expr), column);
-        demands(&self.expression, &|expr| {
+        let is_it = |expr: &Expr| {
             sides_of_equal(expr).is_some_and(|(left, right)| {
                 is_column(left) && is_lower(right) || is_lower(left) && is_column(right)
             })
-        })
+        };
+        self.is_validated && demands(&self.expression, &is_it)
     }
 
     /// Whether an expression is the column in lower case, as a whole or trimmed.
@@ -62,9 +68,9 @@ impl Demand {
         }
     }
 
-    /// Whether it refuses every row whose moment lies beyond the bound.
+    /// Whether there is no row whose moment lies beyond the bound.
     pub(in crate::schema) fn within(&self, column: &str, bound: Bound) -> bool {
-        demands(&self.expression, &|expr| {
+        let is_it = |expr: &Expr| {
             let Expr::BinaryOp { left, op, right } = expr else {
                 return false;
             };
@@ -86,7 +92,18 @@ impl Demand {
                 (Bound::Last, LtEq) => moment.as_str() < "10000",
                 _ => false,
             }
-        })
+        };
+        self.is_validated && demands(&self.expression, &is_it)
+    }
+
+    /// Whether it refuses every row in which the columns are as `given` knows them.
+    pub(in crate::schema) fn refuses(&self, given: &dyn Fn(&str) -> Known) -> bool {
+        let given = |name: &str| match &self.value {
+            Some(column) if name == "VALUE" => given(column),
+            Some(_) => Known::Unknown,
+            None => given(name),
+        };
+        Known::of(&self.expression, &given).is_false()
     }
 
     /// Whether it refuses every row without a value.
@@ -238,7 +255,7 @@ fn moment(expr: &Expr) -> Option<String> {
 }
 
 /// The expression, if it is all there is to parse.
-fn whole(mut parser: Parser<'_>) -> Option<Expr> {
+pub(super) fn whole(mut parser: Parser<'_>) -> Option<Expr> {
     let expression = parser.parse_expr().ok()?;
     (parser.peek_token().token == Token::EOF).then_some(expression)
 }
@@ -312,6 +329,7 @@ impl<'a> Definition<'a> {
                     expression,
                     value: None,
                     in_lower_case: true,
+                    is_validated: true,
                 }));
             }
         }
@@ -340,6 +358,14 @@ impl<'a> Definition<'a> {
         self.items.iter().filter_map(|item| {
             let (at, _) = item.find(&[Keyword::COLLATE]).last()?;
             Some((item.column()?, text(item.0.get(at + 1)?)))
+        })
+    }
+
+    /// The columns that SQLite generates, each with its expression.
+    pub(super) fn generated(&self) -> impl Iterator<Item = (String, String)> {
+        self.items.iter().filter_map(|item| {
+            let (at, _) = item.find(&[Keyword::AS]).next()?;
+            Some((item.column()?, sql(item.parenthesis(at + 1))))
         })
     }
 
@@ -465,20 +491,21 @@ pub(in crate::schema) fn mentions(expression: &str, column: &str) -> bool {
     words.any(|word| text(word) == column.to_lowercase())
 }
 
-/// Whether an expression is a value other than null, the same each time.
-pub(in crate::schema) fn is_literal(expression: &str) -> bool {
-    fn is_value(expr: &Expr) -> bool {
-        match expr {
-            Expr::Nested(inner)
-            | Expr::Cast { expr: inner, .. }
-            | Expr::UnaryOp { expr: inner, .. } => is_value(inner),
-            Expr::Value(literal) => !matches!(literal.value, Value::Null | Value::Placeholder(_)),
-            _ => false,
+/// The columns and expressions of an index, without their order.
+pub(super) fn parts(create_index: &str, dialect: &dyn Dialect) -> Option<Vec<String>> {
+    let all = Item(tokens(create_index, dialect)?);
+    let begin = all.0.iter().position(|token| *token == Token::LParen)?;
+    let list = all.parenthesis(begin);
+    let mut parts = vec![Vec::new()];
+    for (token, depth) in list.iter().zip(depths(list)) {
+        let order = [Keyword::ASC, Keyword::DESC].contains(&keyword(Some(token)));
+        match parts.last_mut() {
+            Some(part) if depth > 0 || *token != Token::Comma && !order => part.push(token.clone()),
+            Some(_) if order => {}
+            _ => parts.push(Vec::new()),
         }
     }
-    let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(expression);
-    let expression = parser.ok().and_then(whole);
-    expression.is_some_and(|expression| is_value(&expression))
+    Some(parts.iter().map(|part| sql(part)).collect())
 }
 
 /// Whether a trigger of SQLite runs before its event, as it does by default, and the event, such as
@@ -532,6 +559,15 @@ fn text(token: &Token) -> String {
         Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => text.to_lowercase(),
         token => token.to_string(),
     }
+}
+
+/// The tokens, written so that they can be read again.
+fn sql(tokens: &[Token]) -> String {
+    let written = tokens.iter().map(|token| match token {
+        Token::SingleQuotedString(text) => format!("'{}'", text.replace('\'', "''")),
+        token => token.to_string(),
+    });
+    written.collect::<Vec<_>>().join(" ")
 }
 
 fn in_lower_case(token: &Token) -> Token {
@@ -637,7 +673,7 @@ mod tests {
             (r#"("Email" = lower("Email"))"#, false),
             ("email =", false),
         ] {
-            let demand = Demand::of(check, None);
+            let demand = Demand::of(check, None, true);
             assert_eq!(
                 demand.is_some_and(|it| it.lower_case("email")),
                 keeps,
@@ -647,6 +683,7 @@ mod tests {
         let of_domain = Demand::of(
             "((VALUE)::text = lower((VALUE)::text))",
             Some("email".into()),
+            true,
         );
         assert!(of_domain.unwrap().lower_case("email"));
     }
@@ -683,43 +720,12 @@ mod tests {
             ("at < now()", false, false),
             ("other < '2100-01-01 00:00:00+00'", false, false),
         ] {
-            let demand = Demand::of(check, None).unwrap();
+            let demand = Demand::of(check, None, true).unwrap();
             let found = (
                 demand.within("at", Bound::First),
                 demand.within("at", Bound::Last),
             );
             assert_eq!(found, (first, last), "{check}");
-        }
-    }
-
-    #[test]
-    fn a_default_that_is_the_same_each_time_is_a_literal() {
-        for default in [
-            "''",
-            "0",
-            "-1",
-            "'-1'::integer",
-            "'x'::character varying(20)",
-            "('it''s'::text)::citext",
-            "false",
-            "x'00'",
-        ] {
-            assert!(is_literal(default), "{default}");
-        }
-        for default in [
-            "NULL",
-            "NULL::character varying",
-            "now()",
-            "CURRENT_TIMESTAMP",
-            "current_timestamp()",
-            "uuid()",
-            "nextval('users_number_seq'::regclass)",
-            "('a'::text || random())",
-            "lower('a')",
-            "`a`",
-            "",
-        ] {
-            assert!(!is_literal(default), "{default}");
         }
     }
 
@@ -760,6 +766,28 @@ mod tests {
             ]
         );
         assert!(definition.is_temporary);
+    }
+
+    #[test]
+    fn expressions_of_sqlite_are_found() {
+        let create_table =
+            "CREATE TABLE users (a text, b text AS (lower(a) || 'it''s, b') STORED UNIQUE,
+            c int GENERATED ALWAYS AS ((1)), d text CHECK (CAST(d AS int) > 1))";
+        let definition = definition(create_table, &SQLiteDialect {});
+        let generated: Vec<_> = definition.generated().collect();
+        let of = |column: &str, expression: &str| (column.to_owned(), expression.to_owned());
+        assert_eq!(
+            generated,
+            [of("b", "lower ( a ) || 'it''s, b'"), of("c", "( 1 )")]
+        );
+
+        let create_index =
+            "CREATE UNIQUE INDEX i ON users (a COLLATE NOCASE desc, (1) ASC, coalesce(b, ''))
+            WHERE d > 1";
+        assert_eq!(
+            parts(create_index, &SQLiteDialect {}).unwrap(),
+            ["a COLLATE NOCASE", "( 1 )", "coalesce ( b , '' )"]
+        );
     }
 
     #[test]

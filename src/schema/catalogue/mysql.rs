@@ -17,22 +17,24 @@ use sqlparser::{
 
 use super::{
     Column, Dialect, Found, IndexPart, KeyPart, Kind, Named, Rows, Setting, Upkeep,
-    definition::Definition, settings,
+    definition::Definition, elsewhere, settings,
 };
 
 /// The casts are for MySQL, parts of whose `information_schema` come as bytes. `NULL` is how MariaDB
-/// writes that a column which may be null has no default; a text has quotes.
+/// writes that a column which may be null has no default; a text has quotes. A `tinytext` and its like
+/// hold a number of [bytes](https://mariadb.com/kb/en/tinytext/), and a character takes up to four.
 const COLUMNS: &str = "
     SELECT CAST(concat(?, c.table_name) AS CHAR) AS table_name,
            CASE WHEN t.engine <> 'InnoDB' THEN 'no transactions' END AS storage,
            lower(c.column_name) AS name,
            CAST(c.column_type AS CHAR) AS declared,
-           CASE WHEN c.data_type = 'varchar'
-                THEN CAST(c.character_maximum_length AS SIGNED) END AS characters,
+           CASE WHEN c.data_type = 'varchar' THEN CAST(c.character_maximum_length AS SIGNED)
+                WHEN c.data_type LIKE '%text'
+                THEN CAST(c.character_octet_length DIV 4 AS SIGNED) END AS characters,
            c.is_nullable = 'YES' AS nullable,
            coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%auto_increment%'
                OR c.extra LIKE '%generated%' AS filled,
-           CAST(c.column_default AS CHAR) AS default_value,
+           CAST(coalesce(c.generation_expression, c.column_default) AS CHAR) AS default_value,
            CASE WHEN right(c.collation_name, 4) <> '_bin'
                 THEN CAST(c.collation_name AS CHAR) END AS folding,
            CASE WHEN c.character_set_name NOT IN ('utf8mb4', 'utf16', 'utf16le', 'utf32')
@@ -53,7 +55,8 @@ const COLUMNS: &str = "
 const INDEXES: &str = "
     SELECT CAST(concat(?, table_name) AS CHAR) AS table_name,
            CAST(index_name AS CHAR) AS index_name,
-           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique, FALSE AS nulls_equal,
+           index_name = 'PRIMARY' AS is_primary, non_unique = 0 AS is_unique, FALSE AS excludes,
+           FALSE AS nulls_equal,
            CASE WHEN sub_part IS NOT NULL THEN 'prefix' END AS flaw, NULL AS folding,
            lower(column_name) AS column_name, NULL AS expression
     FROM information_schema.statistics
@@ -125,6 +128,8 @@ const SETTINGS: &str = concat!(
     "CAST(@@session.character_set_client AS CHAR) AS client,
      CAST(@@session.character_set_connection AS CHAR) AS connection,
      CAST(coalesce(@@session.character_set_results, 'utf8mb4') AS CHAR) AS results,
+     CAST(IF(@@session.time_zone = 'SYSTEM', @@global.system_time_zone, @@session.time_zone) AS CHAR)
+         AS time_zone,
      CAST(version() AS CHAR) AS version,
      CAST(database() AS CHAR) AS current
      LIMIT 1"
@@ -163,6 +168,8 @@ struct Texts {
     client: String,
     connection: String,
     results: String,
+    /// By which a `timestamp` is converted, and not a `datetime`.
+    time_zone: String,
     version: String,
     /// The database of the connection, if it has one.
     current: Option<String>,
@@ -232,7 +239,14 @@ pub(super) async fn read(
     };
     let is_mariadb = is_mariadb(&first.texts.version);
     let current = first.texts.current.clone();
-    let mut found = Rows::default();
+    let unqualified = tables.iter().filter(|it| it.schema.is_none());
+    let unqualified: Vec<_> = unqualified.map(|it| it.asked.as_str()).collect();
+    let place = |it: &Settings| vec![it.texts.current.clone(); unqualified.len()];
+    let places: Vec<_> = settings.iter().map(place).collect();
+    let mut found = Rows {
+        elsewhere: elsewhere(&unqualified, &places).collect(),
+        ..Rows::default()
+    };
     let databases: BTreeSet<_> = tables.iter().map(|it| it.schema.as_deref()).collect();
     for database in databases {
         let tables = tables.iter().filter(|it| it.schema.as_deref() == database);
@@ -317,6 +331,9 @@ fn faults(settings: Settings) -> Vec<Setting> {
         };
         Setting::NotMariaDb(format!("{product}{}", texts.version))
     });
+    let is_utc = ["+00:00", "-00:00", "UTC", "Etc/UTC", "GMT"]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(&texts.time_zone));
     let mut faults: Vec<_> = not_mariadb.into_iter().collect();
     faults.extend(settings.session.faults());
     let at_first: Vec<_> = settings
@@ -329,6 +346,7 @@ fn faults(settings: Settings) -> Vec<Setting> {
         other_charset
             .map(|(variable, charset)| Setting::CharacterSet(format!("{variable} is {charset}"))),
     );
+    faults.extend((!is_utc).then_some(Setting::TimeZone(texts.time_zone)));
     faults.extend(at_first);
     faults
 }
@@ -452,7 +470,7 @@ fn holds(kind: Kind, declared: &str) -> bool {
     match kind {
         Kind::Uuid => declared == "binary(16)",
         Kind::Text => declared.starts_with("varchar") || declared.ends_with("text"),
-        // Sessions of this library are on UTC, so both return what they are given.
+        // Sessions of sqlx are on UTC, so both return what they are given. Others are reported.
         Kind::Moment => ["datetime(6)", "timestamp(6)"].contains(&declared),
     }
 }
@@ -500,6 +518,7 @@ mod tests {
                     client: utf8mb4(),
                     connection: utf8mb4(),
                     results: utf8mb4(),
+                    time_zone: "+00:00".to_owned(),
                     version: "10.6.2-MariaDB".to_owned(),
                     current: None,
                 },

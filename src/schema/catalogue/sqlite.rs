@@ -5,9 +5,9 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult};
 use sqlparser::dialect::SQLiteDialect;
 
 use super::{
-    Column, Dialect, Found, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
+    Column, Dialect, Found, IndexPart, Intervention, KeyFlaw, KeyPart, Kind, Rows, Setting,
     definition::{self, Definition},
-    rows, settings,
+    elsewhere, rows, settings,
 };
 
 /// Case does not matter, so all names come in lower case, as do types. The functions prefer a
@@ -35,7 +35,7 @@ const INDEXES: &str = r#"
     WITH tables AS
         (SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) IN ({names}))
     SELECT lower(t.name) AS table_name, i.name AS index_name, FALSE AS is_primary,
-           i."unique" AS is_unique, FALSE AS nulls_equal,
+           i."unique" AS is_unique, FALSE AS excludes, FALSE AS nulls_equal,
            CASE WHEN i.partial THEN 'partial' END AS flaw,
            CASE WHEN upper(x.coll) <> 'BINARY' THEN upper(x.coll) END AS folding,
            lower(x.name) AS column_name,
@@ -46,7 +46,7 @@ const INDEXES: &str = r#"
       AND (i."unique" OR NOT EXISTS
            (SELECT 1 FROM pragma_index_xinfo(i.name) WHERE key AND upper(coll) <> 'BINARY'))
     UNION ALL
-    SELECT lower(t.name), 'primary key', TRUE, TRUE, FALSE, NULL, NULL, lower(c.name), NULL, c.pk
+    SELECT lower(t.name), 'primary key', TRUE, TRUE, FALSE, FALSE, NULL, NULL, lower(c.name), NULL, c.pk
     FROM tables AS t, pragma_table_info(t.name) AS c
     WHERE c.pk > 0
     ORDER BY table_name, index_name, position"#;
@@ -70,7 +70,9 @@ const DEFINITIONS: &str = "
     ORDER BY d.tbl_name, d.name";
 
 const SETTINGS: &str = "
-    SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal
+    SELECT foreign_keys, ignore_check_constraints AS checks_off, journal_mode = 'off' AS no_journal,
+           (SELECT group_concat(lower(name), char(10)) FROM sqlite_temp_master
+            WHERE type IN ('table', 'view')) AS temporary
     FROM pragma_foreign_keys, pragma_ignore_check_constraints, pragma_journal_mode";
 
 const DIALECT: Dialect = Dialect {
@@ -88,6 +90,8 @@ struct Settings {
     checks_off: bool,
     /// Without one a ROLLBACK undoes nothing.
     no_journal: bool,
+    /// The tables and views that stand before those of their name, one a line.
+    temporary: Option<String>,
 }
 
 /// The statement that made a table, or a trigger of it.
@@ -105,12 +109,19 @@ pub(super) async fn read(
     names: &[&str],
 ) -> Result<Found, DbErr> {
     let settings: Vec<Settings> = settings(db, connection, SETTINGS).await?;
+    let places: Vec<_> = settings.iter().map(|it| it.places(names)).collect();
     let mut found = Rows {
         columns: rows(connection, COLUMNS, names).await?,
         index_parts: rows(connection, INDEXES, names).await?,
         key_parts: rows(connection, FOREIGN_KEYS, names).await?,
+        elsewhere: elsewhere(names, &places).collect(),
         ..Rows::default()
     };
+    for index in found.index_parts.chunk_by_mut(|one, next| {
+        (&one.table_name, &one.index_name) == (&next.table_name, &next.index_name)
+    }) {
+        tell_apart(index);
+    }
     for made in rows::<Made>(connection, DEFINITIONS, names).await? {
         if made.is_table {
             add_definition(&mut found, &made);
@@ -122,6 +133,14 @@ pub(super) async fn read(
     Ok((settings, DIALECT, found))
 }
 
+impl Settings {
+    /// Whether the connection finds a temporary table, for each of the tables.
+    fn places(&self, names: &[&str]) -> Vec<bool> {
+        let temporary: Vec<_> = self.temporary.iter().flat_map(|it| it.lines()).collect();
+        names.iter().map(|name| temporary.contains(name)).collect()
+    }
+}
+
 fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
     [
         (!settings.foreign_keys).then_some(Setting::ForeignKeysOff),
@@ -130,6 +149,20 @@ fn faults(settings: Settings) -> impl Iterator<Item = Setting> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// Gives each part of an index its own expression in the place of the whole definition.
+fn tell_apart(index: &mut [IndexPart]) {
+    let create_index = index.first().and_then(|part| part.expression.clone());
+    let parts = create_index.and_then(|sql| definition::parts(&sql, &SQLiteDialect {}));
+    let own = parts
+        .into_iter()
+        .flatten()
+        .map(Some)
+        .chain(std::iter::repeat(None));
+    for (part, own) in index.iter_mut().zip(own) {
+        part.expression = own;
+    }
 }
 
 fn add_definition(found: &mut Rows, made: &Made) {
@@ -143,6 +176,12 @@ fn add_definition(found: &mut Rows, made: &Made) {
         let column = found.columns.iter_mut().find(is_it);
         if let Some(column) = column.filter(|_| collation != "binary") {
             column.folding = Some(collation.to_uppercase());
+        }
+    }
+    for (column, expression) in definition.generated() {
+        let is_it = |it: &&mut Column| of_table(&it.table_name) && it.name == column;
+        if let Some(column) = found.columns.iter_mut().find(is_it) {
+            column.default_value = Some(expression);
         }
     }
     for columns in definition.deferred_keys() {
@@ -195,12 +234,20 @@ fn name(kind: Kind) -> &'static str {
 
 /// By [affinity](https://www.sqlite.org/datatype3.html#determination_of_column_affinity), as the
 /// name of a type means little here. A UUID is a blob, which no affinity converts; what is declared
-/// shows what other programs store there.
+/// shows what other programs store there. Numeric affinity leaves a text that is no number as it is,
+/// and sqlx takes a moment from any text, whatever the column declares.
 fn holds(kind: Kind, declared: &str) -> bool {
     let has = |word| declared.contains(word);
     let is_text = !has("int") && (has("char") || has("clob") || has("text"));
+    let is_numeric = ![
+        "int", "char", "clob", "text", "blob", "real", "floa", "doub",
+    ]
+    .into_iter()
+    .any(has);
+    let is_time = declared.starts_with("datetime") || declared.starts_with("timestamp");
     match kind {
         Kind::Uuid => declared.starts_with("uuid") || declared.is_empty() || has("blob"),
+        Kind::Moment if is_numeric && is_time => true,
         Kind::Text | Kind::Moment => is_text && !declared.starts_with("uuid"),
     }
 }

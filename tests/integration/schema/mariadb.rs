@@ -79,6 +79,30 @@ pub const CHANGES: Changes = Changes {
                nobody but the first could sign up"],
         ),
         (
+            "ALTER TABLE users ADD one int AS (1) STORED UNIQUE",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone varchar(20), ADD line varchar(20) AS (coalesce(phone, '')) STORED UNIQUE",
+            &["table users has a key that gets the same value in each insert (index line): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD telegram text,
+                 ADD CHECK (phone IS NOT NULL OR telegram IS NOT NULL)",
+            &["table users has a check that refuses each row that leaves out phone and telegram: \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD accepted boolean NOT NULL DEFAULT false CHECK (accepted)",
+            &["users.accepted has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD plan varchar(9) NOT NULL DEFAULT 'trial' CHECK (plan IN ('free', 'paid'))",
+            &["users.plan has a default that a check refuses: nobody could sign up"],
+        ),
+        (
             "ALTER TABLE users MODIFY email varbinary(254) NOT NULL",
             &["users.email is varbinary(254), not varchar: \
                a user could not be read back as it was stored"],
@@ -86,6 +110,10 @@ pub const CHANGES: Changes = Changes {
         (
             "ALTER TABLE users MODIFY email varchar(100) COLLATE utf8mb4_bin NOT NULL",
             &["users.email holds only 100 characters: a longer email could not be stored"],
+        ),
+        (
+            "ALTER TABLE users MODIFY email tinytext COLLATE utf8mb4_bin NOT NULL",
+            &["users.email holds only 63 characters: a longer email could not be stored"],
         ),
         (
             "ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_general_ci NOT NULL",
@@ -243,6 +271,12 @@ pub const CHANGES: Changes = Changes {
                {row} could vanish with its user"],
         ),
         (
+            "ALTER TABLE {table} ADD approved_by binary(16),
+                 ADD FOREIGN KEY (approved_by) REFERENCES users (id) ON DELETE CASCADE",
+            &["{table}.approved_by has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with another user"],
+        ),
+        (
             "ALTER TABLE {table} MODIFY created_at timestamp(6) NOT NULL
                  DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
             &["{table}.created_at is rewritten on every update: {row} could lose it"],
@@ -288,6 +322,13 @@ pub const CHANGES: Changes = Changes {
         "ALTER TABLE users ADD UNIQUE (id, email);
          ALTER TABLE hosts ADD email varchar(254) COLLATE utf8mb4_bin;
          ALTER TABLE hosts ADD FOREIGN KEY (user_id, email) REFERENCES users (id, email)",
+        "ALTER TABLE hosts ADD approved_by binary(16),
+             ADD FOREIGN KEY (approved_by) REFERENCES users (id) ON DELETE SET NULL",
+        "ALTER TABLE users ADD phone text, ADD accepted boolean NOT NULL DEFAULT true CHECK (accepted),
+             ADD plan varchar(9) NOT NULL DEFAULT 'Free' CHECK (plan IN ('free', 'paid')),
+             ADD CHECK (phone IS NOT NULL OR email <> ''), ADD CHECK (length(phone) > 3),
+             ADD born date DEFAULT '2000-01-01' CHECK (born = '2000-1-1')",
+        "ALTER TABLE users MODIFY email text COLLATE utf8mb4_bin NOT NULL",
         "ALTER TABLE users MODIFY email varchar(500) COLLATE utf8mb4_nopad_bin NOT NULL",
         "ALTER TABLE hosts MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
         "ALTER TABLE hosts DROP FOREIGN KEY hosts_user_id_fkey,

@@ -78,6 +78,30 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE hosts ADD guest_id uuid REFERENCES guests ON DELETE CASCADE,
+                 ADD mentor_id uuid REFERENCES hosts ON DELETE CASCADE;
+             ALTER TABLE guests ADD host_id uuid REFERENCES hosts ON DELETE CASCADE;
+             ALTER TABLE users ADD invited_by uuid REFERENCES users ON DELETE CASCADE",
+            &[
+                "users.invited_by has a foreign key with ON DELETE CASCADE: \
+                 a user could vanish with another row of users",
+                "guests.host_id has a foreign key with ON DELETE CASCADE: \
+                 a guest could vanish with a row of hosts",
+                "hosts.guest_id has a foreign key with ON DELETE CASCADE: \
+                 a host could vanish with a row of guests",
+                "hosts.mentor_id has a foreign key with ON DELETE CASCADE: \
+                 a host could vanish with another row of hosts",
+            ],
+        ),
+        (
+            "CREATE FUNCTION by_three(varchar, varchar) RETURNS integer LANGUAGE sql IMMUTABLE AS
+                 $$ SELECT bttextcmp(left($1, 3), left($2, 3)) $$;
+             CREATE OPERATOR CLASS three DEFAULT FOR TYPE varchar USING btree AS
+                 FUNCTION 1 by_three(varchar, varchar);
+             CREATE UNIQUE INDEX second ON users (email)",
+            &["users.email is unique by three as well (index second): two users could be taken for one"],
+        ),
+        (
             "ALTER TABLE users DISABLE TRIGGER ALL",
             &[
                 "guests.user_id has a foreign key to users.id whose triggers are disabled: \
@@ -126,6 +150,58 @@ pub const CHANGES: Changes = Changes {
                nobody but the first could sign up"],
         ),
         (
+            "CREATE DOMAIN plan AS text DEFAULT 'free'; CREATE DOMAIN work_plan AS plan;
+             ALTER TABLE users ADD plan work_plan UNIQUE",
+            &["table users has a key that gets the same value in each insert (index users_plan_key): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "CREATE UNIQUE INDEX one ON users ((true))",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text; CREATE UNIQUE INDEX one ON users (coalesce(phone, ''))",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD plan text DEFAULT 'free', ADD CONSTRAINT one EXCLUDE USING hash (plan WITH =)",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD telegram text,
+                 ADD CHECK (phone IS NOT NULL OR telegram IS NOT NULL)",
+            &["table users has a check that refuses each row that leaves out phone and telegram: \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD telegram text, ADD CHECK (num_nonnulls(phone, telegram) = 1)",
+            &["table users has a check that refuses each row that leaves out phone and telegram: \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD accepted boolean NOT NULL DEFAULT false CHECK (accepted)",
+            &["users.accepted has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "CREATE DOMAIN yes AS boolean DEFAULT false CHECK (value); ALTER TABLE users ADD accepted yes",
+            &["users.accepted has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD plan varchar(9) NOT NULL DEFAULT 'trial' CHECK (plan IN ('free', 'paid'))",
+            &["users.plan has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD phone text, ADD CHECK (phone IS NOT NULL) NOT VALID",
+            &["users.phone may not be left out: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD CHECK (1 > 2)",
+            &["table users has a check that refuses each row: nobody could sign up"],
+        ),
+        (
             "ALTER TABLE users DROP COLUMN updated_at;
              ALTER TABLE users ADD updated_at timestamptz GENERATED ALWAYS AS (created_at) STORED NOT NULL,
                  ADD CHECK (updated_at >= '0001-01-01 00:00:00+00' AND updated_at < '10000-01-01 00:00:00+00')",
@@ -144,6 +220,14 @@ pub const CHANGES: Changes = Changes {
             "CREATE COLLATION ai (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
              CREATE UNIQUE INDEX second ON users (email COLLATE ai)",
             &["users.email is unique by ai as well (index second): two users could be taken for one"],
+        ),
+        (
+            "CREATE FUNCTION by_three(text, text) RETURNS integer LANGUAGE sql IMMUTABLE AS
+                 $$ SELECT bttextcmp(left($1, 3), left($2, 3)) $$;
+             CREATE OPERATOR CLASS three FOR TYPE text USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,
+                 OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 by_three(text, text);
+             DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email three)",
+            &["users.email is unique by three (index users_email): two users could be taken for one"],
         ),
         (
             "CREATE COLLATION en (provider = icu, locale = 'en');
@@ -403,6 +487,11 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE {table} ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
+            &["{table}.approved_by has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with another user"],
+        ),
+        (
             "CREATE TABLE vip () INHERITS ({table})",
             &["table {table} has children, which its keys leave out: {row} could be there twice"],
         ),
@@ -456,11 +545,14 @@ pub const CHANGES: Changes = Changes {
              ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE RESTRICT",
         "CREATE TABLE plans (user_id uuid, plan text, PRIMARY KEY (user_id, plan));
          ALTER TABLE hosts ADD plan text, ADD FOREIGN KEY (user_id, plan) REFERENCES plans",
-        "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE",
+        "ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE SET NULL",
+        "CREATE TABLE plans (id uuid PRIMARY KEY); ALTER TABLE hosts ADD plan uuid REFERENCES plans ON DELETE CASCADE",
         "ALTER TABLE hosts ADD UNIQUE (id) DEFERRABLE",
         "ALTER TABLE users ADD during int4range, ADD EXCLUDE USING gist (during WITH &&)",
         "CREATE UNIQUE INDEX nc ON users (created_at, email COLLATE \"C\")",
         "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email COLLATE \"C\")",
+        "DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email varchar_pattern_ops)",
+        "CREATE UNIQUE INDEX second ON users (email text_ops)",
         "ALTER TABLE hosts ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE users ADD phone text UNIQUE, ADD code uuid DEFAULT gen_random_uuid() UNIQUE,
              ADD number integer GENERATED ALWAYS AS IDENTITY UNIQUE, ADD plan varchar(9) DEFAULT 'free',
@@ -470,6 +562,15 @@ pub const CHANGES: Changes = Changes {
         "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nickname := 'x'; RETURN NEW; END $$;
          ALTER TABLE hosts ADD nickname text NOT NULL;
          CREATE TRIGGER same BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION same()",
+        "ALTER TABLE users ADD phone text, ADD accepted boolean NOT NULL DEFAULT true CHECK (accepted),
+             ADD plan varchar(9) NOT NULL DEFAULT 'free' CHECK (plan IN ('free', 'paid')),
+             ADD CHECK (phone IS NOT NULL OR email <> ''), ADD CHECK (num_nonnulls(phone, plan) = 1),
+             ADD CHECK (length(phone) > 3), ADD CHECK (phone <> plan) NOT VALID,
+             ADD CHECK (plan <> 'x' OR phone IS NOT NULL),
+             ADD CONSTRAINT plans EXCLUDE USING btree (plan WITH =) WHERE (plan <> 'free')",
+        "CREATE DOMAIN code AS uuid DEFAULT gen_random_uuid(); ALTER TABLE users ADD code code UNIQUE;
+         CREATE UNIQUE INDEX a ON users (lower(email)); CREATE UNIQUE INDEX b ON users ((code IS NULL), email);
+         ALTER TABLE users ADD phone text; CREATE UNIQUE INDEX c ON users (lower(phone))",
         "CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts",
         "ALTER TABLE users ALTER email TYPE varchar(1000)",
         "ALTER TABLE hosts ALTER created_at TYPE timestamptz(6)",

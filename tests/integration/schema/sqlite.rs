@@ -68,6 +68,35 @@ pub const CHANGES: Changes = Changes {
                nobody but the first could sign up"],
         ),
         (
+            "CREATE UNIQUE INDEX one ON users ((1) DESC)",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD COLUMN phone text;
+             CREATE UNIQUE INDEX one ON users (ifnull(phone, ''))",
+            &["table users has a key that gets the same value in each insert (index one): \
+               nobody but the first could sign up"],
+        ),
+        (
+            r#"CONSTRAINT "users_email_lowercase" => one int AS (1) STORED UNIQUE, CONSTRAINT "users_email_lowercase""#,
+            &["table users has a key that gets the same value in each insert \
+               (index sqlite_autoindex_users_2): nobody but the first could sign up"],
+        ),
+        (
+            r#"CONSTRAINT "users_email_lowercase" => phone text, telegram text, CHECK (phone NOTNULL OR telegram NOTNULL), CONSTRAINT "users_email_lowercase""#,
+            &["table users has a check that refuses each row that leaves out phone and telegram: \
+               nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD COLUMN accepted boolean NOT NULL DEFAULT FALSE CHECK (accepted)",
+            &["users.accepted has a default that a check refuses: nobody could sign up"],
+        ),
+        (
+            "ALTER TABLE users ADD COLUMN plan text NOT NULL DEFAULT 'trial' CHECK (plan IN ('free', 'paid'))",
+            &["users.plan has a default that a check refuses: nobody could sign up"],
+        ),
+        (
             r#""id" uuid_text => "id" uuid_text REFERENCES people (id)"#,
             &["users.id refers to people.id: nobody could sign up"],
         ),
@@ -168,6 +197,13 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            r#""created_at" timestamp_with_timezone_text => "created_at" real"#,
+            &[
+                "{table}.created_at is real, not timestamp_with_timezone_text: \
+               {row} could not be read back as it was stored",
+            ],
+        ),
+        (
             "DROP INDEX {table}_user_id;
              CREATE UNIQUE INDEX {table}_user_id ON {table} (user_id) WHERE created_at > '2026'",
             &[
@@ -233,6 +269,11 @@ pub const CHANGES: Changes = Changes {
             ],
         ),
         (
+            "ALTER TABLE {table} ADD COLUMN approved_by uuid_text REFERENCES users ON DELETE CASCADE",
+            &["{table}.approved_by has a foreign key with ON DELETE CASCADE: \
+               {row} could vanish with another user"],
+        ),
+        (
             r#", FOREIGN KEY => , "nickname" text NOT NULL, FOREIGN KEY"#,
             &["{table}.nickname may not be left out: nobody could {purpose}"],
         ),
@@ -246,8 +287,14 @@ pub const CHANGES: Changes = Changes {
          CREATE UNIQUE INDEX d ON users (name); CREATE UNIQUE INDEX e ON users (plan) WHERE plan <> 'free'",
         "ALTER TABLE hosts ADD COLUMN stars integer NOT NULL DEFAULT 0",
         "ALTER TABLE hosts ADD COLUMN is_new integer NOT NULL AS (created_at > '2026') VIRTUAL",
+        "ALTER TABLE hosts ADD COLUMN approved_by uuid_text REFERENCES users ON DELETE SET NULL",
         "DROP INDEX hosts_user_id; CREATE UNIQUE INDEX one_host ON HOSTS (USER_ID DESC)",
         r#""user_id" uuid_text NOT NULL => "user_id" blob NOT NULL UNIQUE"#,
+        "ALTER TABLE users ADD COLUMN phone text CHECK (phone NOTNULL OR email <> '');
+         ALTER TABLE users ADD COLUMN accepted boolean NOT NULL DEFAULT TRUE CHECK (accepted);
+         ALTER TABLE users ADD COLUMN plan text NOT NULL DEFAULT 'free' CHECK (plan IN ('free', 'paid'));
+         ALTER TABLE users ADD COLUMN line text AS (lower(phone)) CHECK (length(line) > 3);
+         CREATE UNIQUE INDEX a ON users (line); CREATE UNIQUE INDEX b ON users (lower(email), (1))",
         r#"REFERENCES "users" ("id") => REFERENCES USERS"#,
         r#""hosts" => HOSTS"#,
         "ON DELETE RESTRICT => ON DELETE RESTRICT DEFERRABLE INITIALLY IMMEDIATE",

@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
 use super::{
-    changes::{USERS, start_again, try_change},
-    connect, differences, lines, url_of,
+    changes::{GUESTS, HOSTS, USERS, start_again, try_change},
+    connect, differences, lines, set_on_one, url_of,
 };
 use crate::{
     roles::member,
@@ -111,14 +111,14 @@ fn what_stands_aside_on_postgres() {
             .await;
         assert_eq!(warnings(&db).await, [""; 0]);
 
-        db.execute("ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE CASCADE")
+        db.execute("ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE SET NULL")
             .await;
         db.execute("CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts")
             .await;
         let warnings = warnings(&db).await;
         for (warning, part) in warnings.iter().zip([
             r#"this rule adds statements to DELETE, which could refuse it table="hosts" rule="loud""#,
-            r#"this foreign key acts ON DELETE CASCADE: a host could be changed or removed with a row of users table="hosts" columns="approved_by""#,
+            r#"this foreign key acts ON DELETE SET NULL: a host could be changed or removed with a row of users table="hosts" columns="approved_by""#,
         ]) {
             assert!(warning.contains(part), "{part} in {warning}");
         }
@@ -217,21 +217,79 @@ fn tables_of_two_connections_are_not_mixed() {
     run(On::Postgres, |db: Db| async move {
         db.execute("CREATE SCHEMA other; CREATE TABLE other.hosts (LIKE hosts)")
             .await;
-        let pool = connect(&db.url).await;
-        pool.execute_unprepared("SET search_path = other, public")
-            .await
-            .unwrap();
-        // Two connections, one of each path.
-        let first = pool.begin().await.unwrap();
-        let second = pool.begin().await.unwrap();
-        first.rollback().await.unwrap();
-        second.rollback().await.unwrap();
+        let pool = db.pool_of(3).await;
+        set_on_one(&pool, "SET search_path = other, public").await;
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..20 {
             seen.insert(lines(&pool).await.len());
         }
-        assert!(seen.iter().all(|count| [0, 5].contains(count)), "{seen:?}");
+        // With one line more if the connections of the other path were idle.
+        assert!(
+            seen.iter().all(|count| [0, 1, 5, 6].contains(count)),
+            "{seen:?}"
+        );
     });
+}
+
+on_each_backend!(a_connection_that_finds_other_tables_is_found,);
+
+/// Which connection a call gets is chance, and with it the table.
+async fn a_connection_that_finds_other_tables_is_found(db: Db) {
+    let (_, database) = db.url.rsplit_once('/').unwrap();
+    let of = |tables: &[(&str, &str)]| -> Vec<String> {
+        let connection = match db.backend {
+            On::Sqlite => "SQLite",
+            On::Postgres => "PostgreSQL",
+            On::MariaDb => "MariaDB",
+        };
+        let line = |(table, row): &(&str, &str)| {
+            format!(
+                "table {table} is not the same one on every {connection} connection: \
+                 {row} could be there and not be found"
+            )
+        };
+        tables.iter().map(line).collect()
+    };
+    let users = ("users", "a user");
+    let (guests, hosts) = (("guests", "a guest"), ("hosts", "a host"));
+    let other = format!("{database}_3");
+    let cases: &[(String, Vec<String>)] = &match db.backend {
+        On::Sqlite => [
+            ("CREATE TEMP TABLE Hosts (id)".to_owned(), of(&[hosts])),
+            ("CREATE TEMP TABLE visitors (id)".to_owned(), of(&[])),
+        ],
+        On::Postgres => [
+            ("SET search_path = other, public".to_owned(), of(&[users])),
+            ("CREATE TEMP TABLE hosts (id uuid)".to_owned(), of(&[hosts])),
+        ],
+        On::MariaDb => [
+            (format!("USE {other}"), of(&[users, guests, hosts])),
+            (
+                "CREATE TEMPORARY TABLE visitors (id int)".to_owned(),
+                of(&[]),
+            ),
+        ],
+    };
+    match db.backend {
+        On::Sqlite => {}
+        On::Postgres => {
+            db.execute("CREATE SCHEMA other; CREATE TABLE other.users (id uuid)")
+                .await;
+        }
+        On::MariaDb => db.execute(&format!("CREATE DATABASE {other}")).await,
+    }
+    let mut found = Vec::new();
+    for (setting, _) in cases {
+        let pool = db.pool_of(3).await;
+        set_on_one(&pool, setting).await;
+        found.push(lines(&pool).await);
+        pool.close().await.unwrap();
+    }
+    if db.backend == On::MariaDb {
+        db.execute(&format!("DROP DATABASE {other}")).await;
+    }
+    let expected: Vec<_> = cases.iter().map(|(_, lines)| lines.clone()).collect();
+    assert_eq!(found, expected);
 }
 
 /// A role whose names are in both cases, and have to be quoted on PostgreSQL.
@@ -711,6 +769,37 @@ fn a_rowid_is_never_null() {
             .await;
             let found = lines_of(model.clone(), &db.pool).await;
             assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{key}");
+        }
+    });
+}
+
+/// SQLite has no type of its own for moments, and apps write what other databases call it.
+#[test]
+fn a_moment_of_another_name_is_read_as_it_was_written() {
+    run(On::Sqlite, |db: Db| async move {
+        for declared in [
+            "datetime",
+            "timestamp",
+            "DATETIME(6)",
+            "timestamp with time zone",
+        ] {
+            for words in [USERS, GUESTS, HOSTS] {
+                let change = format!("timestamp_with_timezone_text => {declared}");
+                try_change(&db, &change, words).await.unwrap();
+            }
+            assert_eq!(lines(&db.pool).await, [""; 0], "{declared}");
+
+            let pool = db.pool_of(1).await;
+            let ada = sign_up(&pool, email("ada")).await.unwrap();
+            let host = become_host(&pool, ada.user.id).await.unwrap().into_model();
+            let rows = db.rows().await;
+            assert_eq!(rows.users, [ada.user], "{declared}");
+            assert_eq!(rows.guests, [ada.guest.unwrap()], "{declared}");
+            assert_eq!(rows.hosts, [host], "{declared}");
+            let kept = "SELECT group_concat(typeof(created_at) || typeof(updated_at)) FROM users";
+            assert_eq!(db.text(kept).await, "texttext", "{declared}");
+            pool.close().await.unwrap();
+            start_again(&db).await;
         }
     });
 }
