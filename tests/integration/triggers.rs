@@ -14,7 +14,7 @@ use crate::{
         Call, all_are_database_errors, every_answer_is_what_is_stored, fill_after, set_before,
     },
     roles::create_table,
-    support::{Backend as On, TestDb as Db, email, run},
+    support::{Backend as On, TestDb as Db, email},
 };
 
 /// A member whose hook sets values of several types, and its note, which is JSON.
@@ -100,32 +100,28 @@ async fn what_a_trigger_writes_afterwards_is_returned(db: Db) {
     every_answer_is_what_is_stored(&db).await;
 }
 
-#[test]
-fn an_address_that_a_trigger_restores_is_returned() {
-    run(On::Postgres, async |db| {
-        let ada = db.user("ada").await;
-        let restore = "IF pg_trigger_depth() = 1 THEN \
-             UPDATE users SET email = OLD.email WHERE id = NEW.id; END IF";
-        fill_after(&db, "users", "UPDATE", restore).await;
-        let alone = change_email(&db.pool, ada.id, email("new")).await.unwrap();
-        let txn = db.pool.begin().await.unwrap();
-        let within = change_email(&txn, ada.id, email("new")).await.unwrap();
-        txn.commit().await.unwrap();
-        assert_eq!([alone.email, within.email], [ada.email.as_str(); 2]);
-    });
+on_postgres!(an_address_that_a_trigger_restores_is_returned);
+
+async fn an_address_that_a_trigger_restores_is_returned(db: Db) {
+    let ada = db.user("ada").await;
+    let restore = "IF pg_trigger_depth() = 1 THEN \
+         UPDATE users SET email = OLD.email WHERE id = NEW.id; END IF";
+    fill_after(&db, "users", "UPDATE", restore).await;
+    let alone = change_email(&db.pool, ada.id, email("new")).await.unwrap();
+    let txn = db.pool.begin().await.unwrap();
+    let within = change_email(&txn, ada.id, email("new")).await.unwrap();
+    txn.commit().await.unwrap();
+    assert_eq!([alone.email, within.email], [ada.email.as_str(); 2]);
 }
 
-#[test]
-fn a_host_that_a_trigger_removes_is_an_error() {
-    for backend in [On::Sqlite, On::Postgres] {
-        run(backend, async |db| {
-            let ada = db.user("ada").await.id;
-            let remove = "DELETE FROM hosts WHERE id = NEW.id";
-            fill_after(&db, "hosts", "INSERT", remove).await;
-            let calls = [Call::BecomeHost, Call::BecomeHosts];
-            all_are_database_errors(&db, &calls, "grace", ada).await;
-        });
-    }
+on_sqlite_and_postgres!(a_host_that_a_trigger_removes_is_an_error);
+
+async fn a_host_that_a_trigger_removes_is_an_error(db: Db) {
+    let ada = db.user("ada").await.id;
+    let remove = "DELETE FROM hosts WHERE id = NEW.id";
+    fill_after(&db, "hosts", "INSERT", remove).await;
+    let calls = [Call::BecomeHost, Call::BecomeHosts];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
 }
 
 /// The unique index sees the address that the trigger makes, and the account has it.
@@ -202,90 +198,97 @@ async fn subscribe(db: &sea_orm::DatabaseConnection, name: &str) {
     }
 }
 
-/// Errors of the classes 01 and 02, which MariaDB's SQLEXCEPTION leaves out.
-#[test]
-fn an_error_of_any_class_undoes_the_whole_call() {
-    for raise in [
-        "INSERT INTO kinds VALUES ('b')",
-        "SIGNAL SQLSTATE '02000' SET MESSAGE_TEXT = 'no data'",
-        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
-    ] {
-        run(On::MariaDb, async |db| {
-            let ada = db.user("ada").await.id;
-            let before = db.rows().await;
-            db.execute("CREATE TABLE kinds (kind enum('a') NOT NULL)")
-                .await;
-            let trigger =
-                format!("CREATE TRIGGER refuses BEFORE INSERT ON guests FOR EACH ROW {raise}");
-            db.execute(&trigger).await;
-            let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
-            all_are_database_errors(&db, &calls, "grace", ada).await;
+on_mariadb!(
+    an_error_of_class_01_undoes_the_whole_call,
+    an_error_of_class_02_undoes_the_whole_call,
+    an_error_of_class_45_undoes_the_whole_call,
+);
 
-            let pool = db.pool_of(1).await;
-            for call in calls {
-                call.run(&pool, "grace", ada).await.unwrap_err();
-            }
-            let host = become_host(&pool, ada).await.unwrap().into_model();
-            pool.close().await.unwrap();
-            let after = db.rows().await;
-            assert_eq!(after.hosts, [host], "{raise}");
-            assert_eq!(
-                (after.users, after.guests),
-                (before.users, before.guests),
-                "{raise}"
-            );
-        });
-    }
+/// MariaDB's SQLEXCEPTION leaves it out, and the next one.
+async fn an_error_of_class_01_undoes_the_whole_call(db: Db) {
+    an_error_undoes_the_whole_call(db, "INSERT INTO kinds VALUES ('b')").await;
 }
+
+async fn an_error_of_class_02_undoes_the_whole_call(db: Db) {
+    let raise = "SIGNAL SQLSTATE '02000' SET MESSAGE_TEXT = 'no data'";
+    an_error_undoes_the_whole_call(db, raise).await;
+}
+
+async fn an_error_of_class_45_undoes_the_whole_call(db: Db) {
+    let raise = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'";
+    an_error_undoes_the_whole_call(db, raise).await;
+}
+
+async fn an_error_undoes_the_whole_call(db: Db, raise: &str) {
+    let ada = db.user("ada").await.id;
+    let before = db.rows().await;
+    db.execute("CREATE TABLE kinds (kind enum('a') NOT NULL)")
+        .await;
+    let trigger = format!("CREATE TRIGGER refuses BEFORE INSERT ON guests FOR EACH ROW {raise}");
+    db.execute(&trigger).await;
+    let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
+
+    let pool = db.pool_of(1).await;
+    for call in calls {
+        call.run(&pool, "grace", ada).await.unwrap_err();
+    }
+    let host = become_host(&pool, ada).await.unwrap().into_model();
+    pool.close().await.unwrap();
+    let after = db.rows().await;
+    assert_eq!(after.hosts, [host], "{raise}");
+    assert_eq!(
+        (after.users, after.guests),
+        (before.users, before.guests),
+        "{raise}"
+    );
+}
+
+on_sqlite!(a_trigger_on_a_name_in_another_case_is_seen);
 
 /// SQLite does not tell names apart by their case.
-#[test]
-fn a_trigger_on_a_name_in_another_case_is_seen() {
-    run(On::Sqlite, async |db| {
-        let ada = db.user("ada").await.id;
-        db.execute("CREATE TRIGGER skips BEFORE INSERT ON Hosts BEGIN SELECT RAISE(IGNORE); END")
-            .await;
-        let calls = [Call::BecomeHost, Call::BecomeHosts];
-        all_are_database_errors(&db, &calls, "grace", ada).await;
-    });
+async fn a_trigger_on_a_name_in_another_case_is_seen(db: Db) {
+    let ada = db.user("ada").await.id;
+    db.execute("CREATE TRIGGER skips BEFORE INSERT ON Hosts BEGIN SELECT RAISE(IGNORE); END")
+        .await;
+    let calls = [Call::BecomeHost, Call::BecomeHosts];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
 }
+
+on_postgres!(an_exclusion_constraint_is_no_contention);
 
 /// PostgreSQL leaves a row out for an exclusion constraint as for a unique key.
-#[test]
-fn an_exclusion_constraint_is_no_contention() {
-    run(On::Postgres, async |db| {
-        let ada = db.user("ada").await.id;
-        db.execute(
-            "ALTER TABLE users ADD handle text DEFAULT 'x', \
-             ADD CONSTRAINT handle EXCLUDE (lower(handle) WITH =)",
-        )
-        .await;
-        let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
-        all_are_database_errors(&db, &calls, "grace", ada).await;
-    });
+async fn an_exclusion_constraint_is_no_contention(db: Db) {
+    let ada = db.user("ada").await.id;
+    db.execute(
+        "ALTER TABLE users ADD handle text DEFAULT 'x', \
+         ADD CONSTRAINT handle EXCLUDE (lower(handle) WITH =)",
+    )
+    .await;
+    let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
 }
 
-/// In a transaction the statement travels in hexadecimal, twice as long.
-#[test]
-fn what_does_not_fit_a_packet_is_refused_before_it_is_sent() {
-    run(On::MariaDb, async |db| {
-        let limit = db.text("SELECT CAST(@@max_allowed_packet AS char)").await;
-        let limit: usize = limit.parse().unwrap();
-        let ids: Vec<_> = (0..limit / 65).map(|_| Uuid::now_v7()).collect();
-        let txn = db.pool.begin().await.unwrap();
-        let ada = sign_up(&txn, email("ada")).await.unwrap();
-        let refused = become_hosts(&txn, &ids).await;
-        assert!(
-            matches!(refused, Err(Error::Database { .. })),
-            "{refused:?}"
-        );
-        let host = become_host(&txn, ada.user.id).await.unwrap();
-        assert!(host.is_new());
-        txn.commit().await.unwrap();
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.hosts.len()), (1, 1));
+on_mariadb!(what_does_not_fit_a_packet_is_refused_before_it_is_sent);
 
-        let done = become_hosts(&db.pool, &ids).await.unwrap();
-        assert_eq!(done.unknown.len(), ids.len());
-    });
+/// In a transaction the statement travels in hexadecimal, twice as long.
+async fn what_does_not_fit_a_packet_is_refused_before_it_is_sent(db: Db) {
+    let limit = db.text("SELECT CAST(@@max_allowed_packet AS char)").await;
+    let limit: usize = limit.parse().unwrap();
+    let ids: Vec<_> = (0..limit / 65).map(|_| Uuid::now_v7()).collect();
+    let txn = db.pool.begin().await.unwrap();
+    let ada = sign_up(&txn, email("ada")).await.unwrap();
+    let refused = become_hosts(&txn, &ids).await;
+    assert!(
+        matches!(refused, Err(Error::Database { .. })),
+        "{refused:?}"
+    );
+    let host = become_host(&txn, ada.user.id).await.unwrap();
+    assert!(host.is_new());
+    txn.commit().await.unwrap();
+    let rows = db.rows().await;
+    assert_eq!((rows.users.len(), rows.hosts.len()), (1, 1));
+
+    let done = become_hosts(&db.pool, &ids).await.unwrap();
+    assert_eq!(done.unknown.len(), ids.len());
 }
