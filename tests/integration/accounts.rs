@@ -6,7 +6,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::support::{Backend as On, TestDb as Db, email};
+use crate::support::{TestDb as Db, email};
 
 /// Twelve accounts in the order of sign-up, every third one a host.
 async fn twelve(db: &Db) -> Vec<Account> {
@@ -163,70 +163,66 @@ async fn after_an_id_that_is_gone(db: Db) {
     assert_eq!(all.accounts.len(), 11);
 }
 
+on_postgres!(a_page_costs_the_same_wherever_it_is);
+
 /// A page in the middle reads its own rows and no others, on PostgreSQL's word.
-#[test]
-fn a_page_costs_the_same_wherever_it_is() {
-    crate::support::run(On::Postgres, async |db| {
-        let emails = (0..3_000).map(|n| email(&format!("user{n}"))).collect();
-        let made = guesthouse::sign_up_all(&db.pool, emails)
-            .await
-            .unwrap()
-            .created;
-        let mut ids: Vec<_> = made.iter().map(|account| account.user.id).collect();
-        ids.sort();
-        guesthouse::become_hosts(&db.pool, &ids).await.unwrap();
-        db.execute("VACUUM ANALYZE").await;
-        let (pool, statements) = db.counted_pool().await;
-        let from = ids[2_500];
-        Accounts::all()
-            .after(from)
-            .limit(50)
-            .fetch(&pool)
-            .await
-            .unwrap();
-        let page = statements.take().remove(0);
+async fn a_page_costs_the_same_wherever_it_is(db: Db) {
+    let emails = (0..3_000).map(|n| email(&format!("user{n}"))).collect();
+    let made = guesthouse::sign_up_all(&db.pool, emails)
+        .await
+        .unwrap()
+        .created;
+    let mut ids: Vec<_> = made.iter().map(|account| account.user.id).collect();
+    ids.sort();
+    guesthouse::become_hosts(&db.pool, &ids).await.unwrap();
+    db.execute("VACUUM ANALYZE").await;
+    let (pool, statements) = db.counted_pool().await;
+    let from = ids[2_500];
+    Accounts::all()
+        .after(from)
+        .limit(50)
+        .fetch(&pool)
+        .await
+        .unwrap();
+    let page = statements.take().remove(0);
 
-        let one = db.pool_of(1).await;
-        one.execute_unprepared(&format!("PREPARE page AS {page}"))
-            .await
-            .unwrap();
-        let explain = format!("EXPLAIN ANALYZE EXECUTE page('{from}', '{from}', '{from}', 51)");
-        let plan = one
-            .query_all_raw(Statement::from_string(DbBackend::Postgres, explain))
-            .await;
+    let one = db.pool_of(1).await;
+    one.execute_unprepared(&format!("PREPARE page AS {page}"))
+        .await
+        .unwrap();
+    let explain = format!("EXPLAIN ANALYZE EXECUTE page('{from}', '{from}', '{from}', 51)");
+    let plan = one
+        .query_all_raw(Statement::from_string(DbBackend::Postgres, explain))
+        .await;
 
-        let read: Vec<usize> = plan
-            .unwrap()
-            .iter()
-            .filter_map(|line| {
-                let line: String = line.try_get_by_index(0).unwrap();
-                let (_, actual) = line.split_once("(actual")?;
-                let (_, rows) = actual.split_once("rows=")?;
-                rows.split([' ', '.']).next()?.parse().ok()
-            })
-            .collect();
-        assert!(read.len() >= 5, "{read:?}");
-        assert!(read.iter().all(|rows| *rows <= 52), "{read:?}");
-    });
+    let read: Vec<usize> = plan
+        .unwrap()
+        .iter()
+        .filter_map(|line| {
+            let line: String = line.try_get_by_index(0).unwrap();
+            let (_, actual) = line.split_once("(actual")?;
+            let (_, rows) = actual.split_once("rows=")?;
+            rows.split([' ', '.']).next()?.parse().ok()
+        })
+        .collect();
+    assert!(read.len() >= 5, "{read:?}");
+    assert!(read.iter().all(|rows| *rows <= 52), "{read:?}");
 }
+
+on_servers!(an_earlier_id_can_appear_later);
 
 /// Of two transactions the one with the earlier id commits last: who read on after the later one has
 /// not seen it, and a whole walk does.
-#[test]
-fn an_earlier_id_can_appear_later() {
-    for backend in [On::Postgres, On::MariaDb] {
-        crate::support::run(backend, async |db| {
-            let slow = db.pool.begin().await.unwrap();
-            let ada = sign_up(&slow, email("ada")).await.unwrap();
-            let grace = sign_up(&db.pool, email("grace")).await.unwrap();
-            let seen = Accounts::all().fetch(&db.pool).await.unwrap().accounts;
-            assert_eq!(seen, std::slice::from_ref(&grace));
+async fn an_earlier_id_can_appear_later(db: Db) {
+    let slow = db.pool.begin().await.unwrap();
+    let ada = sign_up(&slow, email("ada")).await.unwrap();
+    let grace = sign_up(&db.pool, email("grace")).await.unwrap();
+    let seen = Accounts::all().fetch(&db.pool).await.unwrap().accounts;
+    assert_eq!(seen, std::slice::from_ref(&grace));
 
-            slow.commit().await.unwrap();
+    slow.commit().await.unwrap();
 
-            let news = Accounts::all().after(grace.user.id).fetch(&db.pool).await;
-            assert_eq!(news.unwrap().accounts, []);
-            assert_eq!(all_pages(&db, Accounts::all()).await.concat(), [ada, grace]);
-        });
-    }
+    let news = Accounts::all().after(grace.user.id).fetch(&db.pool).await;
+    assert_eq!(news.unwrap().accounts, []);
+    assert_eq!(all_pages(&db, Accounts::all()).await.concat(), [ada, grace]);
 }

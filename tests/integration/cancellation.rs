@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     courier,
-    support::{Backend as On, GiveUp, TestDb as Db, email},
+    support::{GiveUp, TestDb as Db, email},
 };
 
 /// More than any of the calls here takes.
@@ -543,36 +543,32 @@ async fn becoming_a_host_can_be_repeated(db: Db) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+on_servers!(by_hand_the_next_caller_is_told_of_rows_that_are_lost);
+
 /// The twin: the same cuts in SeaORM's own `begin`, insert, `commit` leave a connection on which the
 /// next caller is told of rows that are lost when the connection ends.
-#[test]
-fn by_hand_the_next_caller_is_told_of_rows_that_are_lost() {
-    for backend in [On::Postgres, On::MariaDb] {
-        crate::support::run(backend, async |db: Db| {
-            let cuts =
-                (1..12).flat_map(|polls| [true, false].map(|at_once| GiveUp { polls, at_once }));
-            for cut in cuts.cycle().take(200) {
-                let name = Uuid::now_v7();
-                let pool = db.pool_of(1).await;
-                let by_hand = async {
-                    let txn = pool.begin().await?;
-                    insert_by_hand(&txn, &format!("{name}-first")).await?;
-                    txn.commit().await
-                };
-                cut.on(by_hand).await;
-                // A statement that was cut while it was prepared can hang the connection, too.
-                let patience = Duration::from_secs(2);
-                let next = timeout(patience, insert_by_hand(&pool, &format!("{name}-next"))).await;
-                let closed = timeout(patience, pool.close()).await;
-                let (Ok(Ok(next)), Ok(Ok(()))) = (next, closed) else {
-                    continue;
-                };
-                let stored = user::Entity::find_by_id(next.id).one(&db.pool).await;
-                if stored.unwrap().is_none() {
-                    return;
-                }
-            }
-            panic!("nothing was lost on {backend:?}: SeaORM can be cut now");
-        });
+async fn by_hand_the_next_caller_is_told_of_rows_that_are_lost(db: Db) {
+    let cuts = (1..12).flat_map(|polls| [true, false].map(|at_once| GiveUp { polls, at_once }));
+    for cut in cuts.cycle().take(200) {
+        let name = Uuid::now_v7();
+        let pool = db.pool_of(1).await;
+        let by_hand = async {
+            let txn = pool.begin().await?;
+            insert_by_hand(&txn, &format!("{name}-first")).await?;
+            txn.commit().await
+        };
+        cut.on(by_hand).await;
+        // A statement that was cut while it was prepared can hang the connection, too.
+        let patience = Duration::from_secs(2);
+        let next = timeout(patience, insert_by_hand(&pool, &format!("{name}-next"))).await;
+        let closed = timeout(patience, pool.close()).await;
+        let (Ok(Ok(next)), Ok(Ok(()))) = (next, closed) else {
+            continue;
+        };
+        let stored = user::Entity::find_by_id(next.id).one(&db.pool).await;
+        if stored.unwrap().is_none() {
+            return;
+        }
     }
+    panic!("nothing was lost: SeaORM can be cut now");
 }

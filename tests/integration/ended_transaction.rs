@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::{
-    support::{Backend as On, TestDb as Db, email, run},
+    support::{Backend as On, TestDb as Db, email},
     transactions::until_someone_waits,
 };
 
@@ -35,19 +35,19 @@ macro_rules! for_each_end {
         mod $name {
             use super::*;
 
-            #[test]
-            fn raised_on_sqlite() {
-                $check(On::Sqlite, End::Raised);
+            on_sqlite!(raised);
+            on_mariadb!(deadlock, snapshot);
+
+            async fn raised(db: Db) {
+                $check(db, End::Raised).await;
             }
 
-            #[test]
-            fn deadlock_on_mariadb() {
-                $check(On::MariaDb, End::Deadlock);
+            async fn deadlock(db: Db) {
+                $check(db, End::Deadlock).await;
             }
 
-            #[test]
-            fn snapshot_on_mariadb() {
-                $check(On::MariaDb, End::Snapshot);
+            async fn snapshot(db: Db) {
+                $check(db, End::Snapshot).await;
             }
         }
     };
@@ -203,73 +203,79 @@ for_each_end!(every_later_call_is_an_error: go_on_after);
 
 /// What ends the transaction is told as what it is; after that no call answers with success, and
 /// none writes anything.
-fn go_on_after(backend: On, end: End) {
-    for ended_by in 0..2 {
-        run(backend, async |db| {
-            let mut wrong = Vec::new();
-            for number in 0..CALLS {
-                // Nobody who was written to when nobody should have been comes up again.
-                let people = People::of_round(&db, number).await;
-                let pool = end.prepare(&db, &people).await;
-                let txn = pool.begin().await.unwrap();
-                let first = sign_up(&txn, email(&format!("first{number}")))
-                    .await
-                    .unwrap();
-                let ended = end
-                    .meet(&db, &txn, &people, async |txn| {
-                        ending(ended_by, txn, &people).await
-                    })
-                    .await
-                    .unwrap_err();
-                let before = db.rows().await;
+async fn go_on_after(db: Db, end: End) {
+    let mut wrong = Vec::new();
+    for round in 0..2 * CALLS {
+        let (ended_by, number) = (round / CALLS, round % CALLS);
+        // Nobody who was written to when nobody should have been comes up again.
+        let people = People::of_round(&db, round).await;
+        let pool = end.prepare(&db, &people).await;
+        let txn = pool.begin().await.unwrap();
+        let first = sign_up(&txn, email(&format!("first{round}")))
+            .await
+            .unwrap();
+        let ended = end
+            .meet(&db, &txn, &people, async |txn| {
+                ending(ended_by, txn, &people).await
+            })
+            .await
+            .unwrap_err();
+        let before = db.rows().await;
 
-                let later = call(number, &txn, &people).await;
+        let later = call(number, &txn, &people).await;
 
-                let (expected, retryable) = match end {
-                    End::Raised => ("1811", false),
-                    End::Deadlock => ("1213", true),
-                    End::Snapshot => ("1020", true),
-                };
-                if (code(&ended).as_str(), ended.is_retryable()) != (expected, retryable) {
-                    wrong.push(format!("{end:?}: told as {ended:?}"));
-                }
-                if later.is_ok() {
-                    wrong.push(format!("{end:?}, then {}: Ok", name(number)));
-                }
-                // What the app's own COMMIT or ROLLBACK of nothing answers is the driver's.
-                let _ = txn.rollback().await;
-                if db.rows().await != before {
-                    wrong.push(format!("{end:?}, then {}: written", name(number)));
-                }
-                assert!(!before.users.contains(&first.user));
-            }
-            assert!(wrong.is_empty(), "{wrong:#?}");
-        });
+        let (expected, retryable) = match end {
+            End::Raised => ("1811", false),
+            End::Deadlock => ("1213", true),
+            End::Snapshot => ("1020", true),
+        };
+        if (code(&ended).as_str(), ended.is_retryable()) != (expected, retryable) {
+            wrong.push(format!("{end:?}: told as {ended:?}"));
+        }
+        if later.is_ok() {
+            wrong.push(format!("{end:?}, then {}: Ok", name(number)));
+        }
+        // What the app's own COMMIT or ROLLBACK of nothing answers is the driver's.
+        let _ = txn.rollback().await;
+        if db.rows().await != before {
+            wrong.push(format!("{end:?}, then {}: written", name(number)));
+        }
+        assert!(!before.users.contains(&first.user));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+mod the_callers_next_statement_is_not_told_of_our_savepoint {
+    use super::*;
+
+    on_mariadb!(deadlock, snapshot);
+
+    async fn deadlock(db: Db) {
+        go_on_with_ones_own(db, End::Deadlock).await;
+    }
+
+    async fn snapshot(db: Db) {
+        go_on_with_ones_own(db, End::Snapshot).await;
     }
 }
 
 /// The savepoint that a call had set went with the transaction. That it can no longer be undone is
 /// nothing that the caller's own next statement may fail with.
-#[test]
-fn the_callers_next_statement_is_not_told_of_our_savepoint() {
-    for end in [End::Deadlock, End::Snapshot] {
-        run(On::MariaDb, async |db| {
-            let people = People::of(&db).await;
-            let pool = end.prepare(&db, &people).await;
-            let txn = pool.begin().await.unwrap();
-            sign_up(&txn, email("first")).await.unwrap();
-            end.meet(&db, &txn, &people, async |txn| {
-                ending(1, txn, &people).await
-            })
-            .await
-            .unwrap_err();
+async fn go_on_with_ones_own(db: Db, end: End) {
+    let people = People::of(&db).await;
+    let pool = end.prepare(&db, &people).await;
+    let txn = pool.begin().await.unwrap();
+    sign_up(&txn, email("first")).await.unwrap();
+    end.meet(&db, &txn, &people, async |txn| {
+        ending(1, txn, &people).await
+    })
+    .await
+    .unwrap_err();
 
-            let own = txn.execute_unprepared("SELECT 1").await;
+    let own = txn.execute_unprepared("SELECT 1").await;
 
-            if let Err(error) = own {
-                assert!(!error.to_string().contains("SAVEPOINT"), "{error}");
-            }
-        });
+    if let Err(error) = own {
+        assert!(!error.to_string().contains("SAVEPOINT"), "{error}");
     }
 }
 
@@ -286,61 +292,62 @@ for_each_end!(a_retried_transaction_keeps_all_or_nothing: pass_over);
 
 /// The work passes over the error that ended its transaction. Its first attempt is undone as a
 /// whole; it is told so, or another attempt keeps everything.
-fn pass_over(backend: On, end: End) {
+async fn pass_over(db: Db, end: End) {
+    let mut round = 0;
     for then in [Then::Nothing, Then::Read, Then::BecomeHost, Then::SignUp] {
         for ended_by in 0..2 {
-            run(backend, async |db| {
-                let people = People::of(&db).await;
-                let pool = end.prepare(&db, &people).await;
-                let first_attempt = AtomicBool::new(true);
-                let before = db.rows().await;
+            round += 1;
+            let people = People::of_round(&db, round).await;
+            let [first, last] = ["first", "last"].map(|name| email(&format!("{name}{round}")));
+            let pool = end.prepare(&db, &people).await;
+            let first_attempt = AtomicBool::new(true);
+            let before = db.rows().await;
 
-                let outcome = transaction(&pool, async |txn| {
-                    let first = sign_up(txn, email("first")).await?;
-                    if first_attempt.swap(false, Ordering::Relaxed) || end == End::Raised {
-                        let passed_over = end
-                            .meet(&db, txn, &people, async |txn| {
-                                ending(ended_by, txn, &people).await
-                            })
-                            .await;
-                        assert!(passed_over.is_err(), "{passed_over:?}");
-                    }
+            let outcome = transaction(&pool, async |txn| {
+                let first = sign_up(txn, first.clone()).await?;
+                if first_attempt.swap(false, Ordering::Relaxed) || end == End::Raised {
+                    let passed_over = end
+                        .meet(&db, txn, &people, async |txn| {
+                            ending(ended_by, txn, &people).await
+                        })
+                        .await;
+                    assert!(passed_over.is_err(), "{passed_over:?}");
+                }
+                match then {
+                    Then::Nothing => {}
+                    Then::Read => drop(Account::find(txn, people.dan).await),
+                    Then::BecomeHost => drop(become_host(txn, people.dan).await?),
+                    Then::SignUp => drop(sign_up(txn, last.clone()).await?),
+                }
+                Ok(first)
+            })
+            .await;
+
+            let stored = db.rows().await;
+            match outcome {
+                Ok(first) => {
+                    let kept = Account::find(&db.pool, first.user.id).await.unwrap();
+                    assert_eq!(kept, Some(first), "{end:?}, then {then:?}");
+                    let host = Account::find(&db.pool, people.dan).await.unwrap();
+                    let last = Account::find_by_email(&db.pool, &last).await;
                     match then {
-                        Then::Nothing => {}
-                        Then::Read => drop(Account::find(txn, people.dan).await),
-                        Then::BecomeHost => drop(become_host(txn, people.dan).await?),
-                        Then::SignUp => drop(sign_up(txn, email("last")).await?),
-                    }
-                    Ok(first)
-                })
-                .await;
-
-                let stored = db.rows().await;
-                match outcome {
-                    Ok(first) => {
-                        let kept = Account::find(&db.pool, first.user.id).await.unwrap();
-                        assert_eq!(kept, Some(first), "{end:?}, then {then:?}");
-                        let host = Account::find(&db.pool, people.dan).await.unwrap();
-                        let last = Account::find_by_email(&db.pool, &email("last")).await;
-                        match then {
-                            Then::BecomeHost => assert!(host.unwrap().is_host()),
-                            Then::SignUp => assert!(last.unwrap().is_some()),
-                            Then::Nothing | Then::Read => {}
-                        }
-                    }
-                    Err(error) => {
-                        assert!(
-                            matches!(error, Error::Contention { .. } | Error::Aborted { .. })
-                                || end == End::Raised,
-                            "{end:?}, then {then:?}: {error:?}"
-                        );
-                        assert_eq!(stored.users, before.users, "{end:?}, then {then:?}");
-                        assert_eq!(stored.guests, before.guests, "{end:?}, then {then:?}");
-                        let dan = Account::find(&db.pool, people.dan).await.unwrap();
-                        assert!(!dan.unwrap().is_host(), "{end:?}, then {then:?}");
+                        Then::BecomeHost => assert!(host.unwrap().is_host()),
+                        Then::SignUp => assert!(last.unwrap().is_some()),
+                        Then::Nothing | Then::Read => {}
                     }
                 }
-            });
+                Err(error) => {
+                    assert!(
+                        matches!(error, Error::Contention { .. } | Error::Aborted { .. })
+                            || end == End::Raised,
+                        "{end:?}, then {then:?}: {error:?}"
+                    );
+                    assert_eq!(stored.users, before.users, "{end:?}, then {then:?}");
+                    assert_eq!(stored.guests, before.guests, "{end:?}, then {then:?}");
+                    let dan = Account::find(&db.pool, people.dan).await.unwrap();
+                    assert!(!dan.unwrap().is_host(), "{end:?}, then {then:?}");
+                }
+            }
         }
     }
 }
@@ -367,39 +374,54 @@ async fn fill_the_disk(txn: &DatabaseTransaction, in_bulk: bool) -> Vec<Account>
     acknowledged
 }
 
+mod a_full_disk_keeps_all_or_nothing {
+    use super::*;
+
+    on_sqlite!(alone, alone_retried, in_bulk, in_bulk_retried);
+
+    async fn alone(db: Db) {
+        until_the_disk_is_full(db, false, false).await;
+    }
+
+    async fn alone_retried(db: Db) {
+        until_the_disk_is_full(db, false, true).await;
+    }
+
+    async fn in_bulk(db: Db) {
+        until_the_disk_is_full(db, true, false).await;
+    }
+
+    async fn in_bulk_retried(db: Db) {
+        until_the_disk_is_full(db, true, true).await;
+    }
+}
+
 /// The disk is full: SQLite undoes the statement, or the whole transaction. What was acknowledged is
 /// kept if the transaction is, and nothing is if it is not.
-#[test]
-fn a_full_disk_keeps_all_or_nothing() {
-    for in_bulk in [false, true] {
-        for retried in [false, true] {
-            run(On::Sqlite, async |db| {
-                let pool = db.pool_of(1).await;
-                let full = "PRAGMA max_page_count = 1";
-                pool.execute_unprepared(full).await.unwrap();
+async fn until_the_disk_is_full(db: Db, in_bulk: bool, retried: bool) {
+    let pool = db.pool_of(1).await;
+    let full = "PRAGMA max_page_count = 1";
+    pool.execute_unprepared(full).await.unwrap();
 
-                let kept = if retried {
-                    transaction(&pool, async |txn| {
-                        Ok::<_, Error>(fill_the_disk(txn, in_bulk).await)
-                    })
-                    .await
-                    .unwrap_or_default()
-                } else {
-                    let txn = pool.begin().await.unwrap();
-                    let acknowledged = fill_the_disk(&txn, in_bulk).await;
-                    let committed = txn.commit().await;
-                    committed.map(|()| acknowledged).unwrap_or_default()
-                };
+    let kept = if retried {
+        transaction(&pool, async |txn| {
+            Ok::<_, Error>(fill_the_disk(txn, in_bulk).await)
+        })
+        .await
+        .unwrap_or_default()
+    } else {
+        let txn = pool.begin().await.unwrap();
+        let acknowledged = fill_the_disk(&txn, in_bulk).await;
+        let committed = txn.commit().await;
+        committed.map(|()| acknowledged).unwrap_or_default()
+    };
 
-                let mut rows = db.rows().await;
-                assert_eq!(rows.users.len(), rows.guests.len());
-                let mut users: Vec<_> = kept.into_iter().map(|account| account.user).collect();
-                users.sort_by_key(|user| user.id);
-                rows.users.sort_by_key(|user| user.id);
-                assert_eq!(rows.users, users, "in bulk: {in_bulk}, retried: {retried}");
-            });
-        }
-    }
+    let mut rows = db.rows().await;
+    assert_eq!(rows.users.len(), rows.guests.len());
+    let mut users: Vec<_> = kept.into_iter().map(|account| account.user).collect();
+    users.sort_by_key(|user| user.id);
+    rows.users.sort_by_key(|user| user.id);
+    assert_eq!(rows.users, users, "in bulk: {in_bulk}, retried: {retried}");
 }
 
 /// The session that `txn` runs in, ended by an administrator and gone when this returns.
@@ -430,106 +452,101 @@ async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
     row.try_get_by_index(0).unwrap()
 }
 
+on_servers!(
+    after_a_lost_connection_nothing_is_committed,
+    after_a_lost_connection_a_retried_transaction_is_an_error,
+);
+
 /// The connection is gone: the call says so, and the COMMIT after it does not answer that what came
 /// before is stored.
-#[test]
-fn after_a_lost_connection_nothing_is_committed() {
-    for backend in [On::Postgres, On::MariaDb] {
-        run(backend, async |db| {
-            let people = People::of(&db).await;
-            let before = db.rows().await;
-            let mut wrong = Vec::new();
-            for number in 0..CALLS {
-                let pool = db.pool_of(1).await;
-                let txn = pool.begin().await.unwrap();
-                sign_up(&txn, email("first")).await.unwrap();
-                kill_session_of(&db, &txn).await;
+async fn after_a_lost_connection_nothing_is_committed(db: Db) {
+    let people = People::of(&db).await;
+    let before = db.rows().await;
+    let mut wrong = Vec::new();
+    for number in 0..CALLS {
+        let pool = db.pool_of(1).await;
+        let txn = pool.begin().await.unwrap();
+        sign_up(&txn, email("first")).await.unwrap();
+        kill_session_of(&db, &txn).await;
 
-                let answer = call(number, &txn, &people).await;
+        let answer = call(number, &txn, &people).await;
 
-                let committed = txn.commit().await;
-                if !matches!(answer, Err(Error::Database { .. })) {
-                    wrong.push(format!("{backend:?}, {}: {answer:?}", name(number)));
-                }
-                if committed.is_ok() {
-                    wrong.push(format!("{backend:?}, {}: committed", name(number)));
-                }
-                assert_eq!(db.rows().await, before);
-            }
-            assert!(wrong.is_empty(), "{wrong:#?}");
-        });
+        let committed = txn.commit().await;
+        if !matches!(answer, Err(Error::Database { .. })) {
+            wrong.push(format!("{}: {answer:?}", name(number)));
+        }
+        if committed.is_ok() {
+            wrong.push(format!("{}: committed", name(number)));
+        }
+        assert_eq!(db.rows().await, before);
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// The same in a transaction that is retried after contention, and only then.
-#[test]
-fn after_a_lost_connection_a_retried_transaction_is_an_error() {
-    for backend in [On::Postgres, On::MariaDb] {
-        run(backend, async |db| {
-            let people = People::of(&db).await;
-            let before = db.rows().await;
-            for number in 0..CALLS {
-                let outcome = transaction(&db.pool, async |txn| {
-                    sign_up(txn, email("first")).await?;
-                    kill_session_of(&db, txn).await;
-                    let _ = call(number, txn, &people).await;
-                    Ok(())
-                })
-                .await;
-                assert!(
-                    matches!(
-                        outcome,
-                        Err(Error::Database { .. } | Error::OutcomeUnknown { .. })
-                    ),
-                    "{backend:?}, {}: {outcome:?}",
-                    name(number)
-                );
-                assert_eq!(db.rows().await, before);
-            }
-        });
+async fn after_a_lost_connection_a_retried_transaction_is_an_error(db: Db) {
+    let people = People::of(&db).await;
+    let before = db.rows().await;
+    for number in 0..CALLS {
+        let outcome = transaction(&db.pool, async |txn| {
+            sign_up(txn, email("first")).await?;
+            kill_session_of(&db, txn).await;
+            let _ = call(number, txn, &people).await;
+            Ok(())
+        })
+        .await;
+        assert!(
+            matches!(
+                outcome,
+                Err(Error::Database { .. } | Error::OutcomeUnknown { .. })
+            ),
+            "{}: {outcome:?}",
+            name(number)
+        );
+        assert_eq!(db.rows().await, before);
     }
+}
+
+on_mariadb!(
+    an_account_in_a_table_altered_meanwhile_is_tried_again,
+    a_page_of_a_table_altered_meanwhile_is_tried_again,
+);
+
+async fn an_account_in_a_table_altered_meanwhile_is_tried_again(db: Db) {
+    read_what_is_altered_meanwhile(db, false).await;
+}
+
+async fn a_page_of_a_table_altered_meanwhile_is_tried_again(db: Db) {
+    read_what_is_altered_meanwhile(db, true).await;
 }
 
 /// A table was altered after the snapshot: nothing was done, and a new transaction goes through.
-#[test]
-fn a_table_altered_meanwhile_is_tried_again() {
-    for reads_a_page in [false, true] {
-        run(On::MariaDb, async |db| {
-            let ada = db.host("ada").await;
-            let altered = AtomicBool::new(false);
+async fn read_what_is_altered_meanwhile(db: Db, reads_a_page: bool) {
+    let ada = db.host("ada").await;
+    let altered = AtomicBool::new(false);
 
-            let found = transaction(&db.pool, async |txn| {
-                number(txn, "SELECT count(*) FROM users").await;
-                if !altered.swap(true, Ordering::Relaxed) {
-                    db.execute("ALTER TABLE hosts ADD x integer, ALGORITHM = COPY")
-                        .await;
-                }
-                if reads_a_page {
-                    let page = Accounts::all().fetch(txn).await?;
-                    Ok::<_, Error>(page.accounts)
-                } else {
-                    let account = Account::find(txn, ada.user_id).await?;
-                    Ok(account.into_iter().collect())
-                }
-            })
-            .await
-            .unwrap();
+    let found = transaction(&db.pool, async |txn| {
+        number(txn, "SELECT count(*) FROM users").await;
+        if !altered.swap(true, Ordering::Relaxed) {
+            db.execute("ALTER TABLE hosts ADD x integer, ALGORITHM = COPY")
+                .await;
+        }
+        if reads_a_page {
+            let page = Accounts::all().fetch(txn).await?;
+            Ok::<_, Error>(page.accounts)
+        } else {
+            let account = Account::find(txn, ada.user_id).await?;
+            Ok(account.into_iter().collect())
+        }
+    })
+    .await
+    .unwrap();
 
-            assert_eq!(found.len(), 1);
-            assert_eq!(found[0].host.as_ref(), Some(&ada));
-        });
-    }
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].host.as_ref(), Some(&ada));
 }
 
-#[test]
-fn a_unit_of_ours_that_sqlite_ends() {
-    run(On::Sqlite, a_unit_that_ends);
-}
-
-#[test]
-fn an_attempt_that_sqlite_ends() {
-    run(On::Sqlite, an_attempt_that_ends);
-}
+on_sqlite!(a_unit_of_ours_that_sqlite_ends, an_attempt_that_sqlite_ends,);
 
 /// Whoever signs up as eve has the database end the transaction of that call.
 async fn end_for_eve(db: &Db) -> DatabaseConnection {
@@ -556,7 +573,7 @@ async fn the_connection_keeps_what_it_acknowledges(db: &Db, pool: &DatabaseConne
     assert_eq!(db.rows().await.users, [ada]);
 }
 
-async fn a_unit_that_ends(db: Db) {
+async fn a_unit_of_ours_that_sqlite_ends(db: Db) {
     let pool = end_for_eve(&db).await;
     let made_up = sign_up(&pool, email("eve")).await;
     assert!(
@@ -568,7 +585,7 @@ async fn a_unit_that_ends(db: Db) {
     the_connection_keeps_what_it_acknowledges(&db, &pool).await;
 }
 
-async fn an_attempt_that_ends(db: Db) {
+async fn an_attempt_that_sqlite_ends(db: Db) {
     let pool = end_for_eve(&db).await;
     let over = transaction(&pool, async |txn| sign_up(txn, email("eve")).await).await;
     assert!(over.is_err(), "{over:?}");

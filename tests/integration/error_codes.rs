@@ -98,66 +98,61 @@ const MARIADB: [(u16, Kind, Kind); 20] = [
     (3100, Database, Database),       // MySQL: group replication refused
 ];
 
-#[test]
-fn postgres_at_a_statement() {
-    crate::support::run(On::Postgres, async |db| {
-        let ada = db.user("ada").await;
-        for (code, alone, within) in POSTGRES {
-            db.execute(&format!(
-                "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-                 $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$;
-                 CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON hosts
-                 FOR EACH ROW EXECUTE FUNCTION refuse()"
-            ))
-            .await;
-            assert_eq!(on_its_own(&db.pool, ada.id).await, (alone, code.to_owned()));
-            assert_eq!(
-                in_a_transaction(&db.pool, ada.id).await,
-                (within, code.to_owned())
-            );
-        }
-        assert!(db.rows().await.hosts.is_empty());
-    });
+on_postgres!(postgres_at_a_statement, postgres_at_the_commit);
+
+async fn postgres_at_a_statement(db: Db) {
+    let ada = db.user("ada").await;
+    for (code, alone, within) in POSTGRES {
+        db.execute(&format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$;
+             CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON hosts
+             FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ))
+        .await;
+        assert_eq!(on_its_own(&db.pool, ada.id).await, (alone, code.to_owned()));
+        assert_eq!(
+            in_a_transaction(&db.pool, ada.id).await,
+            (within, code.to_owned())
+        );
+    }
+    assert!(db.rows().await.hosts.is_empty());
 }
 
 /// The same codes at the COMMIT of the library's own transaction, where nothing is certain that the
 /// code does not say.
-#[test]
-fn postgres_at_the_commit() {
-    crate::support::run(On::Postgres, async |db| {
-        let ada = db.host("ada").await;
-        for (code, at_commit, _) in POSTGRES {
-            db.execute(&format!(
-                "DROP TRIGGER IF EXISTS refuse ON hosts;
-                 CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-                 $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$;
-                 CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON hosts
-                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
-            ))
-            .await;
-            let answer = told(stop_hosting(&db.pool, ada.user_id).await);
-            assert_eq!(answer, (at_commit, code.to_owned()));
-        }
-        assert_eq!(db.rows().await.hosts, [ada]);
-    });
+async fn postgres_at_the_commit(db: Db) {
+    let ada = db.host("ada").await;
+    for (code, at_commit, _) in POSTGRES {
+        db.execute(&format!(
+            "DROP TRIGGER IF EXISTS refuse ON hosts;
+             CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$;
+             CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON hosts
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ))
+        .await;
+        let answer = told(stop_hosting(&db.pool, ada.user_id).await);
+        assert_eq!(answer, (at_commit, code.to_owned()));
+    }
+    assert_eq!(db.rows().await.hosts, [ada]);
 }
 
-#[test]
-fn mariadb_at_a_statement() {
-    crate::support::run(On::MariaDb, async |db| {
-        let ada = db.user("ada").await;
-        for (code, alone, within) in MARIADB {
-            db.execute(&format!(
-                "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON hosts FOR EACH ROW
-                 SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'refused'"
-            ))
-            .await;
-            let code = code.to_string();
-            assert_eq!(on_its_own(&db.pool, ada.id).await, (alone, code.clone()));
-            assert_eq!(in_a_transaction(&db.pool, ada.id).await, (within, code));
-        }
-        assert!(db.rows().await.hosts.is_empty());
-    });
+on_mariadb!(mariadb_at_a_statement);
+
+async fn mariadb_at_a_statement(db: Db) {
+    let ada = db.user("ada").await;
+    for (code, alone, within) in MARIADB {
+        db.execute(&format!(
+            "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON hosts FOR EACH ROW
+             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'refused'"
+        ))
+        .await;
+        let code = code.to_string();
+        assert_eq!(on_its_own(&db.pool, ada.id).await, (alone, code.clone()));
+        assert_eq!(in_a_transaction(&db.pool, ada.id).await, (within, code));
+    }
+    assert!(db.rows().await.hosts.is_empty());
 }
 
 /// A session that is set up to be refused, and the code it is refused with.
@@ -268,28 +263,26 @@ async fn in_the_situation_itself(db: Db) {
     }
 }
 
+on_sqlite!(sqlite_busy_snapshot);
+
 /// A transaction that has read cannot write over what was written since, on each database that
 /// says so.
-#[test]
-fn sqlite_busy_snapshot() {
-    crate::support::run(On::Sqlite, async |db| {
-        db.execute("PRAGMA journal_mode = WAL").await;
-        let code = late_write(&db).await;
-        assert_eq!(code, (Contention, "517".to_owned()));
-    });
+async fn sqlite_busy_snapshot(db: Db) {
+    db.execute("PRAGMA journal_mode = WAL").await;
+    let code = late_write(&db).await;
+    assert_eq!(code, (Contention, "517".to_owned()));
 }
 
-#[test]
-fn postgres_serialization_failure() {
-    crate::support::run(On::Postgres, async |db| {
-        db.execute(
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation =
-             ''repeatable read''', current_database()); END $$",
-        )
-        .await;
-        let code = late_write(&db).await;
-        assert_eq!(code, (Contention, "40001".to_owned()));
-    });
+on_postgres!(postgres_serialization_failure);
+
+async fn postgres_serialization_failure(db: Db) {
+    db.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation =
+         ''repeatable read''', current_database()); END $$",
+    )
+    .await;
+    let code = late_write(&db).await;
+    assert_eq!(code, (Contention, "40001".to_owned()));
 }
 
 async fn late_write(db: &Db) -> (Kind, String) {
@@ -304,74 +297,70 @@ async fn late_write(db: &Db) -> (Kind, String) {
     answer
 }
 
+on_sqlite!(sqlite_full);
+
 /// `SQLITE_FULL`: the statement is undone, the connection goes on, and so does the database once
 /// there is room.
-#[test]
-fn sqlite_full() {
-    crate::support::run(On::Sqlite, async |db| {
-        let pool = db.pool_of(1).await;
-        let mut users = Vec::new();
-        for n in 0..200 {
-            users.push(db.user(&format!("user{n}")).await);
-        }
-        pool.execute_unprepared("PRAGMA max_page_count = 1")
-            .await
-            .unwrap();
-        let mut hosts = 0;
-        let mut refused = None;
-        for user in &users {
-            match become_host(&pool, user.id).await {
-                Ok(Onboarding::New(_)) => hosts += 1,
-                answer => {
-                    refused = Some((user.id, told(answer)));
-                    break;
-                }
+async fn sqlite_full(db: Db) {
+    let pool = db.pool_of(1).await;
+    let mut users = Vec::new();
+    for n in 0..200 {
+        users.push(db.user(&format!("user{n}")).await);
+    }
+    pool.execute_unprepared("PRAGMA max_page_count = 1")
+        .await
+        .unwrap();
+    let mut hosts = 0;
+    let mut refused = None;
+    for user in &users {
+        match become_host(&pool, user.id).await {
+            Ok(Onboarding::New(_)) => hosts += 1,
+            answer => {
+                refused = Some((user.id, told(answer)));
+                break;
             }
         }
-        let (user_id, answer) = refused.expect("the file cannot grow for ever");
-        assert_eq!(answer, (Database, "13".to_owned()));
-        assert_eq!(db.rows().await.hosts.len(), hosts);
+    }
+    let (user_id, answer) = refused.expect("the file cannot grow for ever");
+    assert_eq!(answer, (Database, "13".to_owned()));
+    assert_eq!(db.rows().await.hosts.len(), hosts);
 
-        pool.execute_unprepared("PRAGMA max_page_count = 1000000")
-            .await
-            .unwrap();
-        assert!(become_host(&pool, user_id).await.unwrap().is_new());
-    });
+    pool.execute_unprepared("PRAGMA max_page_count = 1000000")
+        .await
+        .unwrap();
+    assert!(become_host(&pool, user_id).await.unwrap().is_new());
 }
 
+on_each_backend!(keys_are_told_by_their_codes);
+
 /// The keys refuse by their codes: unique index, primary key, foreign key.
-#[test]
-fn keys_are_told_by_their_codes() {
-    for backend in [On::Sqlite, On::Postgres, On::MariaDb] {
-        crate::support::run(backend, async |db: Db| {
-            let ada = db.host("ada").await;
-            let grace = db.user("grace").await;
-            let clash = |id, user_id| host::ActiveModel {
-                id: sea_orm::ActiveValue::Set(id),
-                user_id: sea_orm::ActiveValue::Set(user_id),
-                ..Default::default()
-            };
-            let again = clash(Uuid::now_v7(), ada.user_id);
-            let again = guesthouse::onboard::<host::Entity>(&db.pool, again)
-                .await
-                .unwrap();
-            assert_eq!(again, Onboarding::Existing(ada.clone()));
+async fn keys_are_told_by_their_codes(db: Db) {
+    let ada = db.host("ada").await;
+    let grace = db.user("grace").await;
+    let clash = |id, user_id| host::ActiveModel {
+        id: sea_orm::ActiveValue::Set(id),
+        user_id: sea_orm::ActiveValue::Set(user_id),
+        ..Default::default()
+    };
+    let again = clash(Uuid::now_v7(), ada.user_id);
+    let again = guesthouse::onboard::<host::Entity>(&db.pool, again)
+        .await
+        .unwrap();
+    assert_eq!(again, Onboarding::Existing(ada.clone()));
 
-            let nobody = clash(Uuid::now_v7(), Uuid::nil());
-            let nobody = guesthouse::onboard::<host::Entity>(&db.pool, nobody).await;
-            assert!(
-                matches!(nobody, Err(Error::UserNotFound { .. })),
-                "{nobody:?}"
-            );
+    let nobody = clash(Uuid::now_v7(), Uuid::nil());
+    let nobody = guesthouse::onboard::<host::Entity>(&db.pool, nobody).await;
+    assert!(
+        matches!(nobody, Err(Error::UserNotFound { .. })),
+        "{nobody:?}"
+    );
 
-            let stolen = guesthouse::onboard::<host::Entity>(&db.pool, clash(ada.id, grace.id));
-            let code = match backend {
-                On::Sqlite => "1555",
-                On::Postgres => "23505",
-                On::MariaDb => "1062",
-            };
-            assert_eq!(told(stolen.await), (Database, code.to_owned()));
-            assert_eq!(db.rows().await.hosts, [ada]);
-        });
-    }
+    let stolen = guesthouse::onboard::<host::Entity>(&db.pool, clash(ada.id, grace.id));
+    let code = match db.backend {
+        On::Sqlite => "1555",
+        On::Postgres => "23505",
+        On::MariaDb => "1062",
+    };
+    assert_eq!(told(stolen.await), (Database, code.to_owned()));
+    assert_eq!(db.rows().await.hosts, [ada]);
 }

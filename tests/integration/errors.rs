@@ -276,31 +276,29 @@ async fn outcome_unknown(db: Db) {
     assert!(become_host(&db.pool, ada.id).await.unwrap().is_new());
 }
 
-#[test]
-fn aborted() {
-    crate::support::run(On::Postgres, async |db| {
-        let txn = db.pool.begin().await.unwrap();
-        txn.execute_unprepared("SELECT 1 / 0").await.unwrap_err();
-        let error = sign_up(&txn, email(NAME)).await.unwrap_err();
-        assert!(matches!(error, Error::Aborted { .. }), "{error:?}");
-        assert_discreet(&error);
-        assert!(!error.is_retryable());
-    });
+on_postgres!(aborted);
+
+async fn aborted(db: Db) {
+    let txn = db.pool.begin().await.unwrap();
+    txn.execute_unprepared("SELECT 1 / 0").await.unwrap_err();
+    let error = sign_up(&txn, email(NAME)).await.unwrap_err();
+    assert!(matches!(error, Error::Aborted { .. }), "{error:?}");
+    assert_discreet(&error);
+    assert!(!error.is_retryable());
 }
 
+on_sqlite!(a_trigger_is_no_foreign_key);
+
 /// An app's trigger raises SQLite's code of a restricting foreign key: it is no foreign key.
-#[test]
-fn a_trigger_is_no_foreign_key() {
-    crate::support::run(On::Sqlite, async |db| {
-        let ada = db.host(NAME).await;
-        db.execute(
-            "CREATE TRIGGER keep BEFORE DELETE ON hosts
-             BEGIN SELECT RAISE(ABORT, 'FOREIGN KEY hosts are kept'); END",
-        )
-        .await;
-        let error = stop_hosting(&db.pool, ada.user_id).await.unwrap_err();
-        assert!(matches!(error, Error::Database { .. }), "{error:?}");
-    });
+async fn a_trigger_is_no_foreign_key(db: Db) {
+    let ada = db.host(NAME).await;
+    db.execute(
+        "CREATE TRIGGER keep BEFORE DELETE ON hosts
+         BEGIN SELECT RAISE(ABORT, 'FOREIGN KEY hosts are kept'); END",
+    )
+    .await;
+    let error = stop_hosting(&db.pool, ada.user_id).await.unwrap_err();
+    assert!(matches!(error, Error::Database { .. }), "{error:?}");
 }
 
 /// Every operation can be awaited in a spawned task.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     courier::{self, Vehicle},
-    support::{Backend as On, TestDb as Db, email, run},
+    support::{Backend as On, TestDb as Db, email},
 };
 
 /// Calls whose answer a test looks at, on a pool or in a transaction.
@@ -101,25 +101,13 @@ async fn skip_rows(db: &Db, table: &str, condition: &str) {
 /// Makes tests of a row that was not made, and nothing that stands in its way.
 macro_rules! skipped_row {
     ($($name:ident: $table:literal, $condition:literal, $calls:expr;)+) => {$(
-        mod $name {
-            use super::*;
+        on_sqlite_and_postgres!($name);
 
-            async fn body(db: Db) {
-                let ada = db.user("ada").await.id;
-                insert_by_hand(&db, "eve").await;
-                skip_rows(&db, $table, $condition).await;
-                all_are_database_errors(&db, &$calls, "grace", ada).await;
-            }
-
-            #[test]
-            fn sqlite() {
-                run(On::Sqlite, body);
-            }
-
-            #[test]
-            fn postgres() {
-                run(On::Postgres, body);
-            }
+        async fn $name(db: Db) {
+            let ada = db.user("ada").await.id;
+            insert_by_hand(&db, "eve").await;
+            skip_rows(&db, $table, $condition).await;
+            all_are_database_errors(&db, &$calls, "grace", ada).await;
         }
     )+};
 }
@@ -139,47 +127,46 @@ async fn insert_by_hand(db: &Db, name: &str) -> user::Model {
     user.insert(&db.pool).await.unwrap()
 }
 
+on_mariadb!(a_limit_of_the_session_hides_nobody);
+
 /// `SET sql_select_limit`, as `mysql --safe-updates` does: an id that a look-up leaves out is no
 /// unknown one.
-#[test]
-fn a_limit_of_the_session_hides_nobody() {
-    run(On::MariaDb, async |db| {
-        let hosts = [
-            db.host("ada").await,
-            db.host("bob").await,
-            db.host("cleo").await,
-        ];
-        let ids: Vec<Uuid> = hosts.iter().map(|host| host.user_id).collect();
-        let limited = db.pool_of(1).await;
-        limited
-            .execute_unprepared("SET sql_select_limit = 1")
-            .await
-            .unwrap();
+async fn a_limit_of_the_session_hides_nobody(db: Db) {
+    let hosts = [
+        db.host("ada").await,
+        db.host("bob").await,
+        db.host("cleo").await,
+    ];
+    let ids: Vec<Uuid> = hosts.iter().map(|host| host.user_id).collect();
+    let limited = db.pool_of(1).await;
+    limited
+        .execute_unprepared("SET sql_select_limit = 1")
+        .await
+        .unwrap();
 
-        let found = become_hosts(&limited, &ids).await.unwrap();
-        assert_eq!(found.existing, hosts);
-        assert_eq!((found.new.len(), found.unknown.len()), (0, 0));
+    let found = become_hosts(&limited, &ids).await.unwrap();
+    assert_eq!(found.existing, hosts);
+    assert_eq!((found.new.len(), found.unknown.len()), (0, 0));
 
-        let names = ["bob", "dan", "eve", "fay"].map(email);
-        let made = sign_up_all(&limited, names.to_vec()).await.unwrap();
-        assert_eq!((made.created.len(), made.taken), (3, vec![email("bob")]));
-        let new: Vec<Uuid> = made.created.iter().map(|account| account.user.id).collect();
-        let found = become_hosts(&limited, &new).await.unwrap();
-        assert_eq!(
-            (found.new.len(), found.existing.len(), found.unknown.len()),
-            (3, 0, 0)
-        );
+    let names = ["bob", "dan", "eve", "fay"].map(email);
+    let made = sign_up_all(&limited, names.to_vec()).await.unwrap();
+    assert_eq!((made.created.len(), made.taken), (3, vec![email("bob")]));
+    let new: Vec<Uuid> = made.created.iter().map(|account| account.user.id).collect();
+    let found = become_hosts(&limited, &new).await.unwrap();
+    assert_eq!(
+        (found.new.len(), found.existing.len(), found.unknown.len()),
+        (3, 0, 0)
+    );
 
-        let page = Accounts::all().fetch(&limited).await.unwrap();
-        assert_eq!(page.accounts.len(), 6);
-        assert_eq!(Accounts::hosts().count(&limited).await.unwrap(), 6);
-        for name in ["gil", "hal", "ivy"] {
-            insert_by_hand(&db, name).await;
-        }
-        assert_eq!(backfill_guests(&limited, |_| ()).await.unwrap(), 3);
-        assert_eq!(Accounts::without_guest().count(&db.pool).await.unwrap(), 0);
-        verify_schema(&limited).await.unwrap();
-    });
+    let page = Accounts::all().fetch(&limited).await.unwrap();
+    assert_eq!(page.accounts.len(), 6);
+    assert_eq!(Accounts::hosts().count(&limited).await.unwrap(), 6);
+    for name in ["gil", "hal", "ivy"] {
+        insert_by_hand(&db, name).await;
+    }
+    assert_eq!(backfill_guests(&limited, |_| ()).await.unwrap(), 3);
+    assert_eq!(Accounts::without_guest().count(&db.pool).await.unwrap(), 0);
+    verify_schema(&limited).await.unwrap();
 }
 
 const NEW_USERS: [Call; 3] = [SignUp, SignUpWithId, SignUpAll];
@@ -430,84 +417,80 @@ async fn ids_that_a_trigger_sets_are_returned(db: Db) {
     every_answer_is_what_is_stored(&db).await;
 }
 
+on_servers!(another_id_for_a_user_is_an_error);
+
 /// The id of a user is what the guest refers to: one that is changed on the way is an error, and
 /// there is neither a user without a guest nor an address that is reported as taken.
-#[test]
-fn another_id_for_a_user_is_an_error() {
-    for backend in [On::Postgres, On::MariaDb] {
-        run(backend, async |db| {
-            let ada = db.user("ada").await.id;
-            set_before(&db, "users", "id", another_id(&db)).await;
-            all_are_database_errors(&db, &NEW_USERS, "grace", ada).await;
-        });
-    }
+async fn another_id_for_a_user_is_an_error(db: Db) {
+    let ada = db.user("ada").await.id;
+    set_before(&db, "users", "id", another_id(&db)).await;
+    all_are_database_errors(&db, &NEW_USERS, "grace", ada).await;
 }
+
+on_postgres!(
+    a_second_index_on_the_role_changes_no_answer,
+    a_second_index_on_the_address_changes_no_answer,
+);
 
 /// A second unique index on the same column, as there is one while an index is swapped online. Which
 /// of the two a clash is found on is chance.
-#[test]
-fn a_second_index_on_the_role_changes_no_answer() {
-    run(On::Postgres, async |db| {
-        db.execute("CREATE UNIQUE INDEX live ON hosts (user_id) WHERE created_at > '2000-01-01'")
-            .await;
-        for round in 0..60 {
-            let ada = db.user(&format!("ada{round}")).await.id;
-            let callers: Vec<_> = (0..8)
-                .map(|caller| {
-                    let pool = db.pool.clone();
-                    tokio::spawn(async move {
-                        if caller % 4 == 3 {
-                            become_hosts(&pool, &[ada]).await.map(|done| done.new.len())
-                        } else {
-                            let host = become_host(&pool, ada).await;
-                            host.map(|host| usize::from(host.is_new()))
-                        }
-                    })
+async fn a_second_index_on_the_role_changes_no_answer(db: Db) {
+    db.execute("CREATE UNIQUE INDEX live ON hosts (user_id) WHERE created_at > '2000-01-01'")
+        .await;
+    for round in 0..60 {
+        let ada = db.user(&format!("ada{round}")).await.id;
+        let callers: Vec<_> = (0..8)
+            .map(|caller| {
+                let pool = db.pool.clone();
+                tokio::spawn(async move {
+                    if caller % 4 == 3 {
+                        become_hosts(&pool, &[ada]).await.map(|done| done.new.len())
+                    } else {
+                        let host = become_host(&pool, ada).await;
+                        host.map(|host| usize::from(host.is_new()))
+                    }
                 })
-                .collect();
-            let mut new = 0;
-            for caller in callers {
-                new += caller.await.unwrap().unwrap();
-            }
-            assert_eq!(new, 1);
+            })
+            .collect();
+        let mut new = 0;
+        for caller in callers {
+            new += caller.await.unwrap().unwrap();
         }
-        assert_eq!(db.rows().await.hosts.len(), 60);
-    });
+        assert_eq!(new, 1);
+    }
+    assert_eq!(db.rows().await.hosts.len(), 60);
 }
 
-#[test]
-fn a_second_index_on_the_address_changes_no_answer() {
-    run(On::Postgres, async |db| {
-        db.execute("CREATE UNIQUE INDEX live ON users (email) WHERE created_at > '2000-01-01'")
-            .await;
-        for round in 0..60 {
-            let callers: Vec<_> = (0..8)
-                .map(|caller| {
-                    let (pool, ada) = (db.pool.clone(), email(&format!("ada{round}")));
-                    tokio::spawn(async move {
-                        match caller % 4 {
-                            2 => sign_up_with_id(&pool, Uuid::now_v7(), ada).await.map(drop),
-                            3 => match sign_up_all(&pool, vec![ada]).await {
-                                Ok(done) if done.created.is_empty() => Err(Error::EmailTaken),
-                                done => done.map(drop),
-                            },
-                            _ => sign_up(&pool, ada).await.map(drop),
-                        }
-                    })
+async fn a_second_index_on_the_address_changes_no_answer(db: Db) {
+    db.execute("CREATE UNIQUE INDEX live ON users (email) WHERE created_at > '2000-01-01'")
+        .await;
+    for round in 0..60 {
+        let callers: Vec<_> = (0..8)
+            .map(|caller| {
+                let (pool, ada) = (db.pool.clone(), email(&format!("ada{round}")));
+                tokio::spawn(async move {
+                    match caller % 4 {
+                        2 => sign_up_with_id(&pool, Uuid::now_v7(), ada).await.map(drop),
+                        3 => match sign_up_all(&pool, vec![ada]).await {
+                            Ok(done) if done.created.is_empty() => Err(Error::EmailTaken),
+                            done => done.map(drop),
+                        },
+                        _ => sign_up(&pool, ada).await.map(drop),
+                    }
                 })
-                .collect();
-            let mut made = 0;
-            for caller in callers {
-                match caller.await.unwrap() {
-                    Ok(()) => made += 1,
-                    answer => assert!(matches!(answer, Err(Error::EmailTaken)), "{answer:?}"),
-                }
+            })
+            .collect();
+        let mut made = 0;
+        for caller in callers {
+            match caller.await.unwrap() {
+                Ok(()) => made += 1,
+                answer => assert!(matches!(answer, Err(Error::EmailTaken)), "{answer:?}"),
             }
-            assert_eq!(made, 1);
         }
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.guests.len()), (60, 60));
-    });
+        assert_eq!(made, 1);
+    }
+    let rows = db.rows().await;
+    assert_eq!((rows.users.len(), rows.guests.len()), (60, 60));
 }
 
 on_each_backend!(

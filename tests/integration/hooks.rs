@@ -3,7 +3,7 @@
 use guesthouse::{Error, Role, become_host, onboard, retry};
 use sea_orm::{ActiveValue::Set, TransactionTrait, entity::prelude::*};
 
-use crate::support::{Backend as On, TestDb as Db, run};
+use crate::support::{Backend as On, TestDb as Db};
 
 /// When a hook runs, and what it sends then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,16 +16,13 @@ struct Hook {
 const BECOME_HOST: &str = "become_host";
 
 /// What a deadlock is like to the statement that meets it.
-const DEADLOCKS: [(On, &str); 2] = [
-    (
-        On::Postgres,
-        "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$",
-    ),
-    (
-        On::MariaDb,
-        "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213",
-    ),
-];
+fn deadlock(backend: On) -> &'static str {
+    match backend {
+        On::Sqlite => unreachable!("SQLite has no deadlocks"),
+        On::Postgres => "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$",
+        On::MariaDb => "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213",
+    }
+}
 
 tokio::task_local! {
     static HOOK: Hook;
@@ -102,50 +99,47 @@ async fn onboard_with(db: &Db, user_id: Uuid, hook: Hook) -> Result<(), Error> {
     HOOK.scope(hook, call).await.map(drop)
 }
 
+on_servers!(
+    contention_in_a_hook_before_is_contention,
+    contention_in_a_hook_after_is_contention_in_a_transaction_only,
+);
+
 /// The statement of a hook meets a deadlock: that is contention, as in a statement of the library's.
-#[test]
-fn contention_in_a_hook_before_is_contention() {
-    for (backend, sql) in DEADLOCKS {
-        run(backend, async |db| {
-            create_table(&db).await;
-            let ada = db.user("ada").await.id;
-            let answer = onboard_with(&db, ada, Hook { before: true, sql }).await;
-            assert!(
-                matches!(answer, Err(Error::Contention { .. })),
-                "{answer:?}"
-            );
-            assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
-        });
-    }
+async fn contention_in_a_hook_before_is_contention(db: Db) {
+    let sql = deadlock(db.backend);
+    create_table(&db).await;
+    let ada = db.user("ada").await.id;
+    let answer = onboard_with(&db, ada, Hook { before: true, sql }).await;
+    assert!(
+        matches!(answer, Err(Error::Contention { .. })),
+        "{answer:?}"
+    );
+    assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
 }
 
 /// The row is there, so the error does not say that nothing was written. In a transaction it does, as
 /// the deadlock has ended that.
-#[test]
-fn contention_in_a_hook_after_is_contention_in_a_transaction_only() {
-    for (backend, sql) in DEADLOCKS {
-        run(backend, async |db| {
-            create_table(&db).await;
-            let ada = db.user("ada").await.id;
-            let hook = Hook { before: false, sql };
-            let txn = db.pool.begin().await.unwrap();
-            let licence = ActiveModel {
-                user_id: Set(ada),
-                ..Default::default()
-            };
-            let answer = HOOK.scope(hook, onboard::<Entity>(&txn, licence)).await;
-            assert!(
-                matches!(answer, Err(Error::Contention { .. })),
-                "{answer:?}"
-            );
-            txn.rollback().await.unwrap();
-            assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
+async fn contention_in_a_hook_after_is_contention_in_a_transaction_only(db: Db) {
+    let sql = deadlock(db.backend);
+    create_table(&db).await;
+    let ada = db.user("ada").await.id;
+    let hook = Hook { before: false, sql };
+    let txn = db.pool.begin().await.unwrap();
+    let licence = ActiveModel {
+        user_id: Set(ada),
+        ..Default::default()
+    };
+    let answer = HOOK.scope(hook, onboard::<Entity>(&txn, licence)).await;
+    assert!(
+        matches!(answer, Err(Error::Contention { .. })),
+        "{answer:?}"
+    );
+    txn.rollback().await.unwrap();
+    assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 0);
 
-            let answer = onboard_with(&db, ada, hook).await;
-            assert!(matches!(answer, Err(Error::Database { .. })), "{answer:?}");
-            assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
-        });
-    }
+    let answer = onboard_with(&db, ada, hook).await;
+    assert!(matches!(answer, Err(Error::Database { .. })), "{answer:?}");
+    assert_eq!(Entity::find().count(&db.pool).await.unwrap(), 1);
 }
 
 on_each_backend!(a_hook_can_call_the_library, an_error_in_a_hook_is_an_error,);

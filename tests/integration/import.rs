@@ -13,7 +13,7 @@ use std::{
 use guesthouse::user;
 use sea_orm::{EntityTrait, PaginatorTrait};
 
-use crate::support::{self, Backend as On, TestDb as Db};
+use crate::support::{self, TestDb as Db};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/people.csv");
 
@@ -249,115 +249,106 @@ async fn an_interrupted_run_leaves_whole_chunks(db: Db) {
 mod lines {
     use super::*;
 
-    fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Db) -> F) {
-        support::run(On::Sqlite, test);
-    }
+    on_sqlite!(
+        as_spreadsheets_write_them,
+        one_without_end_is_rejected_in_pieces,
+        what_is_no_such_file_is_refused_before_anything_is_written,
+        rejects_stand_beside_their_file,
+    );
 
-    #[test]
-    fn as_spreadsheets_write_them() {
-        on_sqlite(async |db| {
-            let folder = tempfile::tempdir().unwrap();
-            let input = b"\xef\xbb\xbfemail,role\r\n\r\n\"ada@example.com\",\"host\"\r\n \
-                          grace@example.com , guest \r\n\"\"\"mary ann\"\"@example.com\",guest";
+    async fn as_spreadsheets_write_them(db: Db) {
+        let folder = tempfile::tempdir().unwrap();
+        let input = b"\xef\xbb\xbfemail,role\r\n\r\n\"ada@example.com\",\"host\"\r\n \
+                      grace@example.com , guest \r\n\"\"\"mary ann\"\"@example.com\",guest";
 
-            let run = import_of(&db, folder.path(), input);
+        let run = import_of(&db, folder.path(), input);
 
-            assert!(run.status.success(), "{run:?}");
-            assert_eq!(counts(&run), [3, 0, 0, 0, 3, 1]);
-            let emails: BTreeSet<_> = db.rows().await.users.into_iter().map(|u| u.email).collect();
-            let expected = [
-                "\"mary ann\"@example.com",
-                "ada@example.com",
-                "grace@example.com",
-            ];
-            assert_eq!(emails, expected.map(str::to_owned).into());
-        });
+        assert!(run.status.success(), "{run:?}");
+        assert_eq!(counts(&run), [3, 0, 0, 0, 3, 1]);
+        let emails: BTreeSet<_> = db.rows().await.users.into_iter().map(|u| u.email).collect();
+        let expected = [
+            "\"mary ann\"@example.com",
+            "ada@example.com",
+            "grace@example.com",
+        ];
+        assert_eq!(emails, expected.map(str::to_owned).into());
     }
 
     /// It is not held in memory whole; its pieces in the rejects are the whole line.
-    #[test]
-    fn one_without_end_is_rejected_in_pieces() {
-        on_sqlite(async |db| {
-            let folder = tempfile::tempdir().unwrap();
-            let long = "x\"y,".repeat(5_000);
-            let input = format!("email,role\n{long}\nada@example.com,guest\ncut\roff,guest\n");
+    async fn one_without_end_is_rejected_in_pieces(db: Db) {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x\"y,".repeat(5_000);
+        let input = format!("email,role\n{long}\nada@example.com,guest\ncut\roff,guest\n");
 
-            let run = import_of(&db, folder.path(), input.as_bytes());
+        let run = import_of(&db, folder.path(), input.as_bytes());
 
-            assert_eq!(run.status.code(), Some(1), "{run:?}");
-            assert_eq!(counts(&run), [1, 0, 0, 2, 3, 0]);
-            let mut rejects = rejects(&folder.path().join("rejects.csv"));
-            let malformed = "the e-mail address is malformed".to_owned();
+        assert_eq!(run.status.code(), Some(1), "{run:?}");
+        assert_eq!(counts(&run), [1, 0, 0, 2, 3, 0]);
+        let mut rejects = rejects(&folder.path().join("rejects.csv"));
+        let malformed = "the e-mail address is malformed".to_owned();
+        assert_eq!(
+            rejects.pop(),
+            Some((4, malformed, b"cut\roff,guest".to_vec()))
+        );
+        assert_eq!(rejects.len(), 5);
+        for (line, reason, _) in &rejects {
             assert_eq!(
-                rejects.pop(),
-                Some((4, malformed, b"cut\roff,guest".to_vec()))
+                (*line, reason.as_str()),
+                (2, "the line is longer than 4096 bytes")
             );
-            assert_eq!(rejects.len(), 5);
-            for (line, reason, _) in &rejects {
-                assert_eq!(
-                    (*line, reason.as_str()),
-                    (2, "the line is longer than 4096 bytes")
-                );
-            }
-            let pieces: Vec<_> = rejects.into_iter().map(|(_, _, raw)| raw).collect();
-            assert_eq!(pieces.concat(), long.as_bytes());
-        });
+        }
+        let pieces: Vec<_> = rejects.into_iter().map(|(_, _, raw)| raw).collect();
+        assert_eq!(pieces.concat(), long.as_bytes());
     }
 
-    #[test]
-    fn what_is_no_such_file_is_refused_before_anything_is_written() {
-        on_sqlite(async |db| {
-            let folder = tempfile::tempdir().unwrap();
-            for input in [
-                &b""[..],
-                b"ada@example.com,guest\n",
-                b"\xff\n",
-                b"email;role\n",
-            ] {
-                let run = import_of(&db, folder.path(), input);
-                assert_eq!(run.status.code(), Some(2), "{run:?}");
-                let said = str::from_utf8(&run.stderr).unwrap();
-                assert_eq!(
-                    said,
-                    "error: the first line is not the header `email,role`\n"
-                );
-            }
-            assert!(!folder.path().join("rejects.csv").exists());
-
-            let people = folder.path().join("people.csv");
-            fs::copy(SAMPLE, &people).unwrap();
-            let mut command = import(&db, folder.path());
-            let run = command
-                .args(["people.csv", "--rejects", "./people.csv"])
-                .output()
-                .unwrap();
+    async fn what_is_no_such_file_is_refused_before_anything_is_written(db: Db) {
+        let folder = tempfile::tempdir().unwrap();
+        for input in [
+            &b""[..],
+            b"ada@example.com,guest\n",
+            b"\xff\n",
+            b"email;role\n",
+        ] {
+            let run = import_of(&db, folder.path(), input);
             assert_eq!(run.status.code(), Some(2), "{run:?}");
-            assert_eq!(fs::read(people).unwrap(), fs::read(SAMPLE).unwrap());
-            assert!(db.rows().await.users.is_empty());
-        });
+            let said = str::from_utf8(&run.stderr).unwrap();
+            assert_eq!(
+                said,
+                "error: the first line is not the header `email,role`\n"
+            );
+        }
+        assert!(!folder.path().join("rejects.csv").exists());
+
+        let people = folder.path().join("people.csv");
+        fs::copy(SAMPLE, &people).unwrap();
+        let mut command = import(&db, folder.path());
+        let run = command
+            .args(["people.csv", "--rejects", "./people.csv"])
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        assert_eq!(fs::read(people).unwrap(), fs::read(SAMPLE).unwrap());
+        assert!(db.rows().await.users.is_empty());
     }
 
-    #[test]
-    fn rejects_stand_beside_their_file() {
-        on_sqlite(async |db| {
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join("people.csv"), "email,role\nada,guest\n").unwrap();
+    async fn rejects_stand_beside_their_file(db: Db) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("people.csv"), "email,role\nada,guest\n").unwrap();
 
-            let run = import(&db, folder.path())
-                .arg("people.csv")
-                .output()
-                .unwrap();
+        let run = import(&db, folder.path())
+            .arg("people.csv")
+            .output()
+            .unwrap();
 
-            assert_eq!(run.status.code(), Some(1), "{run:?}");
-            let rejects = rejects(&folder.path().join("people.csv.rejects.csv"));
-            assert_eq!(rejects.len(), 1);
+        assert_eq!(run.status.code(), Some(1), "{run:?}");
+        let rejects = rejects(&folder.path().join("people.csv.rejects.csv"));
+        assert_eq!(rejects.len(), 1);
 
-            let run = import(&db, folder.path())
-                .arg("missing.csv")
-                .output()
-                .unwrap();
-            assert_eq!(run.status.code(), Some(2), "{run:?}");
-            assert!(run.stderr.starts_with(b"error: missing.csv: "), "{run:?}");
-        });
+        let run = import(&db, folder.path())
+            .arg("missing.csv")
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        assert!(run.stderr.starts_with(b"error: missing.csv: "), "{run:?}");
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     roles::{member, profile},
-    support::{Backend as On, TestDb as Db, run},
+    support::{Backend as On, TestDb as Db},
 };
 
 mod city {
@@ -175,55 +175,54 @@ on_each_backend!(
     large_numbers_are_told_apart,
 );
 
+on_postgres!(a_text_is_compared_by_the_type_of_its_column);
+
 /// Columns of PostgreSQL that compare otherwise than a text: padded, and without regard to case.
-#[test]
-fn a_text_is_compared_by_the_type_of_its_column() {
-    run(On::Postgres, async |db| {
-        db.execute("CREATE EXTENSION citext").await;
-        create_tables(&db, ward::Entity, warden::Entity).await;
-        create_tables(&db, club::Entity, captain::Entity).await;
-        db.execute("INSERT INTO wards VALUES ('abc'), ('xyz')")
-            .await;
-        db.execute("INSERT INTO clubs VALUES ('Ada')").await;
-        let ward = ward::Entity::find().one(&db.pool).await.unwrap().unwrap();
-        assert_eq!(ward.code, "abc  ", "as sqlx reads it");
-        let warden = |code: &str| warden::ActiveModel {
-            ward_code: Set(code.to_owned()),
-            ..Default::default()
-        };
-        let captain = |name: &str| captain::ActiveModel {
-            club_name: Set(name.to_owned()),
-            ..Default::default()
-        };
+async fn a_text_is_compared_by_the_type_of_its_column(db: Db) {
+    db.execute("CREATE EXTENSION citext").await;
+    create_tables(&db, ward::Entity, warden::Entity).await;
+    create_tables(&db, club::Entity, captain::Entity).await;
+    db.execute("INSERT INTO wards VALUES ('abc'), ('xyz')")
+        .await;
+    db.execute("INSERT INTO clubs VALUES ('Ada')").await;
+    let ward = ward::Entity::find().one(&db.pool).await.unwrap().unwrap();
+    assert_eq!(ward.code, "abc  ", "as sqlx reads it");
+    let warden = |code: &str| warden::ActiveModel {
+        ward_code: Set(code.to_owned()),
+        ..Default::default()
+    };
+    let captain = |name: &str| captain::ActiveModel {
+        club_name: Set(name.to_owned()),
+        ..Default::default()
+    };
 
-        for code in ["abc  ", "abc"] {
-            let alone = onboard::<warden::Entity>(&db.pool, warden(code)).await;
-            let _ = alone.unwrap();
-            let txn = db.pool.begin().await.unwrap();
-            let again = onboard::<warden::Entity>(&txn, warden(code)).await.unwrap();
-            txn.commit().await.unwrap();
-            assert!(!again.is_new());
-        }
-        let rest = backfill::<warden::Entity>(&db.pool, |code: String| warden(&code), |_| {}).await;
-        assert_eq!(rest.unwrap(), 1);
-        let gone = offboard::<warden::Entity>(&db.pool, "abc  ".to_owned()).await;
-        assert!(gone.unwrap().is_some());
-
-        let first = onboard::<captain::Entity>(&db.pool, captain("ADA")).await;
-        assert!(first.unwrap().is_new());
-        let again = onboard::<captain::Entity>(&db.pool, captain("ada")).await;
-        assert!(!again.unwrap().is_new());
+    for code in ["abc  ", "abc"] {
+        let alone = onboard::<warden::Entity>(&db.pool, warden(code)).await;
+        let _ = alone.unwrap();
         let txn = db.pool.begin().await.unwrap();
-        let again = onboard::<captain::Entity>(&txn, captain("aDa")).await;
-        assert!(!again.unwrap().is_new());
+        let again = onboard::<warden::Entity>(&txn, warden(code)).await.unwrap();
         txn.commit().await.unwrap();
-        let nobody = onboard::<captain::Entity>(&db.pool, captain("eve")).await;
-        assert!(
-            matches!(nobody, Err(Error::OwnerNotFound { .. })),
-            "{nobody:?}"
-        );
-        assert_eq!(captain::Entity::find().count(&db.pool).await.unwrap(), 1);
-    });
+        assert!(!again.is_new());
+    }
+    let rest = backfill::<warden::Entity>(&db.pool, |code: String| warden(&code), |_| {}).await;
+    assert_eq!(rest.unwrap(), 1);
+    let gone = offboard::<warden::Entity>(&db.pool, "abc  ".to_owned()).await;
+    assert!(gone.unwrap().is_some());
+
+    let first = onboard::<captain::Entity>(&db.pool, captain("ADA")).await;
+    assert!(first.unwrap().is_new());
+    let again = onboard::<captain::Entity>(&db.pool, captain("ada")).await;
+    assert!(!again.unwrap().is_new());
+    let txn = db.pool.begin().await.unwrap();
+    let again = onboard::<captain::Entity>(&txn, captain("aDa")).await;
+    assert!(!again.unwrap().is_new());
+    txn.commit().await.unwrap();
+    let nobody = onboard::<captain::Entity>(&db.pool, captain("eve")).await;
+    assert!(
+        matches!(nobody, Err(Error::OwnerNotFound { .. })),
+        "{nobody:?}"
+    );
+    assert_eq!(captain::Entity::find().count(&db.pool).await.unwrap(), 1);
 }
 
 const ODD: [&str; 4] = ["Bad \"Ischl\"", "N\\A", "\u{1f3e0} Zürich", "L'Aquila"];

@@ -15,7 +15,7 @@ use sea_orm::{
     error::ConnAcquireErr,
 };
 
-use crate::support::{Backend as On, TestDb as Db, email, run};
+use crate::support::{Backend as On, TestDb as Db, email};
 
 /// A pool of one connection, for which nobody waits long.
 async fn impatient(db: &Db) -> DatabaseConnection {
@@ -159,22 +159,21 @@ async fn a_server_that_only_reads(db: Db) {
     assert!(become_host(&pool, people.guest).await.unwrap().is_new());
 }
 
-/// On a disk that is mounted so. A setting of the session can be taken back; this cannot.
-#[test]
-fn a_file_that_may_only_be_read() {
-    run(On::Sqlite, async |db: Db| {
-        let people = People::create(&db).await;
-        let before = db.rows().await;
-        let read_only = db.url.replace("mode=rwc", "mode=ro");
-        let pool = Database::connect(read_only).await.unwrap();
+on_sqlite!(a_file_that_may_only_be_read);
 
-        for (error, tried) in every_write(&pool, &people).await {
-            assert!(matches!(error, Error::Database { .. }), "{error:?}");
-            assert_eq!((tried, error.code().as_deref()), (1, Some("8")), "{error}");
-        }
-        let ada = Account::find(&pool, people.host).await.unwrap();
-        assert!(ada.is_some(), "reads go on");
-        assert_eq!(db.rows().await, before);
-        pool.close().await.unwrap();
-    });
+/// On a disk that is mounted so. A setting of the session can be taken back; this cannot.
+async fn a_file_that_may_only_be_read(db: Db) {
+    let people = People::create(&db).await;
+    let before = db.rows().await;
+    let read_only = db.url.replace("mode=rwc", "mode=ro");
+    let pool = Database::connect(read_only).await.unwrap();
+
+    for (error, tried) in every_write(&pool, &people).await {
+        assert!(matches!(error, Error::Database { .. }), "{error:?}");
+        assert_eq!((tried, error.code().as_deref()), (1, Some("8")), "{error}");
+    }
+    let ada = Account::find(&pool, people.host).await.unwrap();
+    assert!(ada.is_some(), "reads go on");
+    assert_eq!(db.rows().await, before);
+    pool.close().await.unwrap();
 }

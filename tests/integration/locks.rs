@@ -7,7 +7,7 @@ use guesthouse::{
 use sea_orm::{ConnectionTrait, DatabaseTransaction, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
 
-use crate::support::{Backend as On, email, run};
+use crate::support::{TestDb as Db, email};
 
 /// Calls that answer no, or that there is nothing to do.
 const CALLS: [&str; 13] = [
@@ -64,59 +64,57 @@ fn is_no(answer: &Result<(), Error>) -> bool {
     )
 }
 
-fn others_go_on(users: usize) {
-    run(On::MariaDb, async |db| {
-        let host = db.host("ada").await.user_id;
-        let user = db.user("bob").await.id;
-        // Next to bob, with nobody who is a host between them.
-        let mut neighbours = Vec::new();
-        for n in 0..CALLS.len().max(users) {
-            neighbours.push(db.user(&format!("user{n:02}")).await.id);
-        }
-        neighbours.reverse();
-        let others = db.pool_of(1).await;
-        let setting = "SET innodb_lock_wait_timeout = 1";
-        others.execute_unprepared(setting).await.unwrap();
-        let mut wrong = Vec::new();
-        for (n, call) in CALLS.into_iter().enumerate() {
-            let yan = db.host(&format!("yan{n:02}")).await.user_id;
-            let zoe = db.user(&format!("zoe{n:02}")).await.id;
-            let level = Some(IsolationLevel::RepeatableRead);
-            let txn = db.pool.begin_with_config(level, None).await.unwrap();
-            let answer = say_no(call, &txn, host, user).await;
-            assert!(is_no(&answer), "{call}: {answer:?}");
+async fn others_go_on(db: Db, users: usize) {
+    let host = db.host("ada").await.user_id;
+    let user = db.user("bob").await.id;
+    // Next to bob, with nobody who is a host between them.
+    let mut neighbours = Vec::new();
+    for n in 0..CALLS.len().max(users) {
+        neighbours.push(db.user(&format!("user{n:02}")).await.id);
+    }
+    neighbours.reverse();
+    let others = db.pool_of(1).await;
+    let setting = "SET innodb_lock_wait_timeout = 1";
+    others.execute_unprepared(setting).await.unwrap();
+    let mut wrong = Vec::new();
+    for (n, call) in CALLS.into_iter().enumerate() {
+        let yan = db.host(&format!("yan{n:02}")).await.user_id;
+        let zoe = db.user(&format!("zoe{n:02}")).await.id;
+        let level = Some(IsolationLevel::RepeatableRead);
+        let txn = db.pool.begin_with_config(level, None).await.unwrap();
+        let answer = say_no(call, &txn, host, user).await;
+        assert!(is_no(&answer), "{call}: {answer:?}");
 
-            let answers = [
-                sign_up(&others, email(&format!("zz{n:02}")))
-                    .await
-                    .map(drop),
-                become_host(&others, neighbours[n]).await.map(drop),
-                become_host(&others, zoe).await.map(drop),
-                stop_hosting(&others, yan).await.map(drop),
-            ];
-            txn.commit().await.unwrap();
-            let names = [
-                "sign_up",
-                "become_host next to it",
-                "become_host",
-                "stop_hosting",
-            ];
-            for (answer, other) in answers.iter().zip(names) {
-                if answer.is_err() {
-                    wrong.push(format!("{call}, then another's {other}: {answer:?}"));
-                }
+        let answers = [
+            sign_up(&others, email(&format!("zz{n:02}")))
+                .await
+                .map(drop),
+            become_host(&others, neighbours[n]).await.map(drop),
+            become_host(&others, zoe).await.map(drop),
+            stop_hosting(&others, yan).await.map(drop),
+        ];
+        txn.commit().await.unwrap();
+        let names = [
+            "sign_up",
+            "become_host next to it",
+            "become_host",
+            "stop_hosting",
+        ];
+        for (answer, other) in answers.iter().zip(names) {
+            if answer.is_err() {
+                wrong.push(format!("{call}, then another's {other}: {answer:?}"));
             }
         }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    });
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-#[test]
-fn others_go_on_with_few_users() {
-    others_go_on(0);
+on_mariadb!(others_go_on_with_few_users, others_go_on_with_more_users);
+
+async fn others_go_on_with_few_users(db: Db) {
+    others_go_on(db, 0).await;
 }
 
-#[test]
-fn others_go_on_with_more_users() {
-    others_go_on(60);
+async fn others_go_on_with_more_users(db: Db) {
+    others_go_on(db, 60).await;
 }

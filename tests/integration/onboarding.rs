@@ -2,6 +2,7 @@
 
 use guesthouse::{Error, Onboarding, host, onboard};
 use sea_orm::{
+    ActiveModelTrait,
     ActiveValue::{NotSet, Set},
     EntityTrait, TransactionTrait,
 };
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     courier::{self, HOOKS, Vehicle},
-    support::TestDb as Db,
+    support::{Backend, TestDb as Db},
 };
 
 fn with_van(user_id: Uuid) -> courier::ActiveModel {
@@ -183,34 +184,27 @@ async fn a_role_for_an_unknown_owner_is_refused(db: Db) {
     assert_eq!(couriers(&db).await.len(), 0);
 }
 
+on_sqlite_and_postgres!(an_error_that_comes_after_the_row_is_seen);
+
 /// A rule that the database checks when the statement commits, after it has returned its row. Who
 /// stops reading at the row, as SeaORM's own insert does on SQLite, takes for done what was undone.
-#[test]
-fn an_error_that_comes_after_the_row_is_seen() {
-    use crate::support::{Backend, run};
-    use sea_orm::ActiveModelTrait;
+async fn an_error_that_comes_after_the_row_is_seen(db: Db) {
+    db.execute("CREATE TABLE badges (badge varchar(20) PRIMARY KEY)")
+        .await;
+    let at_commit = ", FOREIGN KEY (badge) REFERENCES badges (badge) DEFERRABLE INITIALLY DEFERRED";
+    courier::create_table_with(&db, at_commit).await;
+    let ada = db.user("ada").await;
+    let role = courier::ActiveModel {
+        badge: Set(Some("A1".into())),
+        ..with_van(ada.id)
+    };
 
-    for backend in [Backend::Sqlite, Backend::Postgres] {
-        run(backend, async |db| {
-            db.execute("CREATE TABLE badges (badge varchar(20) PRIMARY KEY)")
-                .await;
-            let at_commit =
-                ", FOREIGN KEY (badge) REFERENCES badges (badge) DEFERRABLE INITIALLY DEFERRED";
-            courier::create_table_with(&db, at_commit).await;
-            let ada = db.user("ada").await;
-            let role = courier::ActiveModel {
-                badge: Set(Some("A1".into())),
-                ..with_van(ada.id)
-            };
+    let told = onboard::<courier::Entity>(&db.pool, role.clone()).await;
+    assert!(matches!(told, Err(Error::Database { .. })), "{told:?}");
+    assert_eq!(couriers(&db).await.len(), 0);
 
-            let told = onboard::<courier::Entity>(&db.pool, role.clone()).await;
-            assert!(matches!(told, Err(Error::Database { .. })), "{told:?}");
-            assert_eq!(couriers(&db).await.len(), 0);
-
-            let twin = role.insert(&db.pool).await;
-            assert_eq!(couriers(&db).await.len(), 0);
-            let fooled = backend == Backend::Sqlite;
-            assert_eq!(twin.is_ok(), fooled, "{backend:?}: {twin:?}");
-        });
-    }
+    let twin = role.insert(&db.pool).await;
+    assert_eq!(couriers(&db).await.len(), 0);
+    let fooled = db.backend == Backend::Sqlite;
+    assert_eq!(twin.is_ok(), fooled, "{:?}: {twin:?}", db.backend);
 }

@@ -6,7 +6,7 @@ use sea_orm::{
     TransactionTrait, sqlx::Executor,
 };
 
-use crate::support::{Backend as On, email, run};
+use crate::support::{TestDb as Db, email};
 
 const CONNECTIONS: u32 = 4;
 const SETTING: &str = "SET SESSION wsrep_sync_wait = 7";
@@ -34,38 +34,37 @@ async fn on_every_connection(pool: &DatabaseConnection) -> Vec<u64> {
     values
 }
 
-#[test]
-fn after_connect_of_the_pool_sets_up_every_connection() {
-    run(On::MariaDb, async |db| {
-        let mut options = options(&db.url);
-        options.map_sqlx_mysql_pool_opts(|pool| {
-            pool.after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(SETTING).await.map(drop) })
-            })
-        });
-        let pool = Database::connect(options).await.unwrap();
+on_mariadb!(
+    after_connect_of_the_pool_sets_up_every_connection,
+    after_connect_of_sea_orm_sets_up_one_connection,
+);
 
-        assert_eq!(on_every_connection(&pool).await, [7; CONNECTIONS as usize]);
-        sign_up(&pool, email("ada")).await.unwrap();
-        assert_eq!(db.rows().await.users.len(), 1);
+async fn after_connect_of_the_pool_sets_up_every_connection(db: Db) {
+    let mut options = options(&db.url);
+    options.map_sqlx_mysql_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(SETTING).await.map(drop) })
+        })
     });
+    let pool = Database::connect(options).await.unwrap();
+
+    assert_eq!(on_every_connection(&pool).await, [7; CONNECTIONS as usize]);
+    sign_up(&pool, email("ada")).await.unwrap();
+    assert_eq!(db.rows().await.users.len(), 1);
 }
 
 /// The twin: SeaORM's own `after_connect` runs once for the pool, on one of its connections.
-#[test]
-fn after_connect_of_sea_orm_sets_up_one_connection() {
-    run(On::MariaDb, async |db| {
-        let mut options = options(&db.url);
-        options.after_connect(|db| {
-            Box::pin(async move { db.execute_unprepared(SETTING).await.map(drop) })
-        });
-        let pool = Database::connect(options).await.unwrap();
-
-        let values = on_every_connection(&pool).await;
-        assert_eq!(
-            values.iter().filter(|value| **value == 7).count(),
-            1,
-            "{values:?}"
-        );
+async fn after_connect_of_sea_orm_sets_up_one_connection(db: Db) {
+    let mut options = options(&db.url);
+    options.after_connect(|db| {
+        Box::pin(async move { db.execute_unprepared(SETTING).await.map(drop) })
     });
+    let pool = Database::connect(options).await.unwrap();
+
+    let values = on_every_connection(&pool).await;
+    assert_eq!(
+        values.iter().filter(|value| **value == 7).count(),
+        1,
+        "{values:?}"
+    );
 }

@@ -25,6 +25,7 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature `sqlite`")]
 fn signs_up_makes_a_host_twice_and_lists() {
     let folder = tempfile::tempdir().unwrap();
 
@@ -84,6 +85,7 @@ fn assert_table(said: &[String], host: &str) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature `sqlite`")]
 fn what_is_no_address_is_named_and_the_others_are_kept() {
     let folder = tempfile::tempdir().unwrap();
 
@@ -101,6 +103,7 @@ fn what_is_no_address_is_named_and_the_others_are_kept() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature `sqlite`")]
 fn without_arguments_it_has_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let run = quickstart(folder.path(), &[]);

@@ -12,54 +12,53 @@ use sea_orm::{
     sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
-use crate::support::{Backend as On, TestDb as Db, run};
+use crate::support::TestDb as Db;
+
+on_sqlite!(a_row_that_was_replaced_is_not_the_new_one);
 
 /// On SQLite the new row is read after it is written, and another caller can end it and onboard in
 /// between: the new row is still one's own. The worker of such a connection stops after the insert as
 /// long as nobody takes its answer. On a busy machine it may not have come so far when the others have
 /// tried, so there are several rounds.
-#[test]
-fn a_row_that_was_replaced_is_not_the_new_one() {
-    run(On::Sqlite, async |db: Db| {
-        let options: SqliteConnectOptions = db.url.parse().unwrap();
-        let slow = pool(options.clone().row_buffer_size(1)).await;
-        // While the insert is not at its end the file is locked, and nobody can come in between.
-        let quick = pool(options.busy_timeout(Duration::from_millis(10))).await;
-        let mut replaced = 0;
-        for round in 0..60 {
-            for polls in 1..30 {
-                let user = db.user(&format!("user{round}.{polls}")).await.id;
-                let mut call = pin!(become_host(&slow, user));
-                if answered_within(polls, call.as_mut()).await {
-                    break;
-                }
-                let mut other = None;
-                for _ in 0..50 {
-                    match stop_hosting(&quick, user).await {
-                        Ok(None) => {}
-                        Ok(Some(_)) => {
-                            other = Some(become_host(&quick, user).await.unwrap().into_model());
-                            break;
-                        }
-                        Err(Error::Contention { .. }) => break,
-                        Err(error) => panic!("{error:?}"),
-                    }
-                }
-                let answer = call.await.unwrap();
-                let Some(other) = other else { continue };
-                replaced += 1;
-                assert!(answer.is_new());
-                assert_ne!(answer.model().id, other.id);
-                assert!(db.rows().await.hosts.contains(&other));
-            }
-            if replaced > 0 {
+async fn a_row_that_was_replaced_is_not_the_new_one(db: Db) {
+    let options: SqliteConnectOptions = db.url.parse().unwrap();
+    let slow = pool(options.clone().row_buffer_size(1)).await;
+    // While the insert is not at its end the file is locked, and nobody can come in between.
+    let quick = pool(options.busy_timeout(Duration::from_millis(10))).await;
+    let mut replaced = 0;
+    for round in 0..60 {
+        for polls in 1..30 {
+            let user = db.user(&format!("user{round}.{polls}")).await.id;
+            let mut call = pin!(become_host(&slow, user));
+            if answered_within(polls, call.as_mut()).await {
                 break;
             }
+            let mut other = None;
+            for _ in 0..50 {
+                match stop_hosting(&quick, user).await {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        other = Some(become_host(&quick, user).await.unwrap().into_model());
+                        break;
+                    }
+                    Err(Error::Contention { .. }) => break,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            let answer = call.await.unwrap();
+            let Some(other) = other else { continue };
+            replaced += 1;
+            assert!(answer.is_new());
+            assert_ne!(answer.model().id, other.id);
+            assert!(db.rows().await.hosts.contains(&other));
         }
-        assert!(replaced > 0, "nobody came in between");
-        slow.close().await.unwrap();
-        quick.close().await.unwrap();
-    });
+        if replaced > 0 {
+            break;
+        }
+    }
+    assert!(replaced > 0, "nobody came in between");
+    slow.close().await.unwrap();
+    quick.close().await.unwrap();
 }
 
 async fn pool(options: SqliteConnectOptions) -> DatabaseConnection {

@@ -351,8 +351,13 @@ enum AppError {
     Database(#[from] DbErr),
 }
 
+on_servers!(
+    contention_of_the_apps_own_statement_runs_the_work_again,
+    a_transaction_has_the_isolation_level_that_it_was_given,
+);
+
 /// Somebody holds the row that the app's own statement wants in the first attempt.
-async fn a_lock_in_the_way_of_the_apps_own_statement(db: crate::support::TestDb) {
+async fn contention_of_the_apps_own_statement_runs_the_work_again(db: TestDb) {
     let ada = db.user("ada").await;
     let wanted = "SELECT email FROM users FOR UPDATE";
     let holding = db.pool.begin().await.unwrap();
@@ -382,82 +387,64 @@ async fn a_lock_in_the_way_of_the_apps_own_statement(db: crate::support::TestDb)
     assert_eq!(db.rows().await.hosts, [host.into_model()]);
 }
 
-#[test]
-fn contention_of_the_apps_own_statement_runs_the_work_again_on_postgres() {
-    crate::support::run(On::Postgres, a_lock_in_the_way_of_the_apps_own_statement);
-}
-
-#[test]
-fn contention_of_the_apps_own_statement_runs_the_work_again_on_mariadb() {
-    crate::support::run(On::MariaDb, a_lock_in_the_way_of_the_apps_own_statement);
-}
-
 /// The level holds on every database that has levels, MariaDB among them.
-#[test]
-fn a_transaction_has_the_isolation_level_that_it_was_given() {
-    for (backend, ask) in [
-        (
-            On::Postgres,
-            "SELECT current_setting('transaction_isolation')",
-        ),
-        (
-            On::MariaDb,
+async fn a_transaction_has_the_isolation_level_that_it_was_given(db: TestDb) {
+    let ask = match db.backend {
+        On::Postgres => "SELECT current_setting('transaction_isolation')",
+        _ => {
             "SELECT trx_isolation_level FROM information_schema.innodb_trx \
-             WHERE trx_mysql_thread_id = connection_id()",
-        ),
-    ] {
-        crate::support::run(backend, async move |db| {
-            let options = TransactionOptions {
-                isolation_level: Some(IsolationLevel::Serializable),
-                ..Default::default()
-            };
-            let level = transaction_with(&db.pool, options, async |txn| {
-                sign_up(txn, email("ada")).await?;
-                let ask = Statement::from_string(txn.get_database_backend(), ask);
-                let _turn = turn_to_read_transactions().await;
-                let row = txn.query_one_raw(ask).await?.expect("a row");
-                Ok::<String, AppError>(row.try_get_by_index(0)?)
-            })
-            .await
-            .unwrap();
-            assert_eq!(level.to_lowercase(), "serializable");
-        });
-    }
+             WHERE trx_mysql_thread_id = connection_id()"
+        }
+    };
+    let options = TransactionOptions {
+        isolation_level: Some(IsolationLevel::Serializable),
+        ..Default::default()
+    };
+    let level = transaction_with(&db.pool, options, async |txn| {
+        sign_up(txn, email("ada")).await?;
+        let ask = Statement::from_string(txn.get_database_backend(), ask);
+        let _turn = turn_to_read_transactions().await;
+        let row = txn.query_one_raw(ask).await?.expect("a row");
+        Ok::<String, AppError>(row.try_get_by_index(0)?)
+    })
+    .await
+    .unwrap();
+    assert_eq!(level.to_lowercase(), "serializable");
 }
+
+on_postgres!(an_error_passed_over_is_not_committed);
 
 /// PostgreSQL answers the COMMIT of a dead transaction with success; the caller is told the truth.
-#[test]
-fn an_error_passed_over_is_not_committed() {
-    crate::support::run(On::Postgres, async |db| {
-        let outcome = transaction(&db.pool, async |txn| {
-            let account = sign_up(txn, email("ada")).await?;
-            let _ = txn.execute_unprepared("SELECT 1 / 0").await;
-            Ok::<_, Error>(account)
-        })
-        .await;
-        assert!(matches!(outcome, Err(Error::Aborted { .. })), "{outcome:?}");
-        assert_eq!(db.rows().await.users.len(), 0);
-    });
+async fn an_error_passed_over_is_not_committed(db: TestDb) {
+    let outcome = transaction(&db.pool, async |txn| {
+        let account = sign_up(txn, email("ada")).await?;
+        let _ = txn.execute_unprepared("SELECT 1 / 0").await;
+        Ok::<_, Error>(account)
+    })
+    .await;
+    assert!(matches!(outcome, Err(Error::Aborted { .. })), "{outcome:?}");
+    assert_eq!(db.rows().await.users.len(), 0);
 }
 
+on_sqlite!(
+    retry_is_send_with_borrowed_captures,
+    attempts_are_send_with_borrowed_captures,
+);
+
 /// The form that the documentation gives for axum handlers and spawned tasks.
-#[test]
-fn retry_is_send_with_borrowed_captures() {
+async fn retry_is_send_with_borrowed_captures(db: TestDb) {
     fn is_send<T: Send>(value: T) -> T {
         value
     }
-    crate::support::run(On::Sqlite, async |db| {
-        let ada = db.user("ada").await;
-        let host = is_send(retry(|| become_host(&db.pool, ada.id)))
-            .await
-            .unwrap();
-        assert!(host.is_new());
-    });
+    let ada = db.user("ada").await;
+    let host = is_send(retry(|| become_host(&db.pool, ada.id)))
+        .await
+        .unwrap();
+    assert!(host.is_new());
 }
 
 /// The form that the documentation gives for handlers that borrow, and that it is a whole transaction.
-#[test]
-fn attempts_are_send_with_borrowed_captures() {
+async fn attempts_are_send_with_borrowed_captures(db: TestDb) {
     async fn accept(
         db: &DatabaseConnection,
         address: &Email,
@@ -481,15 +468,13 @@ fn attempts_are_send_with_borrowed_captures() {
     fn is_send<T: Send>(value: T) -> T {
         value
     }
-    crate::support::run(On::Sqlite, async |db| {
-        let (address, calls) = (email("ada"), AtomicUsize::new(0));
-        let failed = is_send(accept(&db.pool, &address, &calls)).await;
-        // What the app made up says nothing in its source, so it is not tried again.
-        assert!(matches!(failed, Err(AppError::Guesthouse(_))), "{failed:?}");
-        assert_eq!(db.rows().await.users.len(), 0);
+    let (address, calls) = (email("ada"), AtomicUsize::new(0));
+    let failed = is_send(accept(&db.pool, &address, &calls)).await;
+    // What the app made up says nothing in its source, so it is not tried again.
+    assert!(matches!(failed, Err(AppError::Guesthouse(_))), "{failed:?}");
+    assert_eq!(db.rows().await.users.len(), 0);
 
-        calls.store(2, Ordering::Relaxed);
-        let host = accept(&db.pool, &address, &calls).await.unwrap();
-        assert_eq!(db.rows().await.hosts, [host]);
-    });
+    calls.store(2, Ordering::Relaxed);
+    let host = accept(&db.pool, &address, &calls).await.unwrap();
+    assert_eq!(db.rows().await.hosts, [host]);
 }

@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::support::{Backend as On, TestDb as Db, email, run};
+use crate::support::{Backend as On, TestDb as Db, email};
 
 /// What is granted, as both servers spell it.
 const TO_SIGN_UP_AND_ONBOARD: [&str; 3] = [
@@ -193,71 +193,72 @@ impl People {
     }
 }
 
-fn may_sign_up_and_onboard(backend: On) {
-    run(backend, async |db| {
-        db.user("ada").await;
-        let limited = Limited::with(&db, &TO_SIGN_UP_AND_ONBOARD).await;
-        let mut wrong = Wrong::default();
+on_servers!(
+    select_and_insert_are_enough_to_sign_up_and_onboard,
+    one_more_right_is_enough_to_change_or_delete,
+);
 
-        let people = People::of(&db, "alone").await;
-        sign_up_and_onboard(&limited.pool, "alone", &people, &mut wrong).await;
-        let people = People::of(&db, "within").await;
-        let txn = limited.pool.begin().await.unwrap();
-        sign_up_and_onboard(&txn, "within", &people, &mut wrong).await;
-        let committed = txn.commit().await;
+async fn select_and_insert_are_enough_to_sign_up_and_onboard(db: Db) {
+    db.user("ada").await;
+    let limited = Limited::with(&db, &TO_SIGN_UP_AND_ONBOARD).await;
+    let mut wrong = Wrong::default();
 
-        limited.remove(&db).await;
-        assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
-        committed.unwrap();
-        let rows = db.rows().await;
-        // Ada; alone and within five each, and four whom the calls made.
-        assert_eq!((rows.users.len(), rows.guests.len()), (19, 19));
-        assert_eq!(rows.hosts.len(), 8);
-    });
+    let people = People::of(&db, "alone").await;
+    sign_up_and_onboard(&limited.pool, "alone", &people, &mut wrong).await;
+    let people = People::of(&db, "within").await;
+    let txn = limited.pool.begin().await.unwrap();
+    sign_up_and_onboard(&txn, "within", &people, &mut wrong).await;
+    let committed = txn.commit().await;
+
+    limited.remove(&db).await;
+    assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
+    committed.unwrap();
+    let rows = db.rows().await;
+    // Ada; alone and within five each, and four whom the calls made.
+    assert_eq!((rows.users.len(), rows.guests.len()), (19, 19));
+    assert_eq!(rows.hosts.len(), 8);
 }
 
-fn may_change_and_delete(backend: On) {
-    run(backend, async |db| {
-        let reading = ["SELECT ON users", "SELECT ON guests", "SELECT ON hosts"];
-        let to_change = [&reading[..], &[TO_CHANGE_AN_ADDRESS]].concat();
-        let to_stop = [&reading[..], &TO_STOP_HOSTING].concat();
-        let to_delete = [&reading[..], &TO_DELETE_A_USER].concat();
-        let mut wrong = Wrong::default();
-        db.user("ada").await;
-        let limited = [
-            Limited::with(&db, &to_change).await,
-            Limited::with(&db, &to_stop).await,
-            Limited::with(&db, &to_delete).await,
-        ];
-        let [changes, stops, deletes] = &limited;
+async fn one_more_right_is_enough_to_change_or_delete(db: Db) {
+    let reading = ["SELECT ON users", "SELECT ON guests", "SELECT ON hosts"];
+    let to_change = [&reading[..], &[TO_CHANGE_AN_ADDRESS]].concat();
+    let to_stop = [&reading[..], &TO_STOP_HOSTING].concat();
+    let to_delete = [&reading[..], &TO_DELETE_A_USER].concat();
+    let mut wrong = Wrong::default();
+    db.user("ada").await;
+    let limited = [
+        Limited::with(&db, &to_change).await,
+        Limited::with(&db, &to_stop).await,
+        Limited::with(&db, &to_delete).await,
+    ];
+    let [changes, stops, deletes] = &limited;
 
-        let alone = People::of(&db, "alone").await;
-        change(&changes.pool, "alone", &alone, &mut wrong).await;
-        stop(&stops.pool, "alone", &alone, &mut wrong).await;
-        delete(&deletes.pool, "alone", &alone, &mut wrong).await;
-        let within = People::of(&db, "within").await;
-        let txn = changes.pool.begin().await.unwrap();
-        change(&txn, "within", &within, &mut wrong).await;
-        let _ = txn.commit().await;
-        let txn = stops.pool.begin().await.unwrap();
-        stop(&txn, "within", &within, &mut wrong).await;
-        let _ = txn.commit().await;
-        let txn = deletes.pool.begin().await.unwrap();
-        delete(&txn, "within", &within, &mut wrong).await;
-        let _ = txn.commit().await;
+    let alone = People::of(&db, "alone").await;
+    change(&changes.pool, "alone", &alone, &mut wrong).await;
+    stop(&stops.pool, "alone", &alone, &mut wrong).await;
+    delete(&deletes.pool, "alone", &alone, &mut wrong).await;
+    let within = People::of(&db, "within").await;
+    let txn = changes.pool.begin().await.unwrap();
+    change(&txn, "within", &within, &mut wrong).await;
+    let _ = txn.commit().await;
+    let txn = stops.pool.begin().await.unwrap();
+    stop(&txn, "within", &within, &mut wrong).await;
+    let _ = txn.commit().await;
+    let txn = deletes.pool.begin().await.unwrap();
+    delete(&txn, "within", &within, &mut wrong).await;
+    let _ = txn.commit().await;
 
-        for limited in limited {
-            limited.remove(&db).await;
-        }
-        assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.hosts.len()), (9, 2));
-        let changed = rows
-            .users
-            .iter()
-            .filter(|user| user.email.contains("-new@"));
-        assert_eq!(changed.count(), 2);
-    });
+    for limited in limited {
+        limited.remove(&db).await;
+    }
+    assert!(wrong.0.is_empty(), "{:#?}", wrong.0);
+    let rows = db.rows().await;
+    assert_eq!((rows.users.len(), rows.hosts.len()), (9, 2));
+    let changed = rows
+        .users
+        .iter()
+        .filter(|user| user.email.contains("-new@"));
+    assert_eq!(changed.count(), 2);
 }
 
 async fn change<C>(db: &C, place: &str, people: &People, wrong: &mut Wrong)
@@ -303,24 +304,4 @@ where
     wrong.unless(&format!("{place}: delete_user again"), answer, |answer| {
         matches!(answer, Err(Error::UserNotFound { .. }))
     });
-}
-
-#[test]
-fn select_and_insert_are_enough_to_sign_up_and_onboard_on_postgres() {
-    may_sign_up_and_onboard(On::Postgres);
-}
-
-#[test]
-fn select_and_insert_are_enough_to_sign_up_and_onboard_on_mariadb() {
-    may_sign_up_and_onboard(On::MariaDb);
-}
-
-#[test]
-fn one_more_right_is_enough_to_change_or_delete_on_postgres() {
-    may_change_and_delete(On::Postgres);
-}
-
-#[test]
-fn one_more_right_is_enough_to_change_or_delete_on_mariadb() {
-    may_change_and_delete(On::MariaDb);
 }

@@ -278,42 +278,6 @@ async fn a_row_without_an_owner_is_refused(db: Db) {
     .await;
 }
 
-/// Owners whose key is a text, and columns that only PostgreSQL has.
-#[cfg(feature = "postgres")]
-#[test]
-fn arrays_of_an_owner_with_a_text_for_a_key_on_postgres() {
-    crate::support::run(On::Postgres, async |db| {
-        create_table(&db, labels::city::Entity).await;
-        create_table(&db, labels::Entity).await;
-        for code in ["ber", "o'ma", "par"] {
-            let city = labels::city::ActiveModel {
-                code: Set(code.into()),
-            };
-            city.insert(&db.pool).await.unwrap();
-        }
-        let single = onboard::<labels::Entity>(&db.pool, labels::row("ber", 3))
-            .await
-            .unwrap();
-        let offered = ["ber", "o'ma", "par", "nix"].map(|code| labels::row(code, code.len()));
-        let done = onboard_all::<labels::Entity>(&db.pool, offered.to_vec())
-            .await
-            .unwrap();
-        assert_eq!(done.existing, [single.into_model()]);
-        assert_eq!(done.unknown, ["nix"]);
-        let made: Vec<_> = done.new.iter().map(|row| row.city_code.as_str()).collect();
-        assert_eq!(made, ["o'ma", "par"]);
-        for (row, code) in done.new.iter().zip(made) {
-            let sent = labels::row(code, code.len());
-            assert_eq!(Set(row.names.clone()), sent.names);
-            assert_eq!(Set(row.numbers.clone()), sent.numbers);
-        }
-        let gone = offboard::<labels::Entity>(&db.pool, "par".to_owned())
-            .await
-            .unwrap();
-        assert_eq!(gone.as_ref(), Some(&done.new[1]));
-    });
-}
-
 // ---- what the schema has to be ----
 
 pub async fn differences(db: &Db, model: &Model) -> Vec<String> {

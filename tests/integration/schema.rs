@@ -479,120 +479,118 @@ async fn set_on_one(pool: &DatabaseConnection, setting: &str) {
     }
 }
 
+on_mariadb!(other_settings_of_mariadb_are_no_difference);
+
 /// Settings that mean the same, or more.
-#[test]
-fn other_settings_are_no_difference() {
-    crate::support::run(On::MariaDb, |db: Db| async move {
-        // A backslash, a quote and a parenthesis.
-        db.execute(
-            r"ALTER TABLE users ADD nickname text COMMENT 'a\\\', (b' CHECK (nickname <> '\\')",
-        )
+async fn other_settings_of_mariadb_are_no_difference(db: Db) {
+    // A backslash, a quote and a parenthesis.
+    db.execute(r"ALTER TABLE users ADD nickname text COMMENT 'a\\\', (b' CHECK (nickname <> '\\')")
         .await;
-        for setting in [
-            "SET sql_mode = 'STRICT_ALL_TABLES'",
-            "SET sql_mode = 'TRADITIONAL'",
-            "SET character_set_results = NULL",
-            "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-            "SET sql_select_limit = 1",
-            "SET time_zone = '+02:00'",
-            "SET sql_quote_show_create = OFF",
-            "SET sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES'",
-            "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'",
-            "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,ANSI_QUOTES,MSSQL'",
-        ] {
-            let pool = db.pool_of(1).await;
-            pool.execute_unprepared(setting).await.unwrap();
-            assert_eq!(lines(&pool).await, [""; 0], "{setting}");
-            pool.close().await.unwrap();
-        }
-    });
-    crate::support::run(On::Postgres, |db: Db| async move {
+    for setting in [
+        "SET sql_mode = 'STRICT_ALL_TABLES'",
+        "SET sql_mode = 'TRADITIONAL'",
+        "SET character_set_results = NULL",
+        "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET sql_select_limit = 1",
+        "SET time_zone = '+02:00'",
+        "SET sql_quote_show_create = OFF",
+        "SET sql_mode = 'STRICT_ALL_TABLES,ANSI_QUOTES'",
+        "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'",
+        "SET sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,ANSI_QUOTES,MSSQL'",
+    ] {
         let pool = db.pool_of(1).await;
-        for setting in [
-            "SET session_replication_role = local",
-            "SET client_encoding = SQL_ASCII",
-            "SET client_encoding = 'utf-8'",
-            "SET TIME ZONE 'Europe/Berlin'",
-            "SET DateStyle = 'SQL, DMY'",
-            "SET quote_all_identifiers = on",
-            "SET row_security = off",
-            "SET search_path = \"$user\", public, pg_catalog",
-            "SET default_transaction_isolation = serializable",
-            "SET default_transaction_read_only = on",
-        ] {
-            pool.execute_unprepared(setting).await.unwrap();
-            assert_eq!(lines(&pool).await, [""; 0], "{setting}");
-        }
-    });
+        pool.execute_unprepared(setting).await.unwrap();
+        assert_eq!(lines(&pool).await, [""; 0], "{setting}");
+        pool.close().await.unwrap();
+    }
 }
+
+on_postgres!(other_settings_of_postgres_are_no_difference);
+
+async fn other_settings_of_postgres_are_no_difference(db: Db) {
+    let pool = db.pool_of(1).await;
+    for setting in [
+        "SET session_replication_role = local",
+        "SET client_encoding = SQL_ASCII",
+        "SET client_encoding = 'utf-8'",
+        "SET TIME ZONE 'Europe/Berlin'",
+        "SET DateStyle = 'SQL, DMY'",
+        "SET quote_all_identifiers = on",
+        "SET row_security = off",
+        "SET search_path = \"$user\", public, pg_catalog",
+        "SET default_transaction_isolation = serializable",
+        "SET default_transaction_read_only = on",
+    ] {
+        pool.execute_unprepared(setting).await.unwrap();
+        assert_eq!(lines(&pool).await, [""; 0], "{setting}");
+    }
+}
+
+on_mariadb!(a_time_zone_counts_where_a_column_is_a_timestamp);
 
 /// A `timestamp` is converted by it, and a `datetime` is not.
-#[test]
-fn a_time_zone_counts_where_a_column_is_a_timestamp() {
-    crate::support::run(On::MariaDb, |db: Db| async move {
-        db.execute(
-            "ALTER TABLE hosts ADD seen timestamp NULL;
+async fn a_time_zone_counts_where_a_column_is_a_timestamp(db: Db) {
+    db.execute(
+        "ALTER TABLE hosts ADD seen timestamp NULL;
              ALTER TABLE users MODIFY created_at timestamp(6) NOT NULL DEFAULT utc_timestamp(6)",
-        )
-        .await;
-        let found = "time_zone is +02:00 on this MariaDB connection: \
+    )
+    .await;
+    let found = "time_zone is +02:00 on this MariaDB connection: \
                      a time could be read back as another one";
-        for (time_zone, expected) in [("+02:00", [found].as_slice()), ("+00:00", &[])] {
-            let pool = db.pool_of(3).await;
-            set_on_one(&pool, &format!("SET time_zone = '{time_zone}'")).await;
-            assert_eq!(lines(&pool).await, expected, "{time_zone}");
-            pool.close().await.unwrap();
-        }
-    });
+    for (time_zone, expected) in [("+02:00", [found].as_slice()), ("+00:00", &[])] {
+        let pool = db.pool_of(3).await;
+        set_on_one(&pool, &format!("SET time_zone = '{time_zone}'")).await;
+        assert_eq!(lines(&pool).await, expected, "{time_zone}");
+        pool.close().await.unwrap();
+    }
 }
 
+on_postgres!(
+    a_time_that_could_not_be_read_is_refused,
+    the_search_path_is_followed,
+);
+
 /// sqlx panics where it reads such a row, in the task of whoever asked for it.
-#[test]
-fn a_time_that_could_not_be_read_is_refused() {
-    crate::support::run(On::Postgres, |db: Db| async move {
-        db.host("ada").await;
-        let before = db.rows().await;
-        for table in ["users", "guests", "hosts"] {
-            for column in ["created_at", "updated_at"] {
-                let set = async |time: &str| {
-                    let sql = format!("UPDATE {table} SET {column} = '{time}'");
-                    db.pool.execute_unprepared(&sql).await
-                };
-                for time in [
-                    "infinity",
-                    "-infinity",
-                    "290000-01-01",
-                    "10000-01-01 00:00:00+00",
-                    "0001-12-31 23:59:59.999999+00 BC",
-                ] {
-                    let refused = set(time).await.unwrap_err().to_string();
-                    let check = format!("{table}_{column}_check");
-                    assert!(refused.contains(&check), "{refused}");
-                }
-                assert_eq!(db.rows().await, before);
+async fn a_time_that_could_not_be_read_is_refused(db: Db) {
+    db.host("ada").await;
+    let before = db.rows().await;
+    for table in ["users", "guests", "hosts"] {
+        for column in ["created_at", "updated_at"] {
+            let set = async |time: &str| {
+                let sql = format!("UPDATE {table} SET {column} = '{time}'");
+                db.pool.execute_unprepared(&sql).await
+            };
+            for time in [
+                "infinity",
+                "-infinity",
+                "290000-01-01",
+                "10000-01-01 00:00:00+00",
+                "0001-12-31 23:59:59.999999+00 BC",
+            ] {
+                let refused = set(time).await.unwrap_err().to_string();
+                let check = format!("{table}_{column}_check");
+                assert!(refused.contains(&check), "{refused}");
             }
+            assert_eq!(db.rows().await, before);
         }
-        for time in ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"] {
-            db.execute(&format!("UPDATE hosts SET created_at = '{time}'"))
-                .await;
-            assert_eq!(db.rows().await.hosts.len(), 1);
-        }
-    });
+    }
+    for time in ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"] {
+        db.execute(&format!("UPDATE hosts SET created_at = '{time}'"))
+            .await;
+        assert_eq!(db.rows().await.hosts.len(), 1);
+    }
 }
 
 /// Tables are looked for where the statements of the app would find them.
-#[test]
-fn the_search_path_is_followed() {
-    crate::support::run(On::Postgres, |db: Db| async move {
-        db.execute("CREATE SCHEMA app; ALTER TABLE hosts SET SCHEMA app")
-            .await;
-        assert_eq!(
-            lines(&db.pool).await,
-            ["table hosts is missing: nobody could become a host"]
-        );
-        for (path, count) in [("app,public", 0), ("public,app", 0), ("app", 3)] {
-            let pool = connect(&format!("{}?options[search_path]={path}", db.url)).await;
-            assert_eq!(lines(&pool).await.len(), count, "{path}");
-        }
-    });
+async fn the_search_path_is_followed(db: Db) {
+    db.execute("CREATE SCHEMA app; ALTER TABLE hosts SET SCHEMA app")
+        .await;
+    assert_eq!(
+        lines(&db.pool).await,
+        ["table hosts is missing: nobody could become a host"]
+    );
+    for (path, count) in [("app,public", 0), ("public,app", 0), ("app", 3)] {
+        let pool = connect(&format!("{}?options[search_path]={path}", db.url)).await;
+        assert_eq!(lines(&pool).await.len(), count, "{path}");
+    }
 }

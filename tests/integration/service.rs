@@ -20,7 +20,7 @@ use tokio::{join, sync::Barrier};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::support::{Backend as On, TestDb as Db, run};
+use crate::support::TestDb as Db;
 
 // ---- the service ----
 
@@ -112,7 +112,7 @@ async fn lock(txn: &DatabaseTransaction, user_id: Uuid) -> Result<(), DbErr> {
 
 /// Two requests that lock the same two rows crosswise: the database ends one of them, and its handler
 /// makes another attempt.
-async fn a_deadlock_is_retried(db: Db, path: &str) {
+async fn crosswise(db: Db, path: &str) {
     let ada = db.host("ada").await.user_id;
     let grace = db.user("grace").await.id;
     let app = App {
@@ -140,30 +140,12 @@ async fn a_deadlock_is_retried(db: Db, path: &str) {
     assert_eq!(app.attempts.load(Ordering::SeqCst), 3, "one was made again");
 }
 
-#[test]
-fn a_deadlock_is_retried_on_postgres() {
-    run(On::Postgres, async |db| {
-        a_deadlock_is_retried(db, "/hand-over").await;
-    });
+on_servers!(a_deadlock_is_retried, a_deadlock_is_retried_with_borrows);
+
+async fn a_deadlock_is_retried(db: Db) {
+    crosswise(db, "/hand-over").await;
 }
 
-#[test]
-fn a_deadlock_is_retried_on_mariadb() {
-    run(On::MariaDb, async |db| {
-        a_deadlock_is_retried(db, "/hand-over").await;
-    });
-}
-
-#[test]
-fn a_deadlock_is_retried_with_borrows_on_postgres() {
-    run(On::Postgres, async |db| {
-        a_deadlock_is_retried(db, "/hand-over-with-borrows").await;
-    });
-}
-
-#[test]
-fn a_deadlock_is_retried_with_borrows_on_mariadb() {
-    run(On::MariaDb, async |db| {
-        a_deadlock_is_retried(db, "/hand-over-with-borrows").await;
-    });
+async fn a_deadlock_is_retried_with_borrows(db: Db) {
+    crosswise(db, "/hand-over-with-borrows").await;
 }

@@ -332,6 +332,8 @@ async fn spoil(txn: &SessionTransaction, on: On) {
     let _ = txn.execute_unprepared(sql).await;
 }
 
+on_each_backend!(a_commit_of_nothing_is_an_error);
+
 async fn a_commit_of_nothing_is_an_error(db: Db) {
     let session = Session::acquire(&db.pool).await.unwrap();
     let txn = session.begin().await.unwrap();
@@ -342,6 +344,8 @@ async fn a_commit_of_nothing_is_an_error(db: Db) {
     session.release().await;
     assert_eq!(users(&db.pool).await, 1);
 }
+
+on_postgres!(a_plain_commit_of_nothing_succeeds);
 
 /// The twin: a transaction of SeaORM reports success where the server has nothing to commit.
 async fn a_plain_commit_of_nothing_succeeds(db: Db) {
@@ -355,24 +359,4 @@ async fn a_plain_commit_of_nothing_succeeds(db: Db) {
     let _ = txn.execute_unprepared("SELECT 1 / 0").await;
     txn.commit().await.unwrap();
     assert_eq!(users(&db.pool).await, 0, "the commit was acknowledged");
-}
-
-#[test]
-fn a_commit_of_nothing_is_an_error_on_sqlite() {
-    crate::support::run(On::Sqlite, a_commit_of_nothing_is_an_error);
-}
-
-#[test]
-fn a_commit_of_nothing_is_an_error_on_postgres() {
-    crate::support::run(On::Postgres, a_commit_of_nothing_is_an_error);
-}
-
-#[test]
-fn a_commit_of_nothing_is_an_error_on_mariadb() {
-    crate::support::run(On::MariaDb, a_commit_of_nothing_is_an_error);
-}
-
-#[test]
-fn a_plain_commit_of_nothing_succeeds_on_postgres() {
-    crate::support::run(On::Postgres, a_plain_commit_of_nothing_succeeds);
 }

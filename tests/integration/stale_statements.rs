@@ -10,7 +10,7 @@ use guesthouse::{
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
-use crate::support::{Backend as On, TestDb as Db, email, run};
+use crate::support::{TestDb as Db, email};
 
 const CALLS: [&str; 14] = [
     "find",
@@ -124,85 +124,84 @@ async fn warm(db: &Db, call: &str, name: &str) -> DatabaseConnection {
 }
 
 /// Each call, the first time after.
-fn on_a_pool(stale: Stale) {
-    run(On::Postgres, async |db| {
-        let mut wrong = Vec::new();
-        for (turn, call) in CALLS.into_iter().enumerate() {
-            let name = call.replace('_', "-");
-            let pool = warm(&db, call, &name).await;
-            let people = People::of(&db, &name).await;
-            stale.happen(&db, &pool, turn).await;
-            for time in ["first", "second"] {
-                let people = match time {
-                    "first" => &people,
-                    _ => &People::of(&db, &format!("{name}-again")).await,
-                };
-                let answer = run_call(call, &pool, people).await;
-                if answer.is_err() {
-                    wrong.push(format!("{call}, {time} time: {answer:?}"));
-                }
+async fn on_a_pool(db: Db, stale: Stale) {
+    let mut wrong = Vec::new();
+    for (turn, call) in CALLS.into_iter().enumerate() {
+        let name = call.replace('_', "-");
+        let pool = warm(&db, call, &name).await;
+        let people = People::of(&db, &name).await;
+        stale.happen(&db, &pool, turn).await;
+        for time in ["first", "second"] {
+            let people = match time {
+                "first" => &people,
+                _ => &People::of(&db, &format!("{name}-again")).await,
+            };
+            let answer = run_call(call, &pool, people).await;
+            if answer.is_err() {
+                wrong.push(format!("{call}, {time} time: {answer:?}"));
             }
         }
-        assert!(wrong.is_empty(), "{stale:?}: {wrong:#?}");
-    });
+    }
+    assert!(wrong.is_empty(), "{stale:?}: {wrong:#?}");
 }
 
 /// In a transaction: the call goes through or is to be tried again, and `transaction` does.
-fn in_a_transaction(stale: Stale) {
-    run(On::Postgres, async |db| {
-        let mut wrong = Vec::new();
-        for (turn, call) in CALLS.into_iter().enumerate() {
-            let name = call.replace('_', "-");
-            let pool = warm(&db, call, &name).await;
-            let people = People::of(&db, &name).await;
+async fn in_a_transaction(db: Db, stale: Stale) {
+    let mut wrong = Vec::new();
+    for (turn, call) in CALLS.into_iter().enumerate() {
+        let name = call.replace('_', "-");
+        let pool = warm(&db, call, &name).await;
+        let people = People::of(&db, &name).await;
 
-            let txn = pool.begin().await.unwrap();
-            stale.happen(&db, &txn, turn * 2).await;
-            let answer = run_call(call, &txn, &people).await;
-            if !matches!(answer, Ok(()) | Err(Error::Contention { .. })) {
-                wrong.push(format!("{call}: {answer:?}"));
-            }
-            txn.rollback().await.unwrap();
-            pool.close().await.unwrap();
-
-            let pool = warm(&db, call, &format!("{name}-anew")).await;
-            let attempts = AtomicUsize::new(0);
-            let outcome = transaction(&pool, async |txn| {
-                if attempts.fetch_add(1, Ordering::Relaxed) == 0 {
-                    stale.happen(&db, txn, turn * 2 + 1).await;
-                }
-                run_call(call, txn, &people).await
-            })
-            .await;
-            if outcome.is_err() {
-                wrong.push(format!("{call}, {attempts:?} attempts: {outcome:?}"));
-            }
+        let txn = pool.begin().await.unwrap();
+        stale.happen(&db, &txn, turn * 2).await;
+        let answer = run_call(call, &txn, &people).await;
+        if !matches!(answer, Ok(()) | Err(Error::Contention { .. })) {
+            wrong.push(format!("{call}: {answer:?}"));
         }
-        assert!(wrong.is_empty(), "{stale:?}: {wrong:#?}");
-    });
+        txn.rollback().await.unwrap();
+        pool.close().await.unwrap();
+
+        let pool = warm(&db, call, &format!("{name}-anew")).await;
+        let attempts = AtomicUsize::new(0);
+        let outcome = transaction(&pool, async |txn| {
+            if attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+                stale.happen(&db, txn, turn * 2 + 1).await;
+            }
+            run_call(call, txn, &people).await
+        })
+        .await;
+        if outcome.is_err() {
+            wrong.push(format!("{call}, {attempts:?} attempts: {outcome:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{stale:?}: {wrong:#?}");
 }
 
-#[test]
-fn after_a_column_was_altered() {
-    on_a_pool(Stale::Altered);
+on_postgres!(
+    after_a_column_was_altered,
+    after_deallocate_all,
+    after_discard_all,
+    in_a_transaction_after_a_column_was_altered,
+    in_a_transaction_after_deallocate_all,
+);
+
+async fn after_a_column_was_altered(db: Db) {
+    on_a_pool(db, Stale::Altered).await;
 }
 
-#[test]
-fn after_deallocate_all() {
-    on_a_pool(Stale::Forgotten("DEALLOCATE ALL"));
+async fn after_deallocate_all(db: Db) {
+    on_a_pool(db, Stale::Forgotten("DEALLOCATE ALL")).await;
 }
 
-#[test]
-fn after_discard_all() {
-    on_a_pool(Stale::Forgotten("DISCARD ALL"));
+async fn after_discard_all(db: Db) {
+    on_a_pool(db, Stale::Forgotten("DISCARD ALL")).await;
 }
 
-#[test]
-fn in_a_transaction_after_a_column_was_altered() {
-    in_a_transaction(Stale::Altered);
+async fn in_a_transaction_after_a_column_was_altered(db: Db) {
+    in_a_transaction(db, Stale::Altered).await;
 }
 
-#[test]
-fn in_a_transaction_after_deallocate_all() {
-    in_a_transaction(Stale::Forgotten("DEALLOCATE ALL"));
+async fn in_a_transaction_after_deallocate_all(db: Db) {
+    in_a_transaction(db, Stale::Forgotten("DEALLOCATE ALL")).await;
 }

@@ -3,7 +3,6 @@
 use std::{
     env,
     future::{Future, poll_fn},
-    io::Write,
     panic::{AssertUnwindSafe, resume_unwind},
     path::{Path, PathBuf},
     pin::pin,
@@ -30,14 +29,6 @@ pub enum Backend {
 }
 
 impl Backend {
-    fn is_built(self) -> bool {
-        match self {
-            Self::Sqlite => cfg!(feature = "sqlite"),
-            Self::Postgres => cfg!(feature = "postgres"),
-            Self::MariaDb => cfg!(feature = "mysql"),
-        }
-    }
-
     /// The environment variable that names a server.
     fn variable(self) -> Option<&'static str> {
         match self {
@@ -46,67 +37,67 @@ impl Backend {
             Self::MariaDb => Some("GUESTHOUSE_TEST_MARIADB"),
         }
     }
-
-    /// Why tests on this backend cannot run here, if they cannot.
-    fn missing(self) -> Option<String> {
-        if !self.is_built() {
-            return Some(format!("{self:?}: its feature is off"));
-        }
-        let variable = self.variable()?;
-        env::var_os(variable)
-            .is_none()
-            .then(|| format!("{self:?}: {variable} is not set"))
-    }
 }
 
-fn servers_are_required() -> bool {
-    ["GUESTHOUSE_TEST_REQUIRE", "CI"]
-        .iter()
-        .any(|name| env::var_os(name).is_some())
-}
-
-/// Says what a run without servers leaves out, past the test runner's capture of output; where
-/// servers are required, fails instead.
-#[test]
-fn every_backend_is_run_or_named() {
-    let missing: Vec<_> = [Backend::Sqlite, Backend::Postgres, Backend::MariaDb]
-        .into_iter()
-        .filter_map(Backend::missing)
-        .collect();
-    if missing.is_empty() {
-        return;
-    }
-    let missing = missing.join("; ");
-    assert!(!servers_are_required(), "left out: {missing}");
-    writeln!(
-        std::io::stderr(),
-        "left out: {missing}. `scripts/test` runs all."
-    )
-    .unwrap();
-}
-
-/// Makes three tests of each function of a database: `name::sqlite`, `name::postgres`, `name::mariadb`.
-macro_rules! on_each_backend {
-    ($($name:ident),+ $(,)?) => {$(
+/// Makes tests of a function of a database, named after the databases: `name::sqlite` and so on. Where
+/// the feature of a database is off, its test is ignored.
+macro_rules! test_on {
+    ($name:ident: $($database:ident)+) => {
         mod $name {
-            use $crate::support::{Backend, run};
-
-            #[test]
-            fn sqlite() {
-                run(Backend::Sqlite, super::$name);
-            }
-
-            #[test]
-            fn postgres() {
-                run(Backend::Postgres, super::$name);
-            }
-
-            #[test]
-            fn mariadb() {
-                run(Backend::MariaDb, super::$name);
-            }
+            $(test_on!(@$database $name);)+
         }
-    )+};
+    };
+    (@sqlite $name:ident) => {
+        #[test]
+        #[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature `sqlite`")]
+        fn sqlite() {
+            $crate::support::run($crate::support::Backend::Sqlite, super::$name);
+        }
+    };
+    (@postgres $name:ident) => {
+        #[test]
+        #[cfg_attr(
+            not(feature = "postgres"),
+            ignore = "needs the feature `postgres` and a server; scripts/test runs it"
+        )]
+        fn postgres() {
+            $crate::support::run($crate::support::Backend::Postgres, super::$name);
+        }
+    };
+    (@mariadb $name:ident) => {
+        #[test]
+        #[cfg_attr(
+            not(feature = "mysql"),
+            ignore = "needs the feature `mysql` and a server; scripts/test runs it"
+        )]
+        fn mariadb() {
+            $crate::support::run($crate::support::Backend::MariaDb, super::$name);
+        }
+    };
+}
+
+macro_rules! on_each_backend {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: sqlite postgres mariadb);)+ };
+}
+
+macro_rules! on_sqlite {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: sqlite);)+ };
+}
+
+macro_rules! on_postgres {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: postgres);)+ };
+}
+
+macro_rules! on_mariadb {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: mariadb);)+ };
+}
+
+macro_rules! on_servers {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: postgres mariadb);)+ };
+}
+
+macro_rules! on_sqlite_and_postgres {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: sqlite postgres);)+ };
 }
 
 /// Runs `test` on a database of its own, which goes when the test ends, however it ends.
@@ -115,10 +106,6 @@ where
     F: FnOnce(TestDb) -> Fut,
     Fut: Future<Output = ()>,
 {
-    if let Some(missing) = backend.missing() {
-        assert!(!servers_are_required(), "{missing}");
-        return;
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -162,7 +149,8 @@ impl Home {
                 _folder: Some(folder),
             };
         };
-        let server = env::var(variable).unwrap();
+        let server = env::var(variable)
+            .unwrap_or_else(|_| panic!("{variable} is not set; `scripts/test` starts the servers"));
         let (address, _) = server.rsplit_once('/').unwrap();
         let name = format!("guesthouse_{}", Uuid::now_v7().simple());
         let admin = connect(&server, 1).await;

@@ -3,7 +3,7 @@
 use guesthouse::{Onboarding, Role, onboard, user};
 use sea_orm::{ActiveValue::Set, TransactionTrait, entity::prelude::*};
 
-use crate::support::{Backend as On, TestDb as Db, run};
+use crate::support::{Backend as On, TestDb as Db};
 
 /// Whose table is meant in this task.
 #[derive(Clone, Copy, Debug)]
@@ -154,18 +154,17 @@ async fn tables_of_their_own(db: Db) {
     each_has_its_own(&db, tenants).await;
 }
 
-#[test]
-fn schemas_of_their_own() {
-    run(On::Postgres, async |db| {
-        let tenants = [Some("one"), Some("two"), None].map(|schema| Tenant {
-            schema,
-            table: "pilots",
-        });
-        for name in ["one", "two"] {
-            db.execute(&format!("CREATE SCHEMA {name}")).await;
-            create_table(&db, &format!("{name}.pilots")).await;
-        }
-        create_table(&db, "pilots").await;
-        each_has_its_own(&db, tenants).await;
+on_postgres!(schemas_of_their_own);
+
+async fn schemas_of_their_own(db: Db) {
+    let tenants = [Some("one"), Some("two"), None].map(|schema| Tenant {
+        schema,
+        table: "pilots",
     });
+    for name in ["one", "two"] {
+        db.execute(&format!("CREATE SCHEMA {name}")).await;
+        create_table(&db, &format!("{name}.pilots")).await;
+    }
+    create_table(&db, "pilots").await;
+    each_has_its_own(&db, tenants).await;
 }

@@ -225,34 +225,33 @@ async fn an_address_changed_meanwhile_is_taken(db: Db) {
     assert_eq!(db.rows().await.users, [ada, grace]);
 }
 
-/// Every operation in a transaction that has failed already says so.
-#[test]
-fn a_dead_transaction_is_aborted() {
-    crate::support::run(On::Postgres, async |db| {
-        let ada = db.host("ada").await;
-        let before = db.rows().await;
-        let txn = db.pool.begin().await.unwrap();
-        txn.execute_unprepared("SELECT 1 / 0").await.unwrap_err();
+on_postgres!(a_dead_transaction_is_aborted);
 
-        let id = ada.user_id;
-        let answers = [
-            sign_up(&txn, email("grace")).await.err(),
-            change_email(&txn, id, email("grace")).await.err(),
-            delete_user(&txn, id).await.err(),
-            become_host(&txn, id).await.err(),
-            stop_hosting(&txn, id).await.err(),
-            Account::find(&txn, id).await.err(),
-            Account::find_by_email(&txn, &email("ada")).await.err(),
-            Accounts::all().fetch(&txn).await.err(),
-            Accounts::all().count(&txn).await.err(),
-        ];
-        for (n, answer) in answers.iter().enumerate() {
-            assert!(
-                matches!(answer, Some(Error::Aborted { .. })),
-                "{n}: {answer:?}"
-            );
-        }
-        txn.rollback().await.unwrap();
-        assert_eq!(db.rows().await, before);
-    });
+/// Every operation in a transaction that has failed already says so.
+async fn a_dead_transaction_is_aborted(db: Db) {
+    let ada = db.host("ada").await;
+    let before = db.rows().await;
+    let txn = db.pool.begin().await.unwrap();
+    txn.execute_unprepared("SELECT 1 / 0").await.unwrap_err();
+
+    let id = ada.user_id;
+    let answers = [
+        sign_up(&txn, email("grace")).await.err(),
+        change_email(&txn, id, email("grace")).await.err(),
+        delete_user(&txn, id).await.err(),
+        become_host(&txn, id).await.err(),
+        stop_hosting(&txn, id).await.err(),
+        Account::find(&txn, id).await.err(),
+        Account::find_by_email(&txn, &email("ada")).await.err(),
+        Accounts::all().fetch(&txn).await.err(),
+        Accounts::all().count(&txn).await.err(),
+    ];
+    for (n, answer) in answers.iter().enumerate() {
+        assert!(
+            matches!(answer, Some(Error::Aborted { .. })),
+            "{n}: {answer:?}"
+        );
+    }
+    txn.rollback().await.unwrap();
+    assert_eq!(db.rows().await, before);
 }

@@ -14,7 +14,7 @@ use crate::{
         Call, all_are_database_errors, every_answer_is_what_is_stored, fill_after, set_before,
     },
     roles::create_table,
-    support::{Backend as On, TestDb as Db, email, run},
+    support::{Backend as On, TestDb as Db, email},
     transactions::until_someone_waits,
 };
 
@@ -101,49 +101,45 @@ async fn what_a_trigger_writes_afterwards_is_returned(db: Db) {
     every_answer_is_what_is_stored(&db).await;
 }
 
-#[test]
-fn an_address_that_a_trigger_restores_is_returned() {
-    run(On::Postgres, async |db| {
-        let ada = db.user("ada").await;
-        let restore = "IF pg_trigger_depth() = 1 THEN \
-             UPDATE users SET email = OLD.email WHERE id = NEW.id; END IF";
-        fill_after(&db, "users", "UPDATE", restore).await;
-        let alone = change_email(&db.pool, ada.id, email("new")).await.unwrap();
-        let txn = db.pool.begin().await.unwrap();
-        let within = change_email(&txn, ada.id, email("new")).await.unwrap();
-        txn.commit().await.unwrap();
-        assert_eq!([alone.email, within.email], [ada.email.as_str(); 2]);
-    });
+on_postgres!(an_address_that_a_trigger_restores_is_returned);
+
+async fn an_address_that_a_trigger_restores_is_returned(db: Db) {
+    let ada = db.user("ada").await;
+    let restore = "IF pg_trigger_depth() = 1 THEN \
+         UPDATE users SET email = OLD.email WHERE id = NEW.id; END IF";
+    fill_after(&db, "users", "UPDATE", restore).await;
+    let alone = change_email(&db.pool, ada.id, email("new")).await.unwrap();
+    let txn = db.pool.begin().await.unwrap();
+    let within = change_email(&txn, ada.id, email("new")).await.unwrap();
+    txn.commit().await.unwrap();
+    assert_eq!([alone.email, within.email], [ada.email.as_str(); 2]);
 }
 
-#[test]
-fn a_host_that_a_trigger_removes_is_an_error() {
-    for backend in [On::Sqlite, On::Postgres] {
-        run(backend, async |db| {
-            let ada = db.user("ada").await.id;
-            let remove = "DELETE FROM hosts WHERE id = NEW.id";
-            fill_after(&db, "hosts", "INSERT", remove).await;
-            let before = db.rows().await;
-            for call in [Call::BecomeHost, Call::BecomeHosts] {
-                // Another caller may as well have ended what this one had committed.
-                let alone = call.run(&db.pool, "grace", ada).await;
-                assert!(
-                    matches!(
-                        alone,
-                        Err(Error::OutcomeUnknown { .. } | Error::Database { .. })
-                    ),
-                    "{call:?}: {alone:?}"
-                );
-                let txn = db.pool.begin().await.unwrap();
-                let within = call.run(&txn, "grace", ada).await;
-                assert!(
-                    matches!(within, Err(Error::Database { .. })),
-                    "{call:?}: {within:?}"
-                );
-                txn.commit().await.unwrap();
-                assert_eq!(db.rows().await, before);
-            }
-        });
+on_sqlite_and_postgres!(a_host_that_a_trigger_removes_is_an_error);
+
+async fn a_host_that_a_trigger_removes_is_an_error(db: Db) {
+    let ada = db.user("ada").await.id;
+    let remove = "DELETE FROM hosts WHERE id = NEW.id";
+    fill_after(&db, "hosts", "INSERT", remove).await;
+    let before = db.rows().await;
+    for call in [Call::BecomeHost, Call::BecomeHosts] {
+        // Another caller may as well have ended what this one had committed.
+        let alone = call.run(&db.pool, "grace", ada).await;
+        assert!(
+            matches!(
+                alone,
+                Err(Error::OutcomeUnknown { .. } | Error::Database { .. })
+            ),
+            "{call:?}: {alone:?}"
+        );
+        let txn = db.pool.begin().await.unwrap();
+        let within = call.run(&txn, "grace", ada).await;
+        assert!(
+            matches!(within, Err(Error::Database { .. })),
+            "{call:?}: {within:?}"
+        );
+        txn.commit().await.unwrap();
+        assert_eq!(db.rows().await, before);
     }
 }
 
@@ -221,174 +217,178 @@ async fn subscribe(db: &sea_orm::DatabaseConnection, name: &str) {
     }
 }
 
-/// Errors of the classes 01 and 02, which MariaDB's SQLEXCEPTION leaves out.
-#[test]
-fn an_error_of_any_class_undoes_the_whole_call() {
-    for raise in [
-        "INSERT INTO kinds VALUES ('b')",
-        "SIGNAL SQLSTATE '02000' SET MESSAGE_TEXT = 'no data'",
-        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
-    ] {
-        run(On::MariaDb, async |db| {
-            let ada = db.user("ada").await.id;
-            let before = db.rows().await;
-            db.execute("CREATE TABLE kinds (kind enum('a') NOT NULL)")
-                .await;
-            let trigger =
-                format!("CREATE TRIGGER refuses BEFORE INSERT ON guests FOR EACH ROW {raise}");
-            db.execute(&trigger).await;
-            let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
-            all_are_database_errors(&db, &calls, "grace", ada).await;
+on_mariadb!(
+    an_error_of_class_01_undoes_the_whole_call,
+    an_error_of_class_02_undoes_the_whole_call,
+    an_error_of_class_45_undoes_the_whole_call,
+);
 
-            let pool = db.pool_of(1).await;
-            for call in calls {
-                call.run(&pool, "grace", ada).await.unwrap_err();
-            }
-            let host = become_host(&pool, ada).await.unwrap().into_model();
-            pool.close().await.unwrap();
-            let after = db.rows().await;
-            assert_eq!(after.hosts, [host], "{raise}");
-            assert_eq!(
-                (after.users, after.guests),
-                (before.users, before.guests),
-                "{raise}"
-            );
-        });
-    }
+/// MariaDB's SQLEXCEPTION leaves it out, and the next one.
+async fn an_error_of_class_01_undoes_the_whole_call(db: Db) {
+    an_error_undoes_the_whole_call(db, "INSERT INTO kinds VALUES ('b')").await;
 }
+
+async fn an_error_of_class_02_undoes_the_whole_call(db: Db) {
+    let raise = "SIGNAL SQLSTATE '02000' SET MESSAGE_TEXT = 'no data'";
+    an_error_undoes_the_whole_call(db, raise).await;
+}
+
+async fn an_error_of_class_45_undoes_the_whole_call(db: Db) {
+    let raise = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'";
+    an_error_undoes_the_whole_call(db, raise).await;
+}
+
+async fn an_error_undoes_the_whole_call(db: Db, raise: &str) {
+    let ada = db.user("ada").await.id;
+    let before = db.rows().await;
+    db.execute("CREATE TABLE kinds (kind enum('a') NOT NULL)")
+        .await;
+    let trigger = format!("CREATE TRIGGER refuses BEFORE INSERT ON guests FOR EACH ROW {raise}");
+    db.execute(&trigger).await;
+    let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
+
+    let pool = db.pool_of(1).await;
+    for call in calls {
+        call.run(&pool, "grace", ada).await.unwrap_err();
+    }
+    let host = become_host(&pool, ada).await.unwrap().into_model();
+    pool.close().await.unwrap();
+    let after = db.rows().await;
+    assert_eq!(after.hosts, [host], "{raise}");
+    assert_eq!(
+        (after.users, after.guests),
+        (before.users, before.guests),
+        "{raise}"
+    );
+}
+
+on_sqlite!(a_trigger_on_a_name_in_another_case_is_seen);
 
 /// SQLite does not tell names apart by their case.
-#[test]
-fn a_trigger_on_a_name_in_another_case_is_seen() {
-    run(On::Sqlite, async |db| {
-        let ada = db.user("ada").await.id;
-        db.execute("CREATE TRIGGER skips BEFORE INSERT ON Hosts BEGIN SELECT RAISE(IGNORE); END")
-            .await;
-        let calls = [Call::BecomeHost, Call::BecomeHosts];
-        all_are_database_errors(&db, &calls, "grace", ada).await;
-    });
+async fn a_trigger_on_a_name_in_another_case_is_seen(db: Db) {
+    let ada = db.user("ada").await.id;
+    db.execute("CREATE TRIGGER skips BEFORE INSERT ON Hosts BEGIN SELECT RAISE(IGNORE); END")
+        .await;
+    let calls = [Call::BecomeHost, Call::BecomeHosts];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
 }
+
+on_postgres!(an_exclusion_constraint_is_no_contention);
 
 /// PostgreSQL leaves a row out for an exclusion constraint as for a unique key.
-#[test]
-fn an_exclusion_constraint_is_no_contention() {
-    run(On::Postgres, async |db| {
-        let ada = db.user("ada").await.id;
-        db.execute(
-            "ALTER TABLE users ADD handle text DEFAULT 'x', \
-             ADD CONSTRAINT handle EXCLUDE (lower(handle) WITH =)",
-        )
-        .await;
-        let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
-        all_are_database_errors(&db, &calls, "grace", ada).await;
-    });
+async fn an_exclusion_constraint_is_no_contention(db: Db) {
+    let ada = db.user("ada").await.id;
+    db.execute(
+        "ALTER TABLE users ADD handle text DEFAULT 'x', \
+         ADD CONSTRAINT handle EXCLUDE (lower(handle) WITH =)",
+    )
+    .await;
+    let calls = [Call::SignUp, Call::SignUpWithId, Call::SignUpAll];
+    all_are_database_errors(&db, &calls, "grace", ada).await;
 }
+
+on_mariadb!(what_does_not_fit_a_packet_is_refused_before_it_is_sent);
 
 /// In a transaction the statement travels in hexadecimal, twice as long.
-#[test]
-fn what_does_not_fit_a_packet_is_refused_before_it_is_sent() {
-    run(On::MariaDb, async |db| {
-        let limit = db.text("SELECT CAST(@@max_allowed_packet AS char)").await;
-        let limit: usize = limit.parse().unwrap();
-        let ids: Vec<_> = (0..limit / 65).map(|_| Uuid::now_v7()).collect();
-        let txn = db.pool.begin().await.unwrap();
-        let ada = sign_up(&txn, email("ada")).await.unwrap();
-        let refused = become_hosts(&txn, &ids).await;
-        assert!(
-            matches!(refused, Err(Error::Database { .. })),
-            "{refused:?}"
-        );
-        let host = become_host(&txn, ada.user.id).await.unwrap();
-        assert!(host.is_new());
-        txn.commit().await.unwrap();
-        let rows = db.rows().await;
-        assert_eq!((rows.users.len(), rows.hosts.len()), (1, 1));
+async fn what_does_not_fit_a_packet_is_refused_before_it_is_sent(db: Db) {
+    let limit = db.text("SELECT CAST(@@max_allowed_packet AS char)").await;
+    let limit: usize = limit.parse().unwrap();
+    let ids: Vec<_> = (0..limit / 65).map(|_| Uuid::now_v7()).collect();
+    let txn = db.pool.begin().await.unwrap();
+    let ada = sign_up(&txn, email("ada")).await.unwrap();
+    let refused = become_hosts(&txn, &ids).await;
+    assert!(
+        matches!(refused, Err(Error::Database { .. })),
+        "{refused:?}"
+    );
+    let host = become_host(&txn, ada.user.id).await.unwrap();
+    assert!(host.is_new());
+    txn.commit().await.unwrap();
+    let rows = db.rows().await;
+    assert_eq!((rows.users.len(), rows.hosts.len()), (1, 1));
 
-        let done = become_hosts(&db.pool, &ids).await.unwrap();
-        assert_eq!(done.unknown.len(), ids.len());
-    });
+    let done = become_hosts(&db.pool, &ids).await.unwrap();
+    assert_eq!(done.unknown.len(), ids.len());
 }
+
+on_postgres!(another_row_is_not_taken_for_the_new_one);
 
 /// An audit trigger runs after each row, and two others come between the two statements of a call: what
 /// they make is not its row.
-#[test]
-fn another_row_is_not_taken_for_the_new_one() {
-    run(On::Postgres, async |db| {
-        let ada = db.user("ada").await.id;
-        db.execute("CREATE TABLE audit (n int)").await;
-        fill_after(&db, "hosts", "INSERT", "INSERT INTO audit VALUES (1)").await;
-        let holder = db.pool.begin().await.unwrap();
-        let hold = format!("SELECT FROM users WHERE id = '{ada}' FOR UPDATE");
-        holder.execute_unprepared(&hold).await.unwrap();
+async fn another_row_is_not_taken_for_the_new_one(db: Db) {
+    let ada = db.user("ada").await.id;
+    db.execute("CREATE TABLE audit (n int)").await;
+    fill_after(&db, "hosts", "INSERT", "INSERT INTO audit VALUES (1)").await;
+    let holder = db.pool.begin().await.unwrap();
+    let hold = format!("SELECT FROM users WHERE id = '{ada}' FOR UPDATE");
+    holder.execute_unprepared(&hold).await.unwrap();
 
-        // They get the one connection in this order.
-        let pool = db.pool_of(1).await;
-        let end = format!("DELETE FROM hosts WHERE user_id = '{ada}'");
-        let again = format!("INSERT INTO hosts (user_id) VALUES ('{ada}')");
-        let (made, ended, began, ()) = tokio::join!(
-            become_host(&pool, ada),
-            pool.execute_unprepared(&end),
-            pool.execute_unprepared(&again),
-            async {
-                until_someone_waits(&db).await;
-                holder.rollback().await.unwrap();
-            }
-        );
-        assert_eq!(ended.unwrap().rows_affected(), 1);
-        began.unwrap();
-        let made = made.unwrap();
-        assert!(made.is_new());
-        let stored = db.rows().await.hosts;
-        assert_eq!(stored.len(), 1);
-        assert_ne!(made.model().id, stored[0].id);
-    });
+    // They get the one connection in this order.
+    let pool = db.pool_of(1).await;
+    let end = format!("DELETE FROM hosts WHERE user_id = '{ada}'");
+    let again = format!("INSERT INTO hosts (user_id) VALUES ('{ada}')");
+    let (made, ended, began, ()) = tokio::join!(
+        become_host(&pool, ada),
+        pool.execute_unprepared(&end),
+        pool.execute_unprepared(&again),
+        async {
+            until_someone_waits(&db).await;
+            holder.rollback().await.unwrap();
+        }
+    );
+    assert_eq!(ended.unwrap().rows_affected(), 1);
+    began.unwrap();
+    let made = made.unwrap();
+    assert!(made.is_new());
+    let stored = db.rows().await.hosts;
+    assert_eq!(stored.len(), 1);
+    assert_ne!(made.model().id, stored[0].id);
 }
+
+on_postgres!(a_trigger_on_updates_explains_no_row_that_is_left_out);
 
 /// The trigger of nearly every app that has `updated_at` does not keep a row out.
-#[test]
-fn a_trigger_on_updates_explains_no_row_that_is_left_out() {
-    run(On::Postgres, async |db| {
-        db.execute(
-            "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
-             CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()",
-        )
-        .await;
-        let winner = db.pool.begin().await.unwrap();
-        sign_up(&winner, email("eve")).await.unwrap();
-        let loser = db.pool.begin().await.unwrap();
-        let (lost, ()) = tokio::join!(sign_up_all(&loser, vec![email("eve")]), async {
-            until_someone_waits(&db).await;
-            winner.commit().await.unwrap();
-        });
-        assert!(matches!(lost, Err(Error::Contention { .. })), "{lost:?}");
-        loser.rollback().await.unwrap();
-        assert_eq!(db.rows().await.users.len(), 1);
+async fn a_trigger_on_updates_explains_no_row_that_is_left_out(db: Db) {
+    db.execute(
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
+         CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()",
+    )
+    .await;
+    let winner = db.pool.begin().await.unwrap();
+    sign_up(&winner, email("eve")).await.unwrap();
+    let loser = db.pool.begin().await.unwrap();
+    let (lost, ()) = tokio::join!(sign_up_all(&loser, vec![email("eve")]), async {
+        until_someone_waits(&db).await;
+        winner.commit().await.unwrap();
     });
+    assert!(matches!(lost, Err(Error::Contention { .. })), "{lost:?}");
+    loser.rollback().await.unwrap();
+    assert_eq!(db.rows().await.users.len(), 1);
 }
 
+on_sqlite!(conflict_clauses_of_the_app_delete_no_host_and_stay_in_force);
+
 /// SQLite lets a key say what becomes of a clash, and a trigger of the app's rely on its own clause.
-#[test]
-fn conflict_clauses_of_the_app_delete_no_host_and_stay_in_force() {
-    run(On::Sqlite, async |db| {
-        db.execute(
-            "DROP TABLE hosts;
-             CREATE TABLE hosts (id uuid_text PRIMARY KEY, user_id uuid_text NOT NULL
-             UNIQUE ON CONFLICT REPLACE REFERENCES users (id) ON DELETE RESTRICT,
-             created_at text NOT NULL, updated_at text NOT NULL);
-             CREATE TABLE seen (n int UNIQUE); INSERT INTO seen VALUES (1);
-             CREATE TRIGGER sees AFTER INSERT ON hosts
-             BEGIN INSERT OR IGNORE INTO seen VALUES (1); END",
-        )
-        .await;
-        let (ada, bob) = (db.user("ada").await.id, db.user("bob").await.id);
-        let host = become_host(&db.pool, ada).await.unwrap().into_model();
-        let many = become_hosts(&db.pool, &[ada, bob]).await.unwrap();
-        assert_eq!((many.existing, many.new.len()), (vec![host.clone()], 1));
-        let txn = db.pool.begin().await.unwrap();
-        let many = become_hosts(&txn, &[ada, bob]).await.unwrap();
-        txn.commit().await.unwrap();
-        assert_eq!((many.existing.len(), many.new.len()), (2, 0));
-        assert!(db.rows().await.hosts.contains(&host));
-    });
+async fn conflict_clauses_of_the_app_delete_no_host_and_stay_in_force(db: Db) {
+    db.execute(
+        "DROP TABLE hosts;
+         CREATE TABLE hosts (id uuid_text PRIMARY KEY, user_id uuid_text NOT NULL
+         UNIQUE ON CONFLICT REPLACE REFERENCES users (id) ON DELETE RESTRICT,
+         created_at text NOT NULL, updated_at text NOT NULL);
+         CREATE TABLE seen (n int UNIQUE); INSERT INTO seen VALUES (1);
+         CREATE TRIGGER sees AFTER INSERT ON hosts
+         BEGIN INSERT OR IGNORE INTO seen VALUES (1); END",
+    )
+    .await;
+    let (ada, bob) = (db.user("ada").await.id, db.user("bob").await.id);
+    let host = become_host(&db.pool, ada).await.unwrap().into_model();
+    let many = become_hosts(&db.pool, &[ada, bob]).await.unwrap();
+    assert_eq!((many.existing, many.new.len()), (vec![host.clone()], 1));
+    let txn = db.pool.begin().await.unwrap();
+    let many = become_hosts(&txn, &[ada, bob]).await.unwrap();
+    txn.commit().await.unwrap();
+    assert_eq!((many.existing.len(), many.new.len()), (2, 0));
+    assert!(db.rows().await.hosts.contains(&host));
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     courier::{self, Vehicle},
-    support::{Backend as On, TestDb as Db, email, run},
+    support::{Backend as On, TestDb as Db, email},
 };
 
 /// Takes away the unique index that keeps a user from having two rows.
@@ -253,24 +253,23 @@ fn is_a_database_error<T: Debug>(call: &str, answer: &Result<T, Error>) {
     );
 }
 
-/// A time that is no time, as SQLite lets one write it: every call that would give the row back.
-#[test]
-fn a_time_that_is_none() {
-    run(On::Sqlite, async |db| {
-        let ada = db.host("ada").await.user_id;
-        db.execute("UPDATE hosts SET created_at = 'yesterday'")
-            .await;
+on_sqlite!(a_time_that_is_none);
 
-        is_a_database_error("become_host", &become_host(&db.pool, ada).await);
-        is_a_database_error("become_hosts", &become_hosts(&db.pool, &[ada]).await);
-        is_a_database_error("find", &Account::find(&db.pool, ada).await);
-        let by_email = Account::find_by_email(&db.pool, &email("ada")).await;
-        is_a_database_error("find_by_email", &by_email);
-        is_a_database_error("all", &Accounts::all().fetch(&db.pool).await);
-        is_a_database_error("hosts", &Accounts::hosts().fetch(&db.pool).await);
-        let again = sign_up_with_id(&db.pool, ada, email("ada")).await;
-        is_a_database_error("sign_up_with_id", &again);
-    });
+/// A time that is no time, as SQLite lets one write it: every call that would give the row back.
+async fn a_time_that_is_none(db: Db) {
+    let ada = db.host("ada").await.user_id;
+    db.execute("UPDATE hosts SET created_at = 'yesterday'")
+        .await;
+
+    is_a_database_error("become_host", &become_host(&db.pool, ada).await);
+    is_a_database_error("become_hosts", &become_hosts(&db.pool, &[ada]).await);
+    is_a_database_error("find", &Account::find(&db.pool, ada).await);
+    let by_email = Account::find_by_email(&db.pool, &email("ada")).await;
+    is_a_database_error("find_by_email", &by_email);
+    is_a_database_error("all", &Accounts::all().fetch(&db.pool).await);
+    is_a_database_error("hosts", &Accounts::hosts().fetch(&db.pool).await);
+    let again = sign_up_with_id(&db.pool, ada, email("ada")).await;
+    is_a_database_error("sign_up_with_id", &again);
 }
 
 on_each_backend!(accounts_do_not_show_the_address,);

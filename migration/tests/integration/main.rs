@@ -1,9 +1,13 @@
-//! The migrations, `sync` and the program: on SQLite, and where servers are to be had, on them.
+//! The migrations, `sync` and the program: on SQLite, and on the servers whose features are on, which
+//! `scripts/test` starts.
 #![cfg(all(feature = "cli", feature = "sqlite"))]
 #![expect(
     clippy::unwrap_used,
     reason = "a test says by panicking that it failed"
 )]
+
+#[macro_use]
+mod support;
 
 mod compile;
 mod connect;
@@ -19,6 +23,5 @@ mod sea_orm_cli;
 mod servers;
 mod situations;
 mod sources;
-mod support;
 mod sync;
 mod turns;

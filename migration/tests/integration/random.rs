@@ -15,7 +15,7 @@ use syn::{Fields, Item, Meta, punctuated::Punctuated};
 
 use crate::{
     compile::Crate,
-    support::{POSTGRES, empty, execute, on_server},
+    support::{empty, execute},
 };
 
 const TABLES: &[&str] = &[
@@ -481,9 +481,10 @@ fn runner() -> TestRunner {
     )
 }
 
+on_postgres!(random_schemas_are_written_or_refused);
+
 /// A sample of them is compiled, and written the same from PostgreSQL.
-#[tokio::test]
-async fn random_schemas_are_written_or_refused() {
+async fn random_schemas_are_written_or_refused(url: &str) {
     let mut runner = runner();
     let mut schemas: Vec<Vec<Table>> = Vec::new();
     for _ in 0..600 {
@@ -511,21 +512,18 @@ async fn random_schemas_are_written_or_refused() {
         "{} written, {refused} refused",
         written.len()
     );
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        for (schema, files) in written.iter().take(100) {
-            let again = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION citext";
-            execute(&db, again).await;
-            make(&db, schema, 1).await;
-            let of_postgres = sync::generate(&db).await;
-            let of_postgres = written_or_refused(schema, of_postgres).unwrap();
-            for (ours, theirs) in files.iter().zip(&of_postgres) {
-                assert_eq!(ours, theirs);
-            }
+    let db = Database::connect(url).await.unwrap();
+    for (schema, files) in written.iter().take(100) {
+        let again = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION citext";
+        execute(&db, again).await;
+        make(&db, schema, 1).await;
+        let of_postgres = sync::generate(&db).await;
+        let of_postgres = written_or_refused(schema, of_postgres).unwrap();
+        for (ours, theirs) in files.iter().zip(&of_postgres) {
+            assert_eq!(ours, theirs);
         }
-        db.close().await.unwrap();
-    })
-    .await;
+    }
+    db.close().await.unwrap();
     entities.check_format();
     entities.check();
 }

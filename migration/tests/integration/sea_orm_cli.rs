@@ -8,7 +8,7 @@ use std::{env, process::Command};
 use sea_orm_cli::{Cli, Commands, run_migrate_command};
 use sea_orm_migration::sea_orm::{ConnectionTrait, Database};
 
-use crate::support::{MARIADB, POSTGRES, Place, count, execute, on_server};
+use crate::support::{count, execute};
 
 /// Runs `sea-orm-cli ARGUMENTS`, and returns whether it succeeds.
 fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> bool {
@@ -75,6 +75,8 @@ async fn applied_and_users(url: &str) -> (i64, i64) {
     counts
 }
 
+on_each_backend!(every_command_does_what_it_does_in_seaorm);
+
 async fn every_command_does_what_it_does_in_seaorm(url: &str) {
     assert!(sea_orm_cli(url, &["status"]));
     assert!(sea_orm_cli(url, &["up", "-n", "1"]));
@@ -106,42 +108,25 @@ async fn every_command_does_what_it_does_in_seaorm(url: &str) {
     db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn every_command_does_what_it_does_in_seaorm_on_sqlite() {
-    every_command_does_what_it_does_in_seaorm(Place::new().url()).await;
-}
-
-#[tokio::test]
-async fn every_command_does_what_it_does_in_seaorm_on_postgres() {
-    on_server(POSTGRES, every_command_does_what_it_does_in_seaorm).await;
-}
-
-#[tokio::test]
-async fn every_command_does_what_it_does_in_seaorm_on_mariadb() {
-    on_server(MARIADB, every_command_does_what_it_does_in_seaorm).await;
-}
+on_postgres!(a_schema_is_the_only_one_that_is_touched);
 
 /// SeaORM's own program would take `public` for it where no schema is named.
-#[tokio::test]
-async fn a_schema_is_the_only_one_that_is_touched() {
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        execute(&db, "CREATE SCHEMA app").await;
-        assert!(sea_orm_cli(url, &["up"]));
-        execute(&db, "INSERT INTO users (email) VALUES ('ada@example.com')").await;
+async fn a_schema_is_the_only_one_that_is_touched(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    execute(&db, "CREATE SCHEMA app").await;
+    assert!(sea_orm_cli(url, &["up"]));
+    execute(&db, "INSERT INTO users (email) VALUES ('ada@example.com')").await;
 
-        for command in ["up", "fresh", "refresh"] {
-            assert!(sea_orm_cli(url, &["-s", "app", command]));
-            assert_eq!(
-                count(&db, "SELECT count(*) FROM app.seaql_migrations").await,
-                3
-            );
-            assert_eq!(count(&db, "SELECT count(*) FROM app.users").await, 0);
-            assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
-        }
-        assert!(sea_orm_cli(url, &["-s", "app", "reset"]));
+    for command in ["up", "fresh", "refresh"] {
+        assert!(sea_orm_cli(url, &["-s", "app", command]));
+        assert_eq!(
+            count(&db, "SELECT count(*) FROM app.seaql_migrations").await,
+            3
+        );
+        assert_eq!(count(&db, "SELECT count(*) FROM app.users").await, 0);
         assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
-        db.close().await.unwrap();
-    })
-    .await;
+    }
+    assert!(sea_orm_cli(url, &["-s", "app", "reset"]));
+    assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
+    db.close().await.unwrap();
 }

@@ -5,12 +5,10 @@ use std::{fs, path::Path};
 use guesthouse_migration::{Migrator, sync};
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectOptions, Database, DatabaseConnection},
+    sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend},
 };
 
-use crate::support::{
-    MARIADB, POSTGRES, Place, as_role, count, execute, migrated, on_server, text,
-};
+use crate::support::{Place, as_role, backend, count, execute, migrated, text};
 
 /// The entities as they are committed.
 fn committed() -> &'static Path {
@@ -56,180 +54,153 @@ async fn the_committed_entities_are_what_sqlite_gives() {
     assert_is_committed(&generate(&migrated().await).await);
 }
 
-#[tokio::test]
-async fn the_committed_entities_are_what_postgres_gives() {
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        assert_is_committed(&generate(&db).await);
-        db.close().await.unwrap();
-    })
-    .await;
+on_postgres!(
+    the_committed_entities_are_what_postgres_gives,
+    an_apps_own_tables_give_the_same_bytes_from_both,
+);
+
+async fn the_committed_entities_are_what_postgres_gives(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    assert_is_committed(&generate(&db).await);
+    db.close().await.unwrap();
 }
 
 /// The same for a schema that an app has added to.
-#[tokio::test]
-async fn an_apps_own_tables_give_the_same_bytes_from_both() {
-    on_server(POSTGRES, async |url| {
-        let postgres = Database::connect(url).await.unwrap();
-        Migrator::up(&postgres, None).await.unwrap();
-        let sqlite = migrated().await;
-        for (db, uuid, time) in [
-            (&postgres, "uuid", "timestamptz"),
-            (&sqlite, "uuid_text", "timestamp_with_timezone_text"),
-        ] {
-            execute(db, "ALTER TABLE hosts ADD COLUMN motto varchar(80)").await;
-            execute(
-                db,
-                &format!(
-                    "CREATE TABLE cleaners (id {uuid} NOT NULL PRIMARY KEY, user_id {uuid} NOT NULL,
-                     hired_at {time}, rating double precision NOT NULL, active boolean NOT NULL,
-                     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT)"
-                ),
-            )
-            .await;
-            execute(
-                db,
-                "CREATE UNIQUE INDEX cleaners_user_id ON cleaners (user_id)",
-            )
-            .await;
-        }
-        let files = generate(&postgres).await;
-        assert_eq!(files, generate(&sqlite).await);
-        let content = |name| &files.iter().find(|(file, _)| file == name).unwrap().1;
-        assert!(content("user.rs").contains("pub cleaner: HasOne<super::cleaner::Entity>"));
-        assert!(content("host.rs").contains("pub motto: Option<String>"));
-        assert!(content("schema.mmd").contains("users ||--o| cleaners"));
-        postgres.close().await.unwrap();
-    })
-    .await;
+async fn an_apps_own_tables_give_the_same_bytes_from_both(url: &str) {
+    let postgres = Database::connect(url).await.unwrap();
+    Migrator::up(&postgres, None).await.unwrap();
+    let sqlite = migrated().await;
+    for (db, uuid, time) in [
+        (&postgres, "uuid", "timestamptz"),
+        (&sqlite, "uuid_text", "timestamp_with_timezone_text"),
+    ] {
+        execute(db, "ALTER TABLE hosts ADD COLUMN motto varchar(80)").await;
+        execute(
+            db,
+            &format!(
+                "CREATE TABLE cleaners (id {uuid} NOT NULL PRIMARY KEY, user_id {uuid} NOT NULL,
+                 hired_at {time}, rating double precision NOT NULL, active boolean NOT NULL,
+                 FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT)"
+            ),
+        )
+        .await;
+        execute(
+            db,
+            "CREATE UNIQUE INDEX cleaners_user_id ON cleaners (user_id)",
+        )
+        .await;
+    }
+    let files = generate(&postgres).await;
+    assert_eq!(files, generate(&sqlite).await);
+    let content = |name| &files.iter().find(|(file, _)| file == name).unwrap().1;
+    assert!(content("user.rs").contains("pub cleaner: HasOne<super::cleaner::Entity>"));
+    assert!(content("host.rs").contains("pub motto: Option<String>"));
+    assert!(content("schema.mmd").contains("users ||--o| cleaners"));
+    postgres.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn the_committed_entities_are_what_mariadb_gives() {
-    on_server(MARIADB, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        assert_is_committed(&generate(&db).await);
-        db.close().await.unwrap();
-    })
-    .await;
+on_mariadb!(the_committed_entities_are_what_mariadb_gives);
+
+async fn the_committed_entities_are_what_mariadb_gives(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    assert_is_committed(&generate(&db).await);
+    db.close().await.unwrap();
 }
 
-async fn status_creates_nothing(variable: &str, tables: &str) {
-    on_server(variable, async |url| {
-        let said = Place::on(url).succeed(&["status"]);
-        assert_eq!(said.matches("Pending").count(), 3, "{said}");
-        let db = Database::connect(url).await.unwrap();
-        assert_eq!(count(&db, tables).await, 0);
-        db.close().await.unwrap();
-    })
-    .await;
+on_servers!(status_creates_nothing);
+
+async fn status_creates_nothing(url: &str) {
+    let tables = match backend(url) {
+        DbBackend::Postgres => "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
+        _ => "SELECT count(*) FROM information_schema.tables WHERE table_schema = database()",
+    };
+    let said = Place::on(url).succeed(&["status"]);
+    assert_eq!(said.matches("Pending").count(), 3, "{said}");
+    let db = Database::connect(url).await.unwrap();
+    assert_eq!(count(&db, tables).await, 0);
+    db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn status_creates_nothing_on_postgres() {
-    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
-    status_creates_nothing(POSTGRES, tables).await;
-}
-
-#[tokio::test]
-async fn status_creates_nothing_on_mariadb() {
-    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = database()";
-    status_creates_nothing(MARIADB, tables).await;
-}
+on_postgres!(a_schema_of_its_own_is_kept_to);
 
 /// Another schema's tables are neither used nor dropped.
-#[tokio::test]
-async fn a_schema_of_its_own_is_kept_to_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let place = Place::on(url);
-        place.succeed(&["up"]);
-        place.execute("CREATE SCHEMA \"The app\"").await;
-        place
-            .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
-            .await;
+async fn a_schema_of_its_own_is_kept_to(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    place.execute("CREATE SCHEMA \"The app\"").await;
+    place
+        .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+        .await;
 
-        place.succeed(&["up", "-s", "The app"]);
-        place.succeed(&["-v", "--database-schema", "The app", "verify"]);
-        let fresh = place
-            .command(&["fresh"])
-            .env("DATABASE_SCHEMA", "The app")
-            .output()
-            .unwrap();
-        assert!(fresh.status.success(), "{fresh:?}");
+    place.succeed(&["up", "-s", "The app"]);
+    place.succeed(&["-v", "--database-schema", "The app", "verify"]);
+    let fresh = place
+        .command(&["fresh"])
+        .env("DATABASE_SCHEMA", "The app")
+        .output()
+        .unwrap();
+    assert!(fresh.status.success(), "{fresh:?}");
 
-        let db = Database::connect(url).await.unwrap();
-        assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
-        assert_eq!(
-            count(&db, "SELECT count(*) FROM \"The app\".users").await,
-            0
-        );
-        let sql = "SELECT count(*) FROM \"The app\".seaql_migrations";
-        assert_eq!(count(&db, sql).await, 3);
-        db.close().await.unwrap();
-    })
-    .await;
+    let db = Database::connect(url).await.unwrap();
+    assert_eq!(count(&db, "SELECT count(*) FROM public.users").await, 1);
+    assert_eq!(
+        count(&db, "SELECT count(*) FROM \"The app\".users").await,
+        0
+    );
+    let sql = "SELECT count(*) FROM \"The app\".seaql_migrations";
+    assert_eq!(count(&db, sql).await, 3);
+    db.close().await.unwrap();
 }
+
+on_servers!(programs_take_turns);
 
 /// Four programs at once: together they apply each migration once, and all succeed.
-async fn programs_take_turns(variable: &str) {
-    on_server(variable, async |url| {
-        let place = Place::on(url);
-        let programs: Vec<_> = (0..4)
-            .map(|_| {
-                place
-                    .command(&["up"])
-                    .stderr(std::process::Stdio::piped())
-                    .spawn()
-                    .unwrap()
-            })
-            .collect();
-        let mut applied = 0;
-        for program in programs {
-            let output = program.wait_with_output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-            applied += text(&output.stderr).matches("Applying migration").count();
-        }
-        assert_eq!(applied, 3);
-        let db = Database::connect(url).await.unwrap();
-        assert_eq!(count(&db, "SELECT count(*) FROM seaql_migrations").await, 3);
-        db.close().await.unwrap();
-    })
-    .await;
+async fn programs_take_turns(url: &str) {
+    let place = Place::on(url);
+    let programs: Vec<_> = (0..4)
+        .map(|_| {
+            place
+                .command(&["up"])
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut applied = 0;
+    for program in programs {
+        let output = program.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        applied += text(&output.stderr).matches("Applying migration").count();
+    }
+    assert_eq!(applied, 3);
+    let db = Database::connect(url).await.unwrap();
+    assert_eq!(count(&db, "SELECT count(*) FROM seaql_migrations").await, 3);
+    db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn programs_take_turns_on_postgres() {
-    programs_take_turns(POSTGRES).await;
-}
-
-#[tokio::test]
-async fn programs_take_turns_on_mariadb() {
-    programs_take_turns(MARIADB).await;
-}
+on_mariadb!(
+    a_half_applied_migration_can_be_run_again,
+    a_table_of_another_shape_is_an_error_on_mariadb,
+);
 
 /// A run that died between the table and its record, in either direction.
-#[tokio::test]
-async fn a_half_applied_migration_can_be_run_again_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let place = Place::on(url);
-        place.succeed(&["up"]);
-        let forget = "DELETE FROM seaql_migrations WHERE version LIKE '%create_hosts'";
-        place.execute(forget).await;
-        place.succeed(&["up"]);
-        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+async fn a_half_applied_migration_can_be_run_again(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    let forget = "DELETE FROM seaql_migrations WHERE version LIKE '%create_hosts'";
+    place.execute(forget).await;
+    place.succeed(&["up"]);
+    assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
 
-        place.execute("DROP TABLE hosts").await;
-        place.succeed(&["down"]);
-        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
-    })
-    .await;
+    place.execute("DROP TABLE hosts").await;
+    place.succeed(&["down"]);
+    assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
 }
 
 /// One that no run of ours created is somebody else's, however near it comes.
-#[tokio::test]
-async fn a_table_of_another_shape_is_an_error_on_mariadb() {
+async fn a_table_of_another_shape_is_an_error_on_mariadb(url: &str) {
     const LIKE_OURS: &str =
         "id binary(16) NOT NULL DEFAULT (unhex(replace(uuid(), '-', ''))) PRIMARY KEY,
          user_id binary(16) NOT NULL,
@@ -237,110 +208,119 @@ async fn a_table_of_another_shape_is_an_error_on_mariadb() {
          updated_at datetime(6) NOT NULL DEFAULT utc_timestamp(6)";
     const UNIQUE: &str = "UNIQUE KEY hosts_user_id (user_id)";
     const USER: &str = "CONSTRAINT hosts_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (id)";
-    on_server(MARIADB, async |url| {
-        let place = Place::on(url);
+    let place = Place::on(url);
+    place
+        .execute("CREATE TABLE users (id binary(16) PRIMARY KEY, email varchar(50), password text NOT NULL)")
+        .await;
+    let refusal = |table| {
+        format!(
+            "error: table `{table}` is there already, and is not what this migration creates: \
+             rename it or drop it first"
+        )
+    };
+    assert_eq!(place.fail(&["up"]), refusal("users"));
+    assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 0);
+    place.execute("DROP TABLE users").await;
+    place.succeed(&["up", "-n", "2"]);
+    for definition in [
+        format!("({LIKE_OURS})"),
+        format!("({LIKE_OURS}, {UNIQUE})"),
+        format!("({LIKE_OURS}, KEY hosts_user_id (user_id), {USER})"),
+        format!("({LIKE_OURS}, {UNIQUE}, {USER} ON DELETE CASCADE)"),
+        format!("({LIKE_OURS}, {UNIQUE}, {USER} ON UPDATE CASCADE)"),
+        format!("({LIKE_OURS}, {UNIQUE}, {USER}, motto text)"),
+        format!("({LIKE_OURS}, {UNIQUE}) ENGINE = Aria"),
+        format!(
+            "({}, {UNIQUE}, {USER})",
+            LIKE_OURS.replace("binary(16)", "varbinary(16)")
+        ),
+    ] {
         place
-            .execute("CREATE TABLE users (id binary(16) PRIMARY KEY, email varchar(50), password text NOT NULL)")
+            .execute(&format!("CREATE TABLE hosts {definition}"))
             .await;
-        let refusal = |table| {
-            format!(
-                "error: table `{table}` is there already, and is not what this migration creates: \
-                 rename it or drop it first"
-            )
-        };
-        assert_eq!(place.fail(&["up"]), refusal("users"));
-        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 0);
-        place.execute("DROP TABLE users").await;
-        place.succeed(&["up", "-n", "2"]);
-        for definition in [
-            format!("({LIKE_OURS})"),
-            format!("({LIKE_OURS}, {UNIQUE})"),
-            format!("({LIKE_OURS}, KEY hosts_user_id (user_id), {USER})"),
-            format!("({LIKE_OURS}, {UNIQUE}, {USER} ON DELETE CASCADE)"),
-            format!("({LIKE_OURS}, {UNIQUE}, {USER} ON UPDATE CASCADE)"),
-            format!("({LIKE_OURS}, {UNIQUE}, {USER}, motto text)"),
-            format!("({LIKE_OURS}, {UNIQUE}) ENGINE = Aria"),
-            format!("({}, {UNIQUE}, {USER})", LIKE_OURS.replace("binary(16)", "varbinary(16)")),
-        ] {
-            place.execute(&format!("CREATE TABLE hosts {definition}")).await;
-            assert_eq!(place.fail(&["up"]), refusal("hosts"), "{definition}");
-            place.execute("DROP TABLE hosts").await;
-        }
-        place
-            .execute("CREATE VIEW hosts AS SELECT * FROM guests")
-            .await;
-        assert_eq!(place.fail(&["up"]), refusal("hosts"));
-        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
-        place.execute("DROP VIEW hosts").await;
-        // As ours as it can be.
-        place
-            .execute(&format!("CREATE TABLE hosts ({LIKE_OURS}, {UNIQUE}, {USER}) CHARACTER SET utf8mb4"))
-            .await;
-        place.succeed(&["up"]);
-        place.succeed(&["verify"]);
-    })
-    .await;
+        assert_eq!(place.fail(&["up"]), refusal("hosts"), "{definition}");
+        place.execute("DROP TABLE hosts").await;
+    }
+    place
+        .execute("CREATE VIEW hosts AS SELECT * FROM guests")
+        .await;
+    assert_eq!(place.fail(&["up"]), refusal("hosts"));
+    assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
+    place.execute("DROP VIEW hosts").await;
+    // As ours as it can be.
+    place
+        .execute(&format!(
+            "CREATE TABLE hosts ({LIKE_OURS}, {UNIQUE}, {USER}) CHARACTER SET utf8mb4"
+        ))
+        .await;
+    place.succeed(&["up"]);
+    place.succeed(&["verify"]);
 }
 
+on_postgres!(
+    a_table_of_another_shape_is_an_error_on_postgres,
+    rows_that_row_level_security_hides_are_not_dropped,
+);
+
 /// What a table of that name holds is somebody else's.
-#[tokio::test]
-async fn a_table_of_another_shape_is_an_error_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let place = Place::on(url);
-        place.execute("CREATE TABLE hosts (address text)").await;
-        place.fail(&["up"]);
-        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
-    })
-    .await;
+async fn a_table_of_another_shape_is_an_error_on_postgres(url: &str) {
+    let place = Place::on(url);
+    place.execute("CREATE TABLE hosts (address text)").await;
+    place.fail(&["up"]);
+    assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 2);
 }
 
 /// The role owns the tables, and row level security is forced on it.
-#[tokio::test]
-async fn rows_that_row_level_security_hides_are_not_dropped() {
-    on_server(POSTGRES, async |url| {
-        let grants = "GRANT ALL ON DATABASE {database} TO {role};
-                      GRANT ALL ON SCHEMA public TO {role}";
-        as_role(url, grants, async |role| {
-            let (place, superuser) = (Place::on(role), Place::on(url));
-            place.succeed(&["up"]);
+async fn rows_that_row_level_security_hides_are_not_dropped(url: &str) {
+    let grants = "GRANT ALL ON DATABASE {database} TO {role};
+                  GRANT ALL ON SCHEMA public TO {role}";
+    as_role(url, grants, async |role| {
+        let (place, superuser) = (Place::on(role), Place::on(url));
+        place.succeed(&["up"]);
+        place
+            .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+            .await;
+        place
+            .execute("INSERT INTO hosts (user_id) SELECT id FROM users")
+            .await;
+        for table in ["users", "hosts"] {
             place
-                .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+                .execute(&format!(
+                    "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+                ))
                 .await;
-            place
-                .execute("INSERT INTO hosts (user_id) SELECT id FROM users")
-                .await;
-            for table in ["users", "hosts"] {
-                place
-                    .execute(&format!(
-                        "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
-                    ))
-                    .await;
-            }
-            for command in ["down", "reset", "refresh"] {
-                assert_eq!(
-                    place.fail(&[command]),
-                    "error: table `hosts` may hold rows that row level security hides from this \
-                     role: roll back as a role that bypasses it, or with `down --force` or \
-                     GUESTHOUSE_FORCE_DOWN=1"
-                );
-                assert!(
-                    superuser
-                        .fail(&[command])
-                        .contains("`hosts` still holds rows")
-                );
-            }
-            let db = Database::connect(url).await.unwrap();
-            assert_eq!(count(&db, "SELECT count(*) FROM hosts").await, 1);
-            assert_eq!(count(&db, "SELECT count(*) FROM users").await, 1);
-            db.close().await.unwrap();
-            place.succeed(&["reset", "--force"]);
-        })
-        .await;
+        }
+        for command in ["down", "reset", "refresh"] {
+            assert_eq!(
+                place.fail(&[command]),
+                "error: table `hosts` may hold rows that row level security hides from this \
+                 role: roll back as a role that bypasses it, or with `down --force` or \
+                 GUESTHOUSE_FORCE_DOWN=1"
+            );
+            assert!(
+                superuser
+                    .fail(&[command])
+                    .contains("`hosts` still holds rows")
+            );
+        }
+        let db = Database::connect(url).await.unwrap();
+        assert_eq!(count(&db, "SELECT count(*) FROM hosts").await, 1);
+        assert_eq!(count(&db, "SELECT count(*) FROM users").await, 1);
+        db.close().await.unwrap();
+        place.succeed(&["reset", "--force"]);
     })
     .await;
 }
 
-async fn upkeep(url: &str, drop_index: &str) {
+on_each_backend!(upkeep, a_killed_backfill_goes_on);
+
+async fn upkeep(url: &str) {
+    let drop_index = match backend(url) {
+        DbBackend::MySql => {
+            "ALTER TABLE hosts DROP INDEX hosts_user_id, ADD INDEX hosts_user_id (user_id)"
+        }
+        _ => "DROP INDEX hosts_user_id",
+    };
     let place = Place::on(url);
     place.succeed(&["up"]);
     place.succeed(&["down", "-n", "3"]);
@@ -380,33 +360,23 @@ async fn upkeep(url: &str, drop_index: &str) {
     );
 }
 
-#[tokio::test]
-async fn upkeep_on_sqlite() {
-    let place = Place::new();
-    upkeep(place.url(), "DROP INDEX hosts_user_id").await;
-}
-
-#[tokio::test]
-async fn upkeep_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        upkeep(url, "DROP INDEX hosts_user_id").await
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn upkeep_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let replace =
-            "ALTER TABLE hosts DROP INDEX hosts_user_id, ADD INDEX hosts_user_id (user_id)";
-        upkeep(url, replace).await;
-    })
-    .await;
-}
-
 /// 100,000 users of another program; the backfill is killed half-way and run again, while people
 /// sign up. Everyone has exactly one guest.
-async fn a_killed_backfill_goes_on(url: &str, raw_users: &str) {
+async fn a_killed_backfill_goes_on(url: &str) {
+    let raw_users = match backend(url) {
+        DbBackend::Postgres => {
+            "INSERT INTO users (email)
+             SELECT 'raw' || n || '@example.com' FROM generate_series(1, 100000) n"
+        }
+        DbBackend::MySql => {
+            "INSERT INTO users (email)
+             SELECT concat('raw', seq, '@example.com') FROM seq_1_to_100000"
+        }
+        _ => {
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000)
+             INSERT INTO users (email) SELECT 'raw' || n || '@example.com' FROM n"
+        }
+    };
     let place = Place::on(url);
     place.succeed(&["up"]);
     place.execute(raw_users).await;
@@ -454,80 +424,43 @@ async fn a_killed_backfill_goes_on(url: &str, raw_users: &str) {
     db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_killed_backfill_goes_on_on_sqlite() {
-    let raw_users =
-        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000)
-         INSERT INTO users (email) SELECT 'raw' || n || '@example.com' FROM n";
-    let place = Place::new();
-    a_killed_backfill_goes_on(place.url(), raw_users).await;
-}
-
-#[tokio::test]
-async fn a_killed_backfill_goes_on_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let raw_users = "INSERT INTO users (email)
-             SELECT 'raw' || n || '@example.com' FROM generate_series(1, 100000) n";
-        a_killed_backfill_goes_on(url, raw_users).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_killed_backfill_goes_on_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let raw_users = "INSERT INTO users (email)
-             SELECT concat('raw', seq, '@example.com') FROM seq_1_to_100000";
-        a_killed_backfill_goes_on(url, raw_users).await;
-    })
-    .await;
-}
+on_servers!(a_table_of_the_apps_own_is_not_dropped_with_rows);
 
 /// An app's own table, under a name that wants quotes.
-async fn a_table_of_the_apps_own_is_not_dropped_with_rows(variable: &str, quote: char) {
+async fn a_table_of_the_apps_own_is_not_dropped_with_rows(url: &str) {
     use guesthouse_migration::{drop_table, forced};
     use sea_orm_migration::{
         SchemaManager,
         sea_orm::{ConnectionTrait, TransactionTrait},
     };
 
-    on_server(variable, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        let table = format!("{quote}My places{quote}");
-        execute(&db, &format!("CREATE TABLE {table} (id integer)")).await;
-        execute(&db, &format!("INSERT INTO {table} VALUES (1)")).await;
-        let drop = async || {
-            let txn = db.begin().await.unwrap();
-            let outcome = drop_table(&SchemaManager::new(&txn), "My places").await;
-            txn.commit().await.unwrap();
-            outcome
-        };
-        let refusal = drop().await.unwrap_err().to_string();
-        assert!(
-            refusal.contains("table `My places` still holds rows"),
-            "{refusal}"
-        );
-        assert_eq!(
-            count(&db, &format!("SELECT count(*) FROM {table}")).await,
-            1
-        );
-        forced(drop()).await.unwrap();
-        assert!(
-            db.execute_unprepared(&format!("SELECT 1 FROM {table}"))
-                .await
-                .is_err()
-        );
-        db.close().await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_table_of_the_apps_own_is_not_dropped_with_rows_on_postgres() {
-    a_table_of_the_apps_own_is_not_dropped_with_rows(POSTGRES, '"').await;
-}
-
-#[tokio::test]
-async fn a_table_of_the_apps_own_is_not_dropped_with_rows_on_mariadb() {
-    a_table_of_the_apps_own_is_not_dropped_with_rows(MARIADB, '`').await;
+    let db = Database::connect(url).await.unwrap();
+    let table = match backend(url) {
+        DbBackend::Postgres => "\"My places\"",
+        _ => "`My places`",
+    };
+    execute(&db, &format!("CREATE TABLE {table} (id integer)")).await;
+    execute(&db, &format!("INSERT INTO {table} VALUES (1)")).await;
+    let drop = async || {
+        let txn = db.begin().await.unwrap();
+        let outcome = drop_table(&SchemaManager::new(&txn), "My places").await;
+        txn.commit().await.unwrap();
+        outcome
+    };
+    let refusal = drop().await.unwrap_err().to_string();
+    assert!(
+        refusal.contains("table `My places` still holds rows"),
+        "{refusal}"
+    );
+    assert_eq!(
+        count(&db, &format!("SELECT count(*) FROM {table}")).await,
+        1
+    );
+    forced(drop()).await.unwrap();
+    assert!(
+        db.execute_unprepared(&format!("SELECT 1 FROM {table}"))
+            .await
+            .is_err()
+    );
+    db.close().await.unwrap();
 }

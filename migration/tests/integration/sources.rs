@@ -18,7 +18,7 @@ use sea_orm_migration::{
     sea_orm::{ConnectionTrait, Database, DatabaseConnection},
 };
 
-use crate::support::{MARIADB, POSTGRES, Place, empty, execute, migrated, on_server, text};
+use crate::support::{Place, empty, execute, migrated, text};
 
 async fn generated(db: &DatabaseConnection) -> Generated {
     sync::generate_with(db, &Options::default()).await.unwrap()
@@ -87,8 +87,9 @@ async fn with_things(db: &DatabaseConnection) -> Generated {
     generated(db).await
 }
 
-#[tokio::test]
-async fn one_migration_gives_the_same_bytes_everywhere() {
+on_each_backend!(one_migration_gives_the_same_bytes_everywhere);
+
+async fn one_migration_gives_the_same_bytes_everywhere(url: &str) {
     let of_sqlite = with_things(&migrated().await).await;
     let thing = content(&of_sqlite.files, "thing.rs");
     for line in [
@@ -103,15 +104,10 @@ async fn one_migration_gives_the_same_bytes_everywhere() {
     ] {
         assert!(thing.contains(line), "{line}\n{thing}");
     }
-    for variable in [POSTGRES, MARIADB] {
-        on_server(variable, async |url| {
-            let db = Database::connect(url).await.unwrap();
-            Migrator::up(&db, None).await.unwrap();
-            assert_eq!(with_things(&db).await.files, of_sqlite.files, "{variable}");
-            db.close().await.unwrap();
-        })
-        .await;
-    }
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    assert_eq!(with_things(&db).await.files, of_sqlite.files);
+    db.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -423,46 +419,49 @@ erDiagram
 
 // ---- PostgreSQL ----
 
-#[tokio::test]
-async fn two_names_that_would_be_one_are_refused_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        let notes = "CREATE TABLE notes (id uuid PRIMARY KEY, \"userId\" text, user_id text)";
-        execute(&db, notes).await;
-        let refused = "no entity can be written for notes.user_id: `userId` and it would both be \
-                       the column `user_id`";
-        assert_eq!(refusal(&db).await, refused);
-        let roles = "DROP TABLE notes; CREATE TABLE \"userRoles\" (id uuid PRIMARY KEY);
-                     CREATE TABLE user_roles (id uuid PRIMARY KEY)";
-        execute(&db, roles).await;
-        let refused = refusal(&db).await;
-        assert!(
-            refused.ends_with("would both be the module `user_role`"),
-            "{refused}"
-        );
-        db.close().await.unwrap();
-    })
-    .await;
+on_postgres!(
+    two_names_that_would_be_one_are_refused,
+    an_empty_database_costs_no_entity,
+    a_role_that_may_only_read_sees_every_key,
+    the_schema_of_the_log_is_read,
+    what_an_extension_and_another_schema_have_is_left_out,
+    columns_are_in_the_order_of_the_table,
+    a_type_without_a_counterpart_is_read_back,
+    a_key_without_a_counterpart_is_found,
+);
+
+async fn two_names_that_would_be_one_are_refused(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    let notes = "CREATE TABLE notes (id uuid PRIMARY KEY, \"userId\" text, user_id text)";
+    execute(&db, notes).await;
+    let refused = "no entity can be written for notes.user_id: `userId` and it would both be \
+                   the column `user_id`";
+    assert_eq!(refusal(&db).await, refused);
+    let roles = "DROP TABLE notes; CREATE TABLE \"userRoles\" (id uuid PRIMARY KEY);
+                 CREATE TABLE user_roles (id uuid PRIMARY KEY)";
+    execute(&db, roles).await;
+    let refused = refusal(&db).await;
+    assert!(
+        refused.ends_with("would both be the module `user_role`"),
+        "{refused}"
+    );
+    db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn an_empty_database_costs_no_entity_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let place = Place::on(url);
-        let folder = place.dir.path().join("generated");
-        fs::create_dir(&folder).unwrap();
-        let files = generated(&migrated().await).await.files;
-        sync::write(&folder, &files).unwrap();
-        let before = read(&folder);
-        let refused = place.fail(&["sync", "--entity-dir", "generated"]);
-        assert!(
-            refused.contains("no migration has been applied"),
-            "{refused}"
-        );
-        assert_eq!(read(&folder), before);
-    })
-    .await;
+async fn an_empty_database_costs_no_entity(url: &str) {
+    let place = Place::on(url);
+    let folder = place.dir.path().join("generated");
+    fs::create_dir(&folder).unwrap();
+    let files = generated(&migrated().await).await.files;
+    sync::write(&folder, &files).unwrap();
+    let before = read(&folder);
+    let refused = place.fail(&["sync", "--entity-dir", "generated"]);
+    assert!(
+        refused.contains("no migration has been applied"),
+        "{refused}"
+    );
+    assert_eq!(read(&folder), before);
 }
 
 /// Whether `sync` of the program finds the files in step, as this role or on this path.
@@ -470,106 +469,100 @@ async fn is_in_step(url: &str, folder: &str) -> String {
     Place::on(url).succeed(&["sync", "--check", "--entity-dir", folder])
 }
 
-#[tokio::test]
-async fn a_role_that_may_only_read_sees_every_key_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let place = Place::on(url);
-        fs::create_dir(place.dir.path().join("generated")).unwrap();
-        place.succeed(&["up", "--entity-dir", "generated"]);
-        let role = format!("reader_{}", url.rsplit_once('_').unwrap().1);
-        place
-            .execute(&format!(
-                "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
-            ))
-            .await;
-        let (scheme, rest) = url.split_once("://").unwrap();
-        let (_, address) = rest.split_once('@').unwrap();
-        let folder = place.dir.path().join("generated");
-        let said = is_in_step(
-            &format!("{scheme}://{role}@{address}"),
-            folder.to_str().unwrap(),
-        )
+async fn a_role_that_may_only_read_sees_every_key(url: &str) {
+    let place = Place::on(url);
+    fs::create_dir(place.dir.path().join("generated")).unwrap();
+    place.succeed(&["up", "--entity-dir", "generated"]);
+    let role = format!("reader_{}", url.rsplit_once('_').unwrap().1);
+    place
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
         .await;
-        place
-            .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
-            .await;
-        assert_eq!(said, "sync: the entities are in step with the schema\n");
-    })
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, address) = rest.split_once('@').unwrap();
+    let folder = place.dir.path().join("generated");
+    let said = is_in_step(
+        &format!("{scheme}://{role}@{address}"),
+        folder.to_str().unwrap(),
+    )
     .await;
+    place
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+    assert_eq!(said, "sync: the entities are in step with the schema\n");
 }
 
 /// The log is where the search path leads to it.
-#[tokio::test]
-async fn the_schema_of_the_log_is_read_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(format!("{url}?options[search_path]=%22MyApp%22"))
-            .await
-            .unwrap();
-        execute(&db, "CREATE SCHEMA \"MyApp\"").await;
-        Migrator::up(&db, None).await.unwrap();
-        let files = generated(&db).await.files;
-        db.close().await.unwrap();
+async fn the_schema_of_the_log_is_read(url: &str) {
+    let db = Database::connect(format!("{url}?options[search_path]=%22MyApp%22"))
+        .await
+        .unwrap();
+    execute(&db, "CREATE SCHEMA \"MyApp\"").await;
+    Migrator::up(&db, None).await.unwrap();
+    let files = generated(&db).await.files;
+    db.close().await.unwrap();
 
-        let db = Database::connect(format!("{url}?options[search_path]=empty,%22MyApp%22"))
-            .await
-            .unwrap();
-        execute(&db, "CREATE SCHEMA empty").await;
-        assert_eq!(generated(&db).await.files, files);
-        Migrator::install(&db).await.unwrap();
-        assert_eq!(generated(&db).await.files, files, "an empty log is none");
-        db.close().await.unwrap();
+    let db = Database::connect(format!("{url}?options[search_path]=empty,%22MyApp%22"))
+        .await
+        .unwrap();
+    execute(&db, "CREATE SCHEMA empty").await;
+    assert_eq!(generated(&db).await.files, files);
+    Migrator::install(&db).await.unwrap();
+    assert_eq!(generated(&db).await.files, files, "an empty log is none");
+    db.close().await.unwrap();
 
-        let db = Database::connect(url).await.unwrap();
-        assert!(refusal(&db).await.contains("no migration has been applied"));
-        db.close().await.unwrap();
-    })
-    .await;
+    let db = Database::connect(url).await.unwrap();
+    assert!(refusal(&db).await.contains("no migration has been applied"));
+    db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn what_an_extension_and_another_schema_have_is_left_out_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        execute(
-            &db,
-            "CREATE EXTENSION citext; CREATE TABLE t (id uuid PRIMARY KEY);
-             ALTER EXTENSION citext ADD TABLE t;
-             CREATE SCHEMA auth; CREATE TABLE auth.users (id uuid PRIMARY KEY);
-             CREATE TABLE parts (id uuid, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
-             CREATE TABLE parts_2026 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
-             ALTER TABLE hosts ADD auth_id uuid REFERENCES auth.users (id)",
-        )
-        .await;
-        let Generated { files, notes, .. } = generated(&db).await;
-        db.close().await.unwrap();
-        let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(names, ["guest.rs", "host.rs", "mod.rs", "part.rs", "schema.mmd", "user.rs"]);
-        let left_out = "the foreign key hosts (auth_id) to auth.users is left out: \
-                        there is no entity of that table";
-        assert_eq!(notes, [left_out]);
-        assert!(!content(&files, "schema.mmd").contains("auth.users"));
-    })
+async fn what_an_extension_and_another_schema_have_is_left_out(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    execute(
+        &db,
+        "CREATE EXTENSION citext; CREATE TABLE t (id uuid PRIMARY KEY);
+         ALTER EXTENSION citext ADD TABLE t;
+         CREATE SCHEMA auth; CREATE TABLE auth.users (id uuid PRIMARY KEY);
+         CREATE TABLE parts (id uuid, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+         CREATE TABLE parts_2026 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+         ALTER TABLE hosts ADD auth_id uuid REFERENCES auth.users (id)",
+    )
     .await;
+    let Generated { files, notes, .. } = generated(&db).await;
+    db.close().await.unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "guest.rs",
+            "host.rs",
+            "mod.rs",
+            "part.rs",
+            "schema.mmd",
+            "user.rs"
+        ]
+    );
+    let left_out = "the foreign key hosts (auth_id) to auth.users is left out: \
+                    there is no entity of that table";
+    assert_eq!(notes, [left_out]);
+    assert!(!content(&files, "schema.mmd").contains("auth.users"));
 }
 
 /// The planner may read the catalogue in any order.
-#[tokio::test]
-async fn columns_are_in_the_order_of_the_table_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        let before = generated(&db).await;
-        let name = url.rsplit_once('/').unwrap().1;
-        for setting in ["enable_indexscan", "enable_indexonlyscan", "enable_sort"] {
-            execute(&db, &format!("ALTER DATABASE {name} SET {setting} = off")).await;
-        }
-        db.close().await.unwrap();
-        let db = Database::connect(url).await.unwrap();
-        assert_eq!(generated(&db).await, before);
-        db.close().await.unwrap();
-    })
-    .await;
+async fn columns_are_in_the_order_of_the_table(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    let before = generated(&db).await;
+    let name = url.rsplit_once('/').unwrap().1;
+    for setting in ["enable_indexscan", "enable_indexonlyscan", "enable_sort"] {
+        execute(&db, &format!("ALTER DATABASE {name} SET {setting} = off")).await;
+    }
+    db.close().await.unwrap();
+    let db = Database::connect(url).await.unwrap();
+    assert_eq!(generated(&db).await, before);
+    db.close().await.unwrap();
 }
 
 mod tag {
@@ -620,44 +613,40 @@ mod tag {
 }
 
 /// A type that Rust has no counterpart of is read as it is stored, and compared by its own rule.
-#[tokio::test]
-async fn a_type_without_a_counterpart_is_read_back_on_postgres() {
+async fn a_type_without_a_counterpart_is_read_back(url: &str) {
     use sea_orm_migration::sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        execute(&db, "CREATE EXTENSION citext").await;
-        execute(
-            &db,
-            "CREATE TABLE tags (id int PRIMARY KEY, name citext NOT NULL UNIQUE, address inet)",
-        )
-        .await;
-        let files = generated(&db).await.files;
-        assert!(
-            content(&files, "tag.rs").contains(tag::FIELDS),
-            "{}",
-            content(&files, "tag.rs")
-        );
-
-        let ada = tag::ActiveModel {
-            id: Set(1),
-            name: Set("Ada".to_owned()),
-            address: Set(Some("10.0.0.1/24".to_owned())),
-        };
-        let ada = ada.insert(&db).await.unwrap();
-        assert_eq!(
-            (ada.name.as_str(), ada.address.as_deref()),
-            ("Ada", Some("10.0.0.1/24"))
-        );
-        let found = tag::Entity::find_by_name("ADA").one(&db).await.unwrap();
-        assert_eq!(found, Some(ada.clone()));
-        let mut changed: tag::ActiveModel = ada.into();
-        changed.name = Set("Grace".to_owned());
-        assert_eq!(changed.update(&db).await.unwrap().name, "Grace");
-        db.close().await.unwrap();
-    })
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    execute(&db, "CREATE EXTENSION citext").await;
+    execute(
+        &db,
+        "CREATE TABLE tags (id int PRIMARY KEY, name citext NOT NULL UNIQUE, address inet)",
+    )
     .await;
+    let files = generated(&db).await.files;
+    assert!(
+        content(&files, "tag.rs").contains(tag::FIELDS),
+        "{}",
+        content(&files, "tag.rs")
+    );
+
+    let ada = tag::ActiveModel {
+        id: Set(1),
+        name: Set("Ada".to_owned()),
+        address: Set(Some("10.0.0.1/24".to_owned())),
+    };
+    let ada = ada.insert(&db).await.unwrap();
+    assert_eq!(
+        (ada.name.as_str(), ada.address.as_deref()),
+        ("Ada", Some("10.0.0.1/24"))
+    );
+    let found = tag::Entity::find_by_name("ADA").one(&db).await.unwrap();
+    assert_eq!(found, Some(ada.clone()));
+    let mut changed: tag::ActiveModel = ada.into();
+    changed.name = Set("Grace".to_owned());
+    assert_eq!(changed.update(&db).await.unwrap().name, "Grace");
+    db.close().await.unwrap();
 }
 
 mod path {
@@ -710,176 +699,156 @@ mod path {
 }
 
 /// No array is a key to SeaORM, and `citext` is compared by its own rule in a key too.
-#[tokio::test]
-async fn a_key_without_a_counterpart_is_found_on_postgres() {
+async fn a_key_without_a_counterpart_is_found(url: &str) {
     use sea_orm_migration::sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 
-    on_server(POSTGRES, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        execute(
-            &db,
-            "CREATE EXTENSION citext;
-             CREATE TABLE paths (owner citext, path text[], size int NOT NULL, PRIMARY KEY (owner, path))",
-        )
-        .await;
-        let files = generated(&db).await.files;
-        assert!(
-            content(&files, "path.rs").contains(path::FIELDS),
-            "{}",
-            content(&files, "path.rs")
-        );
-
-        let home = path::ActiveModel {
-            owner: Set("Ada".to_owned()),
-            path: Set("{home,ada}".to_owned()),
-            size: Set(1),
-        };
-        let home = home.insert(&db).await.unwrap();
-        let id = ("ADA".to_owned(), "{ home, ada }".to_owned());
-        let found = path::Entity::find_by_id(id.clone()).one(&db).await.unwrap();
-        assert_eq!(found, Some(home.clone()));
-        let mut changed: path::ActiveModel = home.into();
-        changed.size = Set(2);
-        assert_eq!(changed.update(&db).await.unwrap().size, 2);
-        let deleted = path::Entity::delete_by_id(id).exec(&db).await.unwrap();
-        assert_eq!(deleted.rows_affected, 1);
-        db.close().await.unwrap();
-    })
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    execute(
+        &db,
+        "CREATE EXTENSION citext;
+         CREATE TABLE paths (owner citext, path text[], size int NOT NULL, PRIMARY KEY (owner, path))",
+    )
     .await;
+    let files = generated(&db).await.files;
+    assert!(
+        content(&files, "path.rs").contains(path::FIELDS),
+        "{}",
+        content(&files, "path.rs")
+    );
+
+    let home = path::ActiveModel {
+        owner: Set("Ada".to_owned()),
+        path: Set("{home,ada}".to_owned()),
+        size: Set(1),
+    };
+    let home = home.insert(&db).await.unwrap();
+    let id = ("ADA".to_owned(), "{ home, ada }".to_owned());
+    let found = path::Entity::find_by_id(id.clone()).one(&db).await.unwrap();
+    assert_eq!(found, Some(home.clone()));
+    let mut changed: path::ActiveModel = home.into();
+    changed.size = Set(2);
+    assert_eq!(changed.update(&db).await.unwrap().size, 2);
+    let deleted = path::Entity::delete_by_id(id).exec(&db).await.unwrap();
+    assert_eq!(deleted.rows_affected, 1);
+    db.close().await.unwrap();
 }
 
 // ---- MariaDB ----
 
+on_mariadb!(
+    a_table_with_versions_is_read,
+    what_is_taken_for_a_uuid_is_said,
+    a_role_that_does_not_see_every_table_is_refused,
+);
+
 /// Such a table has the end of a row's period in every unique key, for the rows that are gone.
-#[tokio::test]
-async fn a_table_with_versions_is_read_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        execute(
-            &db,
-            "CREATE TABLE prices (id int PRIMARY KEY, code varchar(8) NOT NULL UNIQUE,
-                 vs timestamp(6) GENERATED ALWAYS AS ROW START,
-                 ve timestamp(6) GENERATED ALWAYS AS ROW END,
-                 PERIOD FOR SYSTEM_TIME (vs, ve)) WITH SYSTEM VERSIONING",
-        )
-        .await;
-        let files = generated(&db).await.files;
-        db.close().await.unwrap();
-        let price = content(&files, "price.rs");
-        let fields = "    #[sea_orm(primary_key, auto_increment = false)]
+async fn a_table_with_versions_is_read(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    execute(
+        &db,
+        "CREATE TABLE prices (id int PRIMARY KEY, code varchar(8) NOT NULL UNIQUE,
+             vs timestamp(6) GENERATED ALWAYS AS ROW START,
+             ve timestamp(6) GENERATED ALWAYS AS ROW END,
+             PERIOD FOR SYSTEM_TIME (vs, ve)) WITH SYSTEM VERSIONING",
+    )
+    .await;
+    let files = generated(&db).await.files;
+    db.close().await.unwrap();
+    let price = content(&files, "price.rs");
+    let fields = "    #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
     #[sea_orm(column_type = \"String(StringLen::N(8))\", unique)]
     pub code: String,
 }
 ";
-        assert!(price.contains(fields), "{price}");
-    })
-    .await;
+    assert!(price.contains(fields), "{price}");
 }
 
-#[tokio::test]
-async fn what_is_taken_for_a_uuid_is_said_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let db = Database::connect(url).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
-        assert_eq!(
-            generated(&db).await.notes,
-            [
-                "guests.id is binary(16) and taken for a UUID",
-                "guests.user_id is binary(16) and taken for a UUID",
-                "hosts.id is binary(16) and taken for a UUID",
-                "hosts.user_id is binary(16) and taken for a UUID",
-                "users.id is binary(16) and taken for a UUID",
-            ]
-        );
-        db.close().await.unwrap();
-    })
-    .await;
+async fn what_is_taken_for_a_uuid_is_said(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    assert_eq!(
+        generated(&db).await.notes,
+        [
+            "guests.id is binary(16) and taken for a UUID",
+            "guests.user_id is binary(16) and taken for a UUID",
+            "hosts.id is binary(16) and taken for a UUID",
+            "hosts.user_id is binary(16) and taken for a UUID",
+            "users.id is binary(16) and taken for a UUID",
+        ]
+    );
+    db.close().await.unwrap();
 }
 
 /// What it does not see would be taken for gone.
-#[tokio::test]
-async fn a_role_that_does_not_see_every_table_is_refused_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let place = Place::on(url);
-        place.succeed(&["up"]);
-        let name = url.rsplit_once('/').unwrap().1;
-        let role = format!("reader_{}", name.rsplit_once('_').unwrap().1);
-        place.execute(&format!("CREATE USER {role}@'%'")).await;
-        for table in ["users", "guests", "seaql_migrations"] {
-            place
-                .execute(&format!("GRANT SELECT ON {name}.{table} TO {role}@'%'"))
-                .await;
-        }
-        let (scheme, rest) = url.split_once("://").unwrap();
-        let (_, address) = rest.split_once('@').unwrap();
-        let url = format!("{scheme}://{role}@{address}");
-        // The server looks at the rights to a database when a session begins.
-        let sync = async || {
-            let db = Database::connect(&url).await.unwrap();
-            let outcome = sync::generate(&db).await.map_err(|error| error.to_string());
-            db.close().await.unwrap();
-            outcome.err().unwrap_or_default()
-        };
-        let mut refused = Vec::new();
-        // With the second the role sees the rights of everybody.
-        for grant in ["USAGE ON *.*", "SELECT ON mysql.*", "SUPER ON *.*"] {
-            place.execute(&format!("GRANT {grant} TO {role}@'%'")).await;
-            refused.push(sync().await);
-        }
+async fn a_role_that_does_not_see_every_table_is_refused(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    let name = url.rsplit_once('/').unwrap().1;
+    let role = format!("reader_{}", name.rsplit_once('_').unwrap().1);
+    place.execute(&format!("CREATE USER {role}@'%'")).await;
+    for table in ["users", "guests", "seaql_migrations"] {
         place
-            .execute(&format!("GRANT SELECT ON {name}.* TO {role}@'%'"))
+            .execute(&format!("GRANT SELECT ON {name}.{table} TO {role}@'%'"))
             .await;
-        let of_all = sync().await;
-        for sql in [
-            format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {role}@'%'"),
-            format!("CREATE ROLE {role}_inner"),
-            format!("CREATE ROLE {role}_outer"),
-            format!("GRANT SELECT, INSERT ON {name}.* TO {role}_inner"),
-            format!("GRANT {role}_inner TO {role}_outer"),
-            format!("GRANT {role}_outer TO {role}@'%'"),
-            format!("SET DEFAULT ROLE {role}_outer FOR {role}@'%'"),
-        ] {
-            place.execute(&sql).await;
-        }
-        let through_a_role = sync().await;
-        place
-            .execute(&format!("DROP ROLE {role}_inner, {role}_outer"))
-            .await;
-        place.execute(&format!("DROP USER {role}@'%'")).await;
-        for refusal in refused {
-            assert!(
-                refusal.starts_with("the role may not read every table"),
-                "{refusal}"
-            );
-        }
+    }
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, address) = rest.split_once('@').unwrap();
+    let url = format!("{scheme}://{role}@{address}");
+    // The server looks at the rights to a database when a session begins.
+    let sync = async || {
+        let db = Database::connect(&url).await.unwrap();
+        let outcome = sync::generate(&db).await.map_err(|error| error.to_string());
+        db.close().await.unwrap();
+        outcome.err().unwrap_or_default()
+    };
+    let mut refused = Vec::new();
+    // With the second the role sees the rights of everybody.
+    for grant in ["USAGE ON *.*", "SELECT ON mysql.*", "SUPER ON *.*"] {
+        place.execute(&format!("GRANT {grant} TO {role}@'%'")).await;
+        refused.push(sync().await);
+    }
+    place
+        .execute(&format!("GRANT SELECT ON {name}.* TO {role}@'%'"))
+        .await;
+    let of_all = sync().await;
+    for sql in [
+        format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {role}@'%'"),
+        format!("CREATE ROLE {role}_inner"),
+        format!("CREATE ROLE {role}_outer"),
+        format!("GRANT SELECT, INSERT ON {name}.* TO {role}_inner"),
+        format!("GRANT {role}_inner TO {role}_outer"),
+        format!("GRANT {role}_outer TO {role}@'%'"),
+        format!("SET DEFAULT ROLE {role}_outer FOR {role}@'%'"),
+    ] {
+        place.execute(&sql).await;
+    }
+    let through_a_role = sync().await;
+    place
+        .execute(&format!("DROP ROLE {role}_inner, {role}_outer"))
+        .await;
+    place.execute(&format!("DROP USER {role}@'%'")).await;
+    for refusal in refused {
         assert!(
-            of_all.contains("user_id: the role may not read what the foreign key"),
-            "{of_all}"
+            refusal.starts_with("the role may not read every table"),
+            "{refusal}"
         );
-        assert_eq!(through_a_role, "");
-    })
-    .await;
+    }
+    assert!(
+        of_all.contains("user_id: the role may not read what the foreign key"),
+        "{of_all}"
+    );
+    assert_eq!(through_a_role, "");
 }
+
+on_each_backend!(as_many_statements_for_sixty_tables_as_for_four);
 
 /// `sync` runs after each `up`: its time must not grow by a statement with each table.
-#[tokio::test]
-async fn as_many_statements_for_sixty_tables_as_for_four() {
-    let sqlite = migrated().await;
-    reads_them_all_at_once(sqlite).await;
-    for variable in [POSTGRES, MARIADB] {
-        on_server(variable, async |url| {
-            let db = Database::connect(url).await.unwrap();
-            Migrator::up(&db, None).await.unwrap();
-            reads_them_all_at_once(db).await;
-        })
-        .await;
-    }
-}
-
-async fn reads_them_all_at_once(mut db: DatabaseConnection) {
+async fn as_many_statements_for_sixty_tables_as_for_four(url: &str) {
+    let mut db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = sent.clone();
     db.set_metric_callback(move |_| {

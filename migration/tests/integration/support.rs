@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use guesthouse_migration::Migrator;
 use sea_orm_migration::{
     MigratorTrait,
-    sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement},
+    sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement},
 };
 use tempfile::TempDir;
 
@@ -113,13 +113,76 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Runs `test` with the URL of a new database on the server that `variable` names. Without a server
-/// it does nothing, unless servers are required.
-pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
-    let Ok(server) = std::env::var(variable) else {
-        assert!(!servers_are_required(), "{variable} is not set");
-        return;
+/// Makes tests of a function of the URL of a new database, named after the databases:
+/// `name::postgres` and so on. Where the feature of a server is off, its test is ignored.
+macro_rules! test_on {
+    ($name:ident: $($database:ident)+) => {
+        mod $name {
+            $(test_on!(@$database $name);)+
+        }
     };
+    (@sqlite $name:ident) => {
+        #[tokio::test]
+        async fn sqlite() {
+            super::$name($crate::support::Place::new().url()).await;
+        }
+    };
+    (@postgres $name:ident) => {
+        #[tokio::test]
+        #[cfg_attr(
+            not(feature = "postgres"),
+            ignore = "needs the feature `postgres` and a server; scripts/test runs it"
+        )]
+        async fn postgres() {
+            $crate::support::on_server($crate::support::POSTGRES, super::$name).await;
+        }
+    };
+    (@mariadb $name:ident) => {
+        #[tokio::test]
+        #[cfg_attr(
+            not(feature = "mysql"),
+            ignore = "needs the feature `mysql` and a server; scripts/test runs it"
+        )]
+        async fn mariadb() {
+            $crate::support::on_server($crate::support::MARIADB, super::$name).await;
+        }
+    };
+}
+
+macro_rules! on_each_backend {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: sqlite postgres mariadb);)+ };
+}
+
+macro_rules! on_postgres {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: postgres);)+ };
+}
+
+macro_rules! on_mariadb {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: mariadb);)+ };
+}
+
+macro_rules! on_servers {
+    ($($name:ident),+ $(,)?) => { $(test_on!($name: postgres mariadb);)+ };
+}
+
+/// The backend of a URL of [`test_on`].
+pub(crate) fn backend(url: &str) -> DbBackend {
+    let backends = [DbBackend::Sqlite, DbBackend::Postgres, DbBackend::MySql];
+    backends
+        .into_iter()
+        .find(|backend| backend.is_prefix_of(url))
+        .unwrap()
+}
+
+/// The URL of the server that `variable` names.
+fn server(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set; `scripts/test` starts the servers"))
+}
+
+/// Runs `test` with the URL of a new database on the server that `variable` names.
+pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
+    let server = server(variable);
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("guesthouse_migration_{}_{next}", std::process::id());
@@ -140,17 +203,11 @@ pub(crate) async fn on_server(variable: &str, test: impl AsyncFnOnce(&str)) {
     }
 }
 
-fn servers_are_required() -> bool {
-    let required = ["GUESTHOUSE_TEST_REQUIRE", "CI"];
-    required.iter().any(|name| std::env::var_os(name).is_some())
-}
-
 /// Runs a shell script beside servers of `kind`, which `scripts/servers` runs for it alone, and
-/// returns what it printed; `gm` is the program. Without servers, see [`on_server`], it is `None`.
-pub(crate) fn beside(kind: &str, script: &str) -> Option<String> {
-    if std::env::var_os(POSTGRES).is_none() && !servers_are_required() {
-        return None;
-    }
+/// returns what it printed; `gm` is the program.
+pub(crate) fn beside(kind: &str, script: &str) -> String {
+    // `scripts/servers` installs what it lacks, which whoever has no server has not asked for.
+    server(POSTGRES);
     let place = Place::new();
     let program = place.command(&[]);
     let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/servers");
@@ -170,7 +227,7 @@ pub(crate) fn beside(kind: &str, script: &str) -> Option<String> {
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    Some(text(&output.stdout))
+    text(&output.stdout)
 }
 
 /// Runs `test` with the URL of a new role without rights but those that `grants` gives to `{role}`

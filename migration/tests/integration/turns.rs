@@ -18,9 +18,9 @@ use sea_orm_migration::{
         TransactionTrait,
     },
 };
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
-use crate::support::{MARIADB, POSTGRES, Place, as_role, beside, count, empty, on_server};
+use crate::support::{Place, as_role, backend, beside, count, empty};
 
 const LOG: &str = "SELECT count(*) FROM seaql_migrations";
 
@@ -40,18 +40,20 @@ async fn all_succeed(pools: &[DatabaseConnection]) {
     assert_eq!(count(&pools[0], "SELECT count(*) FROM hosts").await, 0);
 }
 
-/// Instances with a pool each, and tasks of one instance.
-async fn instances_take_turns(variable: &str) {
-    for pools in [8, 1] {
-        on_server(variable, async |url| {
-            let pools = join_all((0..pools).map(|_| pool(url, 1))).await;
-            all_succeed(&pools).await;
-            for pool in pools {
-                pool.close().await.unwrap();
-            }
-        })
-        .await;
+on_servers!(instances_take_turns, tasks_of_one_instance_take_turns);
+
+async fn instances_take_turns(url: &str) {
+    let pools = join_all((0..8).map(|_| pool(url, 1))).await;
+    all_succeed(&pools).await;
+    for pool in pools {
+        pool.close().await.unwrap();
     }
+}
+
+async fn tasks_of_one_instance_take_turns(url: &str) {
+    let pool = pool(url, 1).await;
+    all_succeed(slice::from_ref(&pool)).await;
+    pool.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -60,16 +62,6 @@ async fn instances_take_turns_on_sqlite() {
     let pools = join_all((0..8).map(|_| pool(place.url(), 1))).await;
     all_succeed(&pools).await;
     all_succeed(slice::from_ref(&empty().await)).await;
-}
-
-#[tokio::test]
-async fn instances_take_turns_on_postgres() {
-    instances_take_turns(POSTGRES).await;
-}
-
-#[tokio::test]
-async fn instances_take_turns_on_mariadb() {
-    instances_take_turns(MARIADB).await;
 }
 
 /// `up` in a task of its own, as an app that starts would call it.
@@ -129,38 +121,60 @@ fn waiting_is_reported_once_on_sqlite() {
     waiting.succeed();
 }
 
+on_postgres!(waiting_is_reported_once_and_goes_on);
+
 /// No timeout that the database sets for its sessions ends it.
-#[tokio::test]
-async fn waiting_is_reported_once_and_goes_on_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let place = Place::on(url);
-        let db = pool(url, 1).await;
-        let turn = transaction(&db, POSTGRES_LOCK).await;
-        let name = url.rsplit('/').next().unwrap();
-        for timeout in ["statement_timeout", "lock_timeout"] {
-            place
-                .execute(&format!("ALTER DATABASE {name} SET {timeout} = '200ms'"))
-                .await;
-        }
-        let waiting = Waiting::start(&place);
-        turn.execute_unprepared("SELECT pg_sleep(1)").await.unwrap();
-        turn.commit().await.unwrap();
-        waiting.succeed();
-        db.close().await.unwrap();
-    })
-    .await;
+async fn waiting_is_reported_once_and_goes_on(url: &str) {
+    let place = Place::on(url);
+    let db = pool(url, 1).await;
+    let turn = transaction(&db, POSTGRES_LOCK).await;
+    let name = url.rsplit('/').next().unwrap();
+    for timeout in ["statement_timeout", "lock_timeout"] {
+        place
+            .execute(&format!("ALTER DATABASE {name} SET {timeout} = '200ms'"))
+            .await;
+    }
+    let waiting = Waiting::start(&place);
+    turn.execute_unprepared("SELECT pg_sleep(1)").await.unwrap();
+    turn.commit().await.unwrap();
+    waiting.succeed();
+    db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn waiting_is_reported_once_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let place = Place::on(url);
+on_mariadb!(
+    waiting_is_reported_once_on_mariadb,
+    waiting_goes_on_past_the_limit_of_a_statement,
+);
+
+async fn waiting_is_reported_once_on_mariadb(url: &str) {
+    let place = Place::on(url);
+    let db = pool(url, 1).await;
+    let lock = "DO GET_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)), 0)";
+    let turn = transaction(&db, lock).await;
+    let waiting = Waiting::start(&place);
+    turn.execute_unprepared(
+        "DO RELEASE_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)))",
+    )
+    .await
+    .unwrap();
+    waiting.succeed();
+    turn.commit().await.unwrap();
+    db.close().await.unwrap();
+}
+
+/// No limit on the time of the account's statements ends it.
+async fn waiting_goes_on_past_the_limit_of_a_statement(url: &str) {
+    let limit = "GRANT ALL ON {database}.* TO {role} WITH MAX_STATEMENT_TIME 0.2";
+    as_role(url, limit, async |role| {
         let db = pool(url, 1).await;
         let lock = "DO GET_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)), 0)";
         let turn = transaction(&db, lock).await;
-        let waiting = Waiting::start(&place);
+        let waiting = Waiting::start(&Place::on(role));
+        turn.execute_unprepared("DO SLEEP(1)").await.unwrap();
         turn.execute_unprepared(
-            "DO RELEASE_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)))",
+            &lock
+                .replace("GET_LOCK", "RELEASE_LOCK")
+                .replace(", 0)", ")"),
         )
         .await
         .unwrap();
@@ -171,65 +185,30 @@ async fn waiting_is_reported_once_on_mariadb() {
     .await;
 }
 
-/// No limit on the time of the account's statements ends it.
-#[tokio::test]
-async fn waiting_goes_on_past_the_limit_of_a_statement_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let limit = "GRANT ALL ON {database}.* TO {role} WITH MAX_STATEMENT_TIME 0.2";
-        as_role(url, limit, async |role| {
-            let db = pool(url, 1).await;
-            let lock = "DO GET_LOCK(CONCAT('guesthouse-', LEFT(SHA2(DATABASE(), 256), 32)), 0)";
-            let turn = transaction(&db, lock).await;
-            let waiting = Waiting::start(&Place::on(role));
-            turn.execute_unprepared("DO SLEEP(1)").await.unwrap();
-            turn.execute_unprepared(
-                &lock
-                    .replace("GET_LOCK", "RELEASE_LOCK")
-                    .replace(", 0)", ")"),
-            )
-            .await
-            .unwrap();
-            waiting.succeed();
-            turn.commit().await.unwrap();
-            db.close().await.unwrap();
-        })
-        .await;
-    })
-    .await;
-}
+on_servers!(
+    waiting_for_a_table_is_reported,
+    a_long_migration_keeps_its_turn,
+);
 
 /// A transaction that has read the table and then does nothing.
-async fn waiting_for_a_table_is_reported(variable: &str) {
-    on_server(variable, async |url| {
-        let place = Place::on(url);
-        place.succeed(&["up"]);
-        let db = pool(url, 1).await;
-        let reader = transaction(&db, "SELECT count(*) FROM hosts").await;
-        let mut down = place.command(&["down"]);
-        let mut program = down.stderr(Stdio::piped()).spawn().unwrap();
-        let mut progress = BufReader::new(program.stderr.take().unwrap()).lines();
-        let waits = |line: &String| line.starts_with("Waiting");
-        let line = progress.by_ref().map(Result::unwrap).find(waits);
-        assert_eq!(
-            line.unwrap(),
-            "Waiting for table `hosts`, which other transactions may be using"
-        );
-        reader.rollback().await.unwrap();
-        assert_eq!(progress.map(Result::unwrap).filter(waits).count(), 0);
-        assert!(program.wait().unwrap().success());
-        db.close().await.unwrap();
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn waiting_for_a_table_is_reported_on_postgres() {
-    waiting_for_a_table_is_reported(POSTGRES).await;
-}
-
-#[tokio::test]
-async fn waiting_for_a_table_is_reported_on_mariadb() {
-    waiting_for_a_table_is_reported(MARIADB).await;
+async fn waiting_for_a_table_is_reported(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    let db = pool(url, 1).await;
+    let reader = transaction(&db, "SELECT count(*) FROM hosts").await;
+    let mut down = place.command(&["down"]);
+    let mut program = down.stderr(Stdio::piped()).spawn().unwrap();
+    let mut progress = BufReader::new(program.stderr.take().unwrap()).lines();
+    let waits = |line: &String| line.starts_with("Waiting");
+    let line = progress.by_ref().map(Result::unwrap).find(waits);
+    assert_eq!(
+        line.unwrap(),
+        "Waiting for table `hosts`, which other transactions may be using"
+    );
+    reader.rollback().await.unwrap();
+    assert_eq!(progress.map(Result::unwrap).filter(waits).count(), 0);
+    assert!(program.wait().unwrap().success());
+    db.close().await.unwrap();
 }
 
 /// The migrations of this library behind one of an app, whose `up` is `$body`.
@@ -281,7 +260,14 @@ migrator!(Slow, manager => {
     not(any(feature = "mysql", feature = "postgres")),
     expect(unused_variables, reason = "only the drivers of servers take settings")
 )]
-async fn a_long_migration_keeps_its_turn(url: &str, settings: &'static str) {
+async fn a_long_migration_keeps_its_turn(url: &str) {
+    let settings = match backend(url) {
+        DbBackend::Postgres => {
+            "SET idle_session_timeout = '200ms';
+             SET idle_in_transaction_session_timeout = '200ms'"
+        }
+        _ => "SET SESSION wait_timeout = 1, idle_transaction_timeout = 1",
+    };
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false);
     #[cfg(feature = "postgres")]
@@ -304,25 +290,6 @@ async fn a_long_migration_keeps_its_turn(url: &str, settings: &'static str) {
     db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_long_migration_keeps_its_turn_on_postgres() {
-    on_server(POSTGRES, async |url| {
-        let settings = "SET idle_session_timeout = '200ms';
-                        SET idle_in_transaction_session_timeout = '200ms'";
-        a_long_migration_keeps_its_turn(url, settings).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_long_migration_keeps_its_turn_on_mariadb() {
-    on_server(MARIADB, async |url| {
-        let settings = "SET SESSION wait_timeout = 1, idle_transaction_timeout = 1";
-        a_long_migration_keeps_its_turn(url, settings).await;
-    })
-    .await;
-}
-
 static INDEX_MAY_COME: Notify = Notify::const_new();
 
 migrator!(Concurrently, manager => {
@@ -333,39 +300,37 @@ migrator!(Concurrently, manager => {
     Ok(())
 });
 
+on_postgres!(waiting_is_not_in_the_way_of_an_index_that_is_created_concurrently);
+
 /// `CREATE INDEX CONCURRENTLY` waits for every transaction that has a snapshot, and whoever waits
 /// for the turn waits for the migration.
-#[tokio::test]
-async fn waiting_is_not_in_the_way_of_an_index_that_is_created_concurrently() {
-    on_server(POSTGRES, async |url| {
-        let name = url.rsplit('/').next().unwrap();
-        // The level of both, where a snapshot would last as long as its transaction.
-        let level = "SET default_transaction_isolation = 'repeatable read'";
+async fn waiting_is_not_in_the_way_of_an_index_that_is_created_concurrently(url: &str) {
+    let name = url.rsplit('/').next().unwrap();
+    // The level of both, where a snapshot would last as long as its transaction.
+    let level = "SET default_transaction_isolation = 'repeatable read'";
+    let place = Place::on(url);
+    place
+        .execute(&format!("ALTER DATABASE {name} {level}"))
+        .await;
+    let db = pool(url, 2).await;
+    let wait_and_go_on = async {
         let place = Place::on(url);
-        place
-            .execute(&format!("ALTER DATABASE {name} {level}"))
-            .await;
-        let db = pool(url, 2).await;
-        let wait_and_go_on = async {
-            let place = Place::on(url);
-            let waiting = tokio::task::spawn_blocking(move || Waiting::start(&place));
-            let waiting = waiting.await.unwrap();
-            INDEX_MAY_COME.notify_one();
-            waiting
-        };
-        let (outcome, mut waiting) = tokio::join!(up(Concurrently, &db), async {
-            while !exists(&db, "cats").await {
-                tokio::task::yield_now().await;
-            }
-            wait_and_go_on.await
-        });
-        outcome.unwrap();
-        assert_eq!(count(&db, LOG).await, 4);
-        // It does not know the app's migration.
-        assert_eq!(waiting.program.wait().unwrap().code(), Some(1));
-        db.close().await.unwrap();
-    })
-    .await;
+        let waiting = tokio::task::spawn_blocking(move || Waiting::start(&place));
+        let waiting = waiting.await.unwrap();
+        INDEX_MAY_COME.notify_one();
+        waiting
+    };
+    let (outcome, mut waiting) = tokio::join!(up(Concurrently, &db), async {
+        while !exists(&db, "cats").await {
+            tokio::task::yield_now().await;
+        }
+        wait_and_go_on.await
+    });
+    outcome.unwrap();
+    assert_eq!(count(&db, LOG).await, 4);
+    // It does not know the app's migration.
+    assert_eq!(waiting.program.wait().unwrap().code(), Some(1));
+    db.close().await.unwrap();
 }
 
 async fn exists(db: &DatabaseConnection, table: &str) -> bool {
@@ -374,6 +339,8 @@ async fn exists(db: &DatabaseConnection, table: &str) -> bool {
 }
 
 static ENTERED: Notify = Notify::const_new();
+/// One test at a time: a notice wakes any.
+static ONE_HEARS: Mutex<()> = Mutex::const_new(());
 
 migrator!(Endless, manager => {
     let _ = manager;
@@ -381,8 +348,11 @@ migrator!(Endless, manager => {
     std::future::pending().await
 });
 
+on_each_backend!(a_cancelled_caller_gives_up_its_turn);
+
 /// A caller that goes away in the middle leaves the turn to the next one.
 async fn a_cancelled_caller_gives_up_its_turn(url: &str) {
+    let _alone = ONE_HEARS.lock().await;
     let db = pool(url, 1).await;
     tokio::select! {
         outcome = up(Endless, &db) => outcome.unwrap(),
@@ -393,24 +363,19 @@ async fn a_cancelled_caller_gives_up_its_turn(url: &str) {
     db.close().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_cancelled_caller_gives_up_its_turn_everywhere() {
-    a_cancelled_caller_gives_up_its_turn(Place::new().url()).await;
-    on_server(POSTGRES, a_cancelled_caller_gives_up_its_turn).await;
-    on_server(MARIADB, a_cancelled_caller_gives_up_its_turn).await;
-}
-
 /// A pooler gives the session of one client to the next: the program says so, and leaves no lock
 /// behind that the next one would wait for.
 #[test]
-fn a_pooler_in_transaction_mode_is_named() {
+#[cfg_attr(
+    not(feature = "postgres"),
+    ignore = "needs the feature `postgres` and a server; scripts/test runs it"
+)]
+fn a_pooler_in_transaction_mode_is_named_on_postgres() {
     let script = r#"
         gm up -u "$GUESTHOUSE_TEST_PGBOUNCER"
         gm up -u "$GUESTHOUSE_TEST_PGBOUNCER"
         gm up -u "$GUESTHOUSE_TEST_BEHIND_PGBOUNCER" | head -n 1"#;
-    let Some(printed) = beside("pgbouncer", script) else {
-        return;
-    };
+    let printed = beside("pgbouncer", script);
     let lines: Vec<_> = printed.lines().collect();
     let [first, second, behind] = lines[..] else {
         unreachable!("{printed}");
@@ -437,8 +402,17 @@ impl MigratorTrait for TwoOfOneName {
     }
 }
 
+on_each_backend!(two_migrations_of_one_name_are_refused);
+
 /// The log knows a migration by its name alone.
-async fn two_migrations_of_one_name_are_refused(url: &str, tables: &str) {
+async fn two_migrations_of_one_name_are_refused(url: &str) {
+    let tables = match backend(url) {
+        DbBackend::Sqlite => "SELECT count(*) FROM sqlite_master",
+        DbBackend::Postgres => {
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        }
+        _ => "SELECT count(*) FROM information_schema.tables WHERE table_schema = database()",
+    };
     let db = pool(url, 1).await;
     let refusal = up(TwoOfOneName, &db).await.unwrap_err().to_string();
     assert!(
@@ -453,20 +427,4 @@ async fn two_migrations_of_one_name_are_refused(url: &str, tables: &str) {
     );
     assert_eq!(count(&db, tables).await, 0);
     db.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn two_migrations_of_one_name_are_refused_everywhere() {
-    let place = Place::new();
-    let tables = "SELECT count(*) FROM sqlite_master";
-    two_migrations_of_one_name_are_refused(place.url(), tables).await;
-    for (variable, schema) in [(POSTGRES, "'public'"), (MARIADB, "database()")] {
-        on_server(variable, async |url| {
-            let tables = format!(
-                "SELECT count(*) FROM information_schema.tables WHERE table_schema = {schema}"
-            );
-            two_migrations_of_one_name_are_refused(url, &tables).await;
-        })
-        .await;
-    }
 }

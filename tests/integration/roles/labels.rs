@@ -1,6 +1,10 @@
 //! The labels of a city, in arrays.
 
+use guesthouse::{offboard, onboard, onboard_all};
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
+
+use super::create_table;
+use crate::support::TestDb as Db;
 
 pub mod city {
     use sea_orm::entity::prelude::*;
@@ -49,4 +53,36 @@ pub fn row(city: &str, n: usize) -> ActiveModel {
         numbers: Set((n > 3).then(|| vec![1, -2, i32::MAX])),
         ..Default::default()
     }
+}
+
+on_postgres!(arrays_of_an_owner_with_a_text_for_a_key);
+
+/// Owners whose key is a text, and columns that only PostgreSQL has.
+async fn arrays_of_an_owner_with_a_text_for_a_key(db: Db) {
+    create_table(&db, city::Entity).await;
+    create_table(&db, Entity).await;
+    for code in ["ber", "o'ma", "par"] {
+        let city = city::ActiveModel {
+            code: Set(code.into()),
+        };
+        city.insert(&db.pool).await.unwrap();
+    }
+    let single = onboard::<Entity>(&db.pool, row("ber", 3)).await.unwrap();
+    let offered = ["ber", "o'ma", "par", "nix"].map(|code| row(code, code.len()));
+    let done = onboard_all::<Entity>(&db.pool, offered.to_vec())
+        .await
+        .unwrap();
+    assert_eq!(done.existing, [single.into_model()]);
+    assert_eq!(done.unknown, ["nix"]);
+    let made: Vec<_> = done.new.iter().map(|row| row.city_code.as_str()).collect();
+    assert_eq!(made, ["o'ma", "par"]);
+    for (stored, code) in done.new.iter().zip(made) {
+        let sent = row(code, code.len());
+        assert_eq!(Set(stored.names.clone()), sent.names);
+        assert_eq!(Set(stored.numbers.clone()), sent.numbers);
+    }
+    let gone = offboard::<Entity>(&db.pool, "par".to_owned())
+        .await
+        .unwrap();
+    assert_eq!(gone.as_ref(), Some(&done.new[1]));
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     roles::member,
-    support::{Backend as On, TestDb as Db, email, is_possible, run},
+    support::{Backend as On, TestDb as Db, email, is_possible},
     tracing::{heard, listen},
 };
 
@@ -98,109 +98,109 @@ async fn a_temporary_table_in_front_is_found(db: Db) {
     assert_eq!(lines(&db.pool).await, [""; 0]);
 }
 
-/// Triggers that do not run here, and keys that are the app's own.
-#[test]
-fn what_stands_aside_on_postgres() {
-    run(On::Postgres, |db: Db| async move {
-        db.execute(&trigger(db.backend, "off", "BEFORE INSERT"))
-            .await;
-        db.execute("ALTER TABLE hosts DISABLE TRIGGER off").await;
-        db.execute(&trigger(db.backend, "replica", "BEFORE INSERT"))
-            .await;
-        db.execute("ALTER TABLE hosts ENABLE REPLICA TRIGGER replica")
-            .await;
-        assert_eq!(warnings(&db).await, [""; 0]);
+on_postgres!(
+    what_stands_aside_on_postgres,
+    rows_that_are_hidden_are_not_counted_as_none,
+    tables_of_two_connections_are_not_mixed,
+);
 
-        db.execute("ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE SET NULL")
-            .await;
-        db.execute("CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts")
-            .await;
-        let warnings = warnings(&db).await;
-        for (warning, part) in warnings.iter().zip([
-            r#"this rule adds statements to DELETE, which could refuse it table="hosts" rule="loud""#,
-            r#"this foreign key acts ON DELETE SET NULL: a host could be changed or removed with a row of users table="hosts" columns="approved_by""#,
-        ]) {
-            assert!(warning.contains(part), "{part} in {warning}");
-        }
-        assert_eq!(warnings.len(), 2, "{warnings:#?}");
-    });
+/// Triggers that do not run here, and keys that are the app's own.
+async fn what_stands_aside_on_postgres(db: Db) {
+    db.execute(&trigger(db.backend, "off", "BEFORE INSERT"))
+        .await;
+    db.execute("ALTER TABLE hosts DISABLE TRIGGER off").await;
+    db.execute(&trigger(db.backend, "replica", "BEFORE INSERT"))
+        .await;
+    db.execute("ALTER TABLE hosts ENABLE REPLICA TRIGGER replica")
+        .await;
+    assert_eq!(warnings(&db).await, [""; 0]);
+
+    db.execute("ALTER TABLE hosts ADD approved_by uuid REFERENCES users ON DELETE SET NULL")
+        .await;
+    db.execute("CREATE RULE loud AS ON DELETE TO hosts DO ALSO NOTIFY hosts")
+        .await;
+    let warnings = warnings(&db).await;
+    for (warning, part) in warnings.iter().zip([
+        r#"this rule adds statements to DELETE, which could refuse it table="hosts" rule="loud""#,
+        r#"this foreign key acts ON DELETE SET NULL: a host could be changed or removed with a row of users table="hosts" columns="approved_by""#,
+    ]) {
+        assert!(warning.contains(part), "{part} in {warning}");
+    }
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
 }
 
 /// A role that does not own the tables, and does, but is held to their policies.
-#[test]
-fn rows_that_are_hidden_are_not_counted_as_none() {
-    run(On::Postgres, |db: Db| async move {
-        let host = db.host("ada").await;
-        let role = format!("app_{}", Uuid::now_v7().simple());
-        db.execute(&format!(
-            "CREATE ROLE {role} LOGIN; GRANT ALL ON users, guests, hosts TO {role}"
-        ))
-        .await;
-        let pool = connect(&url_of(&db, &role)).await;
-        assert_eq!(lines(&pool).await, [""; 0]);
-        assert_eq!(audit(&pool).await.unwrap().hosts, 1);
-        let before = db.rows().await;
+async fn rows_that_are_hidden_are_not_counted_as_none(db: Db) {
+    let host = db.host("ada").await;
+    let role = format!("app_{}", Uuid::now_v7().simple());
+    db.execute(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT ALL ON users, guests, hosts TO {role}"
+    ))
+    .await;
+    let pool = connect(&url_of(&db, &role)).await;
+    assert_eq!(lines(&pool).await, [""; 0]);
+    assert_eq!(audit(&pool).await.unwrap().hosts, 1);
+    let before = db.rows().await;
 
-        let mut wrong = Vec::new();
-        for (force, table, row) in [
-            ("", "hosts", "a host"),
-            ("", "guests", "a guest"),
-            ("OWNER", "users", "a user"),
-        ] {
-            if force == "OWNER" {
-                db.execute(&format!(
-                    "ALTER TABLE {table} OWNER TO {role}; ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
-                ))
-                .await;
-            }
-            db.execute(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
-                .await;
-            let expected = format!(
-                "row level security of table {table} applies to this role: \
-                 {row} could be there and not be found"
-            );
-            if lines(&pool).await != [expected] {
-                wrong.push(format!("{table}: {:?}", lines(&pool).await));
-            }
-            assert_eq!(lines(&db.pool).await, [""; 0], "a superuser sees all");
-
-            let txn = pool.begin().await.unwrap();
-            let answers = [
-                audit(&pool).await.map(drop),
-                audit(&txn).await.map(drop),
-                audit_emails(&pool).await.map(drop),
-                backfill_guests(&pool, |_| {}).await.map(drop),
-                backfill::<guest::Entity>(&txn, |_| Default::default(), |_| {})
-                    .await
-                    .map(drop),
-            ];
-            txn.commit().await.unwrap();
-            let refused: Vec<_> = answers.iter().map(is_hidden).collect();
-            let expected = match table {
-                "hosts" => [true, true, false, false, false],
-                "guests" => [true, true, false, true, true],
-                _ => [true; 5],
-            };
-            if refused != expected {
-                wrong.push(format!("{table}: {answers:?}"));
-            }
+    let mut wrong = Vec::new();
+    for (force, table, row) in [
+        ("", "hosts", "a host"),
+        ("", "guests", "a guest"),
+        ("OWNER", "users", "a user"),
+    ] {
+        if force == "OWNER" {
             db.execute(&format!(
-                "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"
+                "ALTER TABLE {table} OWNER TO {role}; ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
             ))
             .await;
         }
-        let after = db.rows().await;
-        let counted = audit(&pool).await.unwrap().hosts;
-        pool.close().await.unwrap();
+        db.execute(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
+            .await;
+        let expected = format!(
+            "row level security of table {table} applies to this role: \
+             {row} could be there and not be found"
+        );
+        if lines(&pool).await != [expected] {
+            wrong.push(format!("{table}: {:?}", lines(&pool).await));
+        }
+        assert_eq!(lines(&db.pool).await, [""; 0], "a superuser sees all");
+
+        let txn = pool.begin().await.unwrap();
+        let answers = [
+            audit(&pool).await.map(drop),
+            audit(&txn).await.map(drop),
+            audit_emails(&pool).await.map(drop),
+            backfill_guests(&pool, |_| {}).await.map(drop),
+            backfill::<guest::Entity>(&txn, |_| Default::default(), |_| {})
+                .await
+                .map(drop),
+        ];
+        txn.commit().await.unwrap();
+        let refused: Vec<_> = answers.iter().map(is_hidden).collect();
+        let expected = match table {
+            "hosts" => [true, true, false, false, false],
+            "guests" => [true, true, false, true, true],
+            _ => [true; 5],
+        };
+        if refused != expected {
+            wrong.push(format!("{table}: {answers:?}"));
+        }
         db.execute(&format!(
-            "REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"
+            "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"
         ))
         .await;
+    }
+    let after = db.rows().await;
+    let counted = audit(&pool).await.unwrap().hosts;
+    pool.close().await.unwrap();
+    db.execute(&format!(
+        "REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"
+    ))
+    .await;
 
-        assert!(wrong.is_empty(), "{wrong:#?}");
-        assert_eq!((after, counted), (before, 1));
-        assert_eq!(db.rows().await.hosts, [host]);
-    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!((after, counted), (before, 1));
+    assert_eq!(db.rows().await.hosts, [host]);
 }
 
 fn is_hidden(answer: &Result<(), Error>) -> bool {
@@ -212,23 +212,20 @@ fn is_hidden(answer: &Result<(), Error>) -> bool {
 }
 
 /// The statements of one answer go to one connection, whose search path is one.
-#[test]
-fn tables_of_two_connections_are_not_mixed() {
-    run(On::Postgres, |db: Db| async move {
-        db.execute("CREATE SCHEMA other; CREATE TABLE other.hosts (LIKE hosts)")
-            .await;
-        let pool = db.pool_of(3).await;
-        set_on_one(&pool, "SET search_path = other, public").await;
-        let mut seen = std::collections::BTreeSet::new();
-        for _ in 0..20 {
-            seen.insert(lines(&pool).await.len());
-        }
-        // With one line more if the connections of the other path were idle.
-        assert!(
-            seen.iter().all(|count| [0, 1, 5, 6].contains(count)),
-            "{seen:?}"
-        );
-    });
+async fn tables_of_two_connections_are_not_mixed(db: Db) {
+    db.execute("CREATE SCHEMA other; CREATE TABLE other.hosts (LIKE hosts)")
+        .await;
+    let pool = db.pool_of(3).await;
+    set_on_one(&pool, "SET search_path = other, public").await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        seen.insert(lines(&pool).await.len());
+    }
+    // With one line more if the connections of the other path were idle.
+    assert!(
+        seen.iter().all(|count| [0, 1, 5, 6].contains(count)),
+        "{seen:?}"
+    );
 }
 
 on_each_backend!(a_connection_that_finds_other_tables_is_found,);
@@ -518,81 +515,83 @@ async fn lines_of(model: Model, pool: &DatabaseConnection) -> Vec<String> {
     found.iter().map(ToString::to_string).collect()
 }
 
-/// An entity may name the schema that the search path leads to as well, or another one.
-#[test]
-fn a_table_is_found_where_its_entity_says() {
-    run(On::Postgres, |db: Db| async move {
-        let columns = of_couriers("text", "cities");
-        db.execute(&format!(
-            "CREATE TABLE cities (code text PRIMARY KEY); CREATE TABLE couriers {columns};
-             CREATE TABLE \"say \"\"hi\"\".\" {columns};
-             CREATE SCHEMA other; CREATE TABLE other.couriers {columns}"
-        ))
-        .await;
-        let (public, other) = (Some("public"), Some("other"));
-        for (of_cities, schema, table) in [
-            (None, None, "couriers"),
-            (public, public, "couriers"),
-            (public, None, "couriers"),
-            (None, public, "couriers"),
-            (public, other, "couriers"),
-            (None, None, "say \"hi\"."),
-            (public, public, "say \"hi\"."),
-        ] {
-            let found = lines_of(cities::couriers(of_cities, schema, table), &db.pool).await;
-            assert_eq!(found, [""; 0], "{of_cities:?} {schema:?} {table}");
-        }
-        assert_eq!(
-            lines_of(cities::couriers(other, public, "couriers"), &db.pool).await,
-            [
-                "public.couriers.city_code refers to cities.code, not other.cities.code: \
-              a courier could outlive its city"
-            ]
-        );
-    });
-    run(On::MariaDb, |db: Db| async move {
-        let (_, current) = db.url.rsplit_once('/').unwrap();
-        let current: &'static str = current.to_owned().leak();
-        let other: &'static str = format!("{current}_2").leak();
-        let text = "varchar(20) COLLATE utf8mb4_bin";
-        let columns = of_couriers(text, &format!("{current}.cities"));
-        db.execute(&format!(
-            "CREATE TABLE cities (code {text} PRIMARY KEY); CREATE TABLE couriers {columns};
-             CREATE TABLE `say \"``hi``\".` {columns};
-             CREATE DATABASE {other}; CREATE TABLE {other}.pilots {columns}"
-        ))
-        .await;
-        let (here, there) = (Some(current), Some(other));
-        let (mut alike, mut beside) = (Vec::new(), Vec::new());
-        for (of_cities, schema, table) in [
-            (None, None, "couriers"),
-            (here, here, "couriers"),
-            (None, here, "couriers"),
-            (None, there, "pilots"),
-            (here, there, "pilots"),
-            (None, None, "say \"`hi`\"."),
-        ] {
-            let model = cities::couriers(of_cities, schema, table);
-            alike.extend(lines_of(model, &db.pool).await);
-        }
-        for (of_cities, table) in [(there, "pilots"), (None, "couriers")] {
-            let model = cities::couriers(of_cities, there, table);
-            beside.extend(lines_of(model, &db.pool).await);
-        }
-        db.execute(&format!("DROP DATABASE {other}")).await;
+on_postgres!(a_table_of_postgres_is_found_where_its_entity_says);
 
-        assert_eq!(alike, [""; 0]);
-        assert_eq!(
-            beside,
-            [
-                format!(
-                    "{other}.pilots.city_code refers to cities.code, not {other}.cities.code: \
-                     a courier could outlive its city"
-                ),
-                format!("table {other}.couriers is missing: nobody could get a courier"),
-            ]
-        );
-    });
+/// An entity may name the schema that the search path leads to as well, or another one.
+async fn a_table_of_postgres_is_found_where_its_entity_says(db: Db) {
+    let columns = of_couriers("text", "cities");
+    db.execute(&format!(
+        "CREATE TABLE cities (code text PRIMARY KEY); CREATE TABLE couriers {columns};
+         CREATE TABLE \"say \"\"hi\"\".\" {columns};
+         CREATE SCHEMA other; CREATE TABLE other.couriers {columns}"
+    ))
+    .await;
+    let (public, other) = (Some("public"), Some("other"));
+    for (of_cities, schema, table) in [
+        (None, None, "couriers"),
+        (public, public, "couriers"),
+        (public, None, "couriers"),
+        (None, public, "couriers"),
+        (public, other, "couriers"),
+        (None, None, "say \"hi\"."),
+        (public, public, "say \"hi\"."),
+    ] {
+        let found = lines_of(cities::couriers(of_cities, schema, table), &db.pool).await;
+        assert_eq!(found, [""; 0], "{of_cities:?} {schema:?} {table}");
+    }
+    assert_eq!(
+        lines_of(cities::couriers(other, public, "couriers"), &db.pool).await,
+        [
+            "public.couriers.city_code refers to cities.code, not other.cities.code: \
+          a courier could outlive its city"
+        ]
+    );
+}
+
+on_mariadb!(a_table_of_mariadb_is_found_where_its_entity_says);
+
+async fn a_table_of_mariadb_is_found_where_its_entity_says(db: Db) {
+    let (_, current) = db.url.rsplit_once('/').unwrap();
+    let current: &'static str = current.to_owned().leak();
+    let other: &'static str = format!("{current}_2").leak();
+    let text = "varchar(20) COLLATE utf8mb4_bin";
+    let columns = of_couriers(text, &format!("{current}.cities"));
+    db.execute(&format!(
+        "CREATE TABLE cities (code {text} PRIMARY KEY); CREATE TABLE couriers {columns};
+         CREATE TABLE `say \"``hi``\".` {columns};
+         CREATE DATABASE {other}; CREATE TABLE {other}.pilots {columns}"
+    ))
+    .await;
+    let (here, there) = (Some(current), Some(other));
+    let (mut alike, mut beside) = (Vec::new(), Vec::new());
+    for (of_cities, schema, table) in [
+        (None, None, "couriers"),
+        (here, here, "couriers"),
+        (None, here, "couriers"),
+        (None, there, "pilots"),
+        (here, there, "pilots"),
+        (None, None, "say \"`hi`\"."),
+    ] {
+        let model = cities::couriers(of_cities, schema, table);
+        alike.extend(lines_of(model, &db.pool).await);
+    }
+    for (of_cities, table) in [(there, "pilots"), (None, "couriers")] {
+        let model = cities::couriers(of_cities, there, table);
+        beside.extend(lines_of(model, &db.pool).await);
+    }
+    db.execute(&format!("DROP DATABASE {other}")).await;
+
+    assert_eq!(alike, [""; 0]);
+    assert_eq!(
+        beside,
+        [
+            format!(
+                "{other}.pilots.city_code refers to cities.code, not {other}.cities.code: \
+                 a courier could outlive its city"
+            ),
+            format!("table {other}.couriers is missing: nobody could get a courier"),
+        ]
+    );
 }
 
 on_each_backend!(an_owner_whose_key_folds_could_get_two,);
@@ -656,227 +655,224 @@ async fn an_owner_whose_key_folds_could_get_two(db: Db) {
     }
 }
 
+on_postgres!(
+    a_primary_key_in_an_order_that_has_changed_is_found,
+    a_setting_of_new_connections_to_postgres_is_found,
+);
+
 /// As after an upgrade of ICU. The keys of this library are no texts.
-#[test]
-fn a_primary_key_in_an_order_that_has_changed_is_found() {
-    run(On::Postgres, |db: Db| async move {
-        let collation = "CREATE COLLATION en (provider = icu, locale = 'en')";
-        if !is_possible(collation) {
-            return;
-        }
-        db.execute(&format!(
-            "{collation}; CREATE TABLE cities (code text PRIMARY KEY);
-             CREATE TABLE couriers {};
-             ALTER TABLE couriers ALTER badge TYPE text COLLATE en",
-            of_couriers("text", "cities")
-        ))
-        .await;
-        let model = cities::couriers(None, None, "couriers");
-        assert_eq!(lines_of(model.clone(), &db.pool).await, [""; 0]);
-        db.execute(
-            "UPDATE pg_collation SET collversion = '0' WHERE collname = 'en' AND collversion <> ''",
-        )
-        .await;
-        assert_eq!(
-            lines_of(model, &db.pool).await,
-            [
-                "couriers.badge is the primary key by an order that has changed \
-              (index couriers_pkey): two couriers could share it"
-            ]
-        );
-    });
+async fn a_primary_key_in_an_order_that_has_changed_is_found(db: Db) {
+    let collation = "CREATE COLLATION en (provider = icu, locale = 'en')";
+    if !is_possible(collation) {
+        return;
+    }
+    db.execute(&format!(
+        "{collation}; CREATE TABLE cities (code text PRIMARY KEY);
+         CREATE TABLE couriers {};
+         ALTER TABLE couriers ALTER badge TYPE text COLLATE en",
+        of_couriers("text", "cities")
+    ))
+    .await;
+    let model = cities::couriers(None, None, "couriers");
+    assert_eq!(lines_of(model.clone(), &db.pool).await, [""; 0]);
+    db.execute(
+        "UPDATE pg_collation SET collversion = '0' WHERE collname = 'en' AND collversion <> ''",
+    )
+    .await;
+    assert_eq!(
+        lines_of(model, &db.pool).await,
+        [
+            "couriers.badge is the primary key by an order that has changed \
+          (index couriers_pkey): two couriers could share it"
+        ]
+    );
 }
 
 /// What those that are open do not show.
-#[test]
-fn a_setting_of_new_connections_is_found() {
-    run(On::Postgres, |db: Db| async move {
-        let (_, name) = db.url.rsplit_once('/').unwrap();
-        // It has one connection, so nothing opens a second one with the new setting.
-        let open = db.pool_of(1).await;
-        let found = "connection: a user could be deleted under a host";
-        for value in ["replica", "'REPLICA'"] {
-            let set = format!("ALTER DATABASE {name} SET session_replication_role = {value}");
-            db.execute(&set).await;
-            assert_eq!(
-                lines(&open).await,
-                [format!(
-                    "foreign keys are off on every new PostgreSQL {found}"
-                )]
-            );
-        }
-        let new = db.pool_of(1).await;
+async fn a_setting_of_new_connections_to_postgres_is_found(db: Db) {
+    let (_, name) = db.url.rsplit_once('/').unwrap();
+    // It has one connection, so nothing opens a second one with the new setting.
+    let open = db.pool_of(1).await;
+    let found = "connection: a user could be deleted under a host";
+    for value in ["replica", "'REPLICA'"] {
+        let set = format!("ALTER DATABASE {name} SET session_replication_role = {value}");
+        db.execute(&set).await;
         assert_eq!(
-            lines(&new).await,
-            [format!("foreign keys are off on this PostgreSQL {found}")]
+            lines(&open).await,
+            [format!(
+                "foreign keys are off on every new PostgreSQL {found}"
+            )]
         );
-        new.close().await.unwrap();
-    });
-    run(On::MariaDb, |db: Db| async move {
-        // The server runs it on each new connection of a user who is not an administrator.
-        let name = format!("app_{}", Uuid::now_v7().simple());
-        let (_, database) = db.url.rsplit_once('/').unwrap();
-        db.execute(&format!(
-            "CREATE USER {name}@'%'; GRANT SELECT, INSERT ON {database}.* TO {name}@'%'; \
-             SET GLOBAL init_connect = \
-             'SET autocommit = user() NOT LIKE \\'{name}@%\\' AND @@autocommit'"
-        ))
-        .await;
-        let app = connect(&url_of(&db, &name)).await;
-        let found = lines(&app).await;
-        let ada = db.user("ada").await;
-        let host = become_host(&app, ada.id).await;
-        app.close().await.unwrap();
-        db.execute(&format!(
-            "SET GLOBAL init_connect = ''; DROP USER {name}@'%'"
-        ))
-        .await;
-
-        assert_eq!(
-            found,
-            ["autocommit is off on this MariaDB connection: \
-              a user could be lost with the connection"]
-        );
-        assert!(host.is_ok_and(|host| host.is_new()));
-        assert_eq!(db.rows().await.hosts.len(), 0);
-    });
+    }
+    let new = db.pool_of(1).await;
+    assert_eq!(
+        lines(&new).await,
+        [format!("foreign keys are off on this PostgreSQL {found}")]
+    );
+    new.close().await.unwrap();
 }
 
+on_mariadb!(a_setting_of_new_connections_to_mariadb_is_found);
+
+async fn a_setting_of_new_connections_to_mariadb_is_found(db: Db) {
+    // The server runs it on each new connection of a user who is not an administrator.
+    let name = format!("app_{}", Uuid::now_v7().simple());
+    let (_, database) = db.url.rsplit_once('/').unwrap();
+    db.execute(&format!(
+        "CREATE USER {name}@'%'; GRANT SELECT, INSERT ON {database}.* TO {name}@'%'; \
+         SET GLOBAL init_connect = \
+         'SET autocommit = user() NOT LIKE \\'{name}@%\\' AND @@autocommit'"
+    ))
+    .await;
+    let app = connect(&url_of(&db, &name)).await;
+    let found = lines(&app).await;
+    let ada = db.user("ada").await;
+    let host = become_host(&app, ada.id).await;
+    app.close().await.unwrap();
+    db.execute(&format!(
+        "SET GLOBAL init_connect = ''; DROP USER {name}@'%'"
+    ))
+    .await;
+
+    assert_eq!(
+        found,
+        ["autocommit is off on this MariaDB connection: \
+          a user could be lost with the connection"]
+    );
+    assert!(host.is_ok_and(|host| host.is_new()));
+    assert_eq!(db.rows().await.hosts.len(), 0);
+}
+
+on_sqlite!(
+    a_rowid_is_never_null,
+    a_moment_of_another_name_is_read_as_it_was_written,
+    what_only_the_definition_shows_on_sqlite,
+);
+
 /// The commonest key of SQLite, which is the rowid, and one like it that is not.
-#[test]
-fn a_rowid_is_never_null() {
-    run(On::Sqlite, |db: Db| async move {
-        let model = Model::new().sign_up::<member::Entity>();
-        for (key, expected) in [
-            ("INTEGER PRIMARY KEY", None),
-            ("integer PRIMARY KEY AUTOINCREMENT", None),
-            (
-                "INTEGER PRIMARY KEY DESC",
-                Some("members.id may be null: a member could be without it"),
-            ),
-            (
-                "INT PRIMARY KEY",
-                Some("members.id may be null: a member could be without it"),
-            ),
-        ] {
-            db.execute(&format!(
-                "DROP TABLE IF EXISTS profiles; DROP TABLE IF EXISTS members;
-                 CREATE TABLE members (id {key}, email text NOT NULL UNIQUE,
-                     name text NOT NULL, password_hash text NOT NULL);
-                 CREATE TABLE profiles (id INTEGER PRIMARY KEY, bio text NOT NULL,
-                     member_id integer NOT NULL UNIQUE REFERENCES members (id) ON DELETE RESTRICT)"
-            ))
-            .await;
-            let found = lines_of(model.clone(), &db.pool).await;
-            assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{key}");
-        }
-    });
+async fn a_rowid_is_never_null(db: Db) {
+    let model = Model::new().sign_up::<member::Entity>();
+    for (key, expected) in [
+        ("INTEGER PRIMARY KEY", None),
+        ("integer PRIMARY KEY AUTOINCREMENT", None),
+        (
+            "INTEGER PRIMARY KEY DESC",
+            Some("members.id may be null: a member could be without it"),
+        ),
+        (
+            "INT PRIMARY KEY",
+            Some("members.id may be null: a member could be without it"),
+        ),
+    ] {
+        db.execute(&format!(
+            "DROP TABLE IF EXISTS profiles; DROP TABLE IF EXISTS members;
+             CREATE TABLE members (id {key}, email text NOT NULL UNIQUE,
+                 name text NOT NULL, password_hash text NOT NULL);
+             CREATE TABLE profiles (id INTEGER PRIMARY KEY, bio text NOT NULL,
+                 member_id integer NOT NULL UNIQUE REFERENCES members (id) ON DELETE RESTRICT)"
+        ))
+        .await;
+        let found = lines_of(model.clone(), &db.pool).await;
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{key}");
+    }
 }
 
 /// SQLite has no type of its own for moments, and apps write what other databases call it.
-#[test]
-fn a_moment_of_another_name_is_read_as_it_was_written() {
-    run(On::Sqlite, |db: Db| async move {
-        for declared in [
-            "datetime",
-            "timestamp",
-            "DATETIME(6)",
-            "timestamp with time zone",
-        ] {
-            for words in [USERS, GUESTS, HOSTS] {
-                let change = format!("timestamp_with_timezone_text => {declared}");
-                try_change(&db, &change, words).await.unwrap();
-            }
-            assert_eq!(lines(&db.pool).await, [""; 0], "{declared}");
-
-            let pool = db.pool_of(1).await;
-            let ada = sign_up(&pool, email("ada")).await.unwrap();
-            let host = become_host(&pool, ada.user.id).await.unwrap().into_model();
-            let rows = db.rows().await;
-            assert_eq!(rows.users, [ada.user], "{declared}");
-            assert_eq!(rows.guests, [ada.guest.unwrap()], "{declared}");
-            assert_eq!(rows.hosts, [host], "{declared}");
-            let kept = "SELECT group_concat(typeof(created_at) || typeof(updated_at)) FROM users";
-            assert_eq!(db.text(kept).await, "texttext", "{declared}");
-            pool.close().await.unwrap();
-            start_again(&db).await;
+async fn a_moment_of_another_name_is_read_as_it_was_written(db: Db) {
+    for declared in [
+        "datetime",
+        "timestamp",
+        "DATETIME(6)",
+        "timestamp with time zone",
+    ] {
+        for words in [USERS, GUESTS, HOSTS] {
+            let change = format!("timestamp_with_timezone_text => {declared}");
+            try_change(&db, &change, words).await.unwrap();
         }
-    });
+        assert_eq!(lines(&db.pool).await, [""; 0], "{declared}");
+
+        let pool = db.pool_of(1).await;
+        let ada = sign_up(&pool, email("ada")).await.unwrap();
+        let host = become_host(&pool, ada.user.id).await.unwrap().into_model();
+        let rows = db.rows().await;
+        assert_eq!(rows.users, [ada.user], "{declared}");
+        assert_eq!(rows.guests, [ada.guest.unwrap()], "{declared}");
+        assert_eq!(rows.hosts, [host], "{declared}");
+        let kept = "SELECT group_concat(typeof(created_at) || typeof(updated_at)) FROM users";
+        assert_eq!(db.text(kept).await, "texttext", "{declared}");
+        pool.close().await.unwrap();
+        start_again(&db).await;
+    }
 }
 
 /// Two clauses of SQLite that only the definition of the table shows.
-#[test]
-fn what_only_the_definition_shows_on_sqlite() {
-    run(On::Sqlite, |db: Db| async move {
-        for (index, column, expected) in [
-            (
-                "CREATE UNIQUE INDEX users_email ON users (email COLLATE BINARY)",
-                "NOT NULL COLLATE NOCASE",
-                "users.email is compared by NOCASE: two users could be taken for one",
-            ),
-            (
-                "",
-                "NOT NULL UNIQUE ON CONFLICT REPLACE",
-                "users.email has UNIQUE ON CONFLICT REPLACE: \
-                 a user could be replaced by another one",
-            ),
-        ] {
-            db.execute(&format!("DROP INDEX users_email; {index}"))
-                .await;
-            let change =
-                format!(r#""email" varchar(254) NOT NULL => "email" varchar(254) {column}"#);
-            try_change(&db, &change, USERS).await.unwrap();
-            assert_eq!(lines(&db.pool).await, [expected]);
-            start_again(&db).await;
-        }
-    });
+async fn what_only_the_definition_shows_on_sqlite(db: Db) {
+    for (index, column, expected) in [
+        (
+            "CREATE UNIQUE INDEX users_email ON users (email COLLATE BINARY)",
+            "NOT NULL COLLATE NOCASE",
+            "users.email is compared by NOCASE: two users could be taken for one",
+        ),
+        (
+            "",
+            "NOT NULL UNIQUE ON CONFLICT REPLACE",
+            "users.email has UNIQUE ON CONFLICT REPLACE: \
+             a user could be replaced by another one",
+        ),
+    ] {
+        db.execute(&format!("DROP INDEX users_email; {index}"))
+            .await;
+        let change = format!(r#""email" varchar(254) NOT NULL => "email" varchar(254) {column}"#);
+        try_change(&db, &change, USERS).await.unwrap();
+        assert_eq!(lines(&db.pool).await, [expected]);
+        start_again(&db).await;
+    }
 }
 
-/// An address that `Email` takes cannot be stored.
-#[test]
-fn the_encoding_and_the_collation_of_the_database_count() {
-    run(On::Postgres, |db: Db| async move {
-        let name = format!("guesthouse_{}", Uuid::now_v7().simple());
-        let (server, _) = db.url.rsplit_once('/').unwrap();
-        for (options, expected) in [
-            (
-                "ENCODING 'LATIN1' LOCALE 'C'",
-                "users.email is kept in LATIN1: an email of another script could not be stored",
-            ),
-            (
-                "LOCALE_PROVIDER icu ICU_LOCALE 'en'",
-                "users.email is unique by an order that has changed (index users_email was built by \
-                 another version of its collation): two users could share an address",
-            ),
-        ] {
-            if !is_possible(options) {
-                continue;
-            }
-            db.execute(&format!(
-                "CREATE DATABASE {name} TEMPLATE template0 {options}"
-            ))
-            .await;
-            let pool = connect(&format!("{server}/{name}")).await;
-            Migrator::up(&pool, None).await.unwrap();
-            let at_first = lines(&pool).await;
-            db.execute(&format!(
-                "UPDATE pg_database SET datcollversion = '0'
-                 WHERE datname = '{name}' AND datcollversion IS NOT NULL"
-            ))
-            .await;
-            let found = lines(&pool).await;
-            let foreign = sign_up(&pool, email("\u{3b1}")).await;
-            pool.close().await.unwrap();
-            db.execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
-                .await;
+on_postgres!(the_encoding_and_the_collation_of_the_database_count);
 
-            assert_eq!(found, [expected]);
-            assert_eq!(foreign.is_err(), options.contains("LATIN1"));
-            assert_eq!(
-                at_first.is_empty(),
-                !options.contains("LATIN1"),
-                "{at_first:?}"
-            );
+/// An address that `Email` takes cannot be stored.
+async fn the_encoding_and_the_collation_of_the_database_count(db: Db) {
+    let name = format!("guesthouse_{}", Uuid::now_v7().simple());
+    let (server, _) = db.url.rsplit_once('/').unwrap();
+    for (options, expected) in [
+        (
+            "ENCODING 'LATIN1' LOCALE 'C'",
+            "users.email is kept in LATIN1: an email of another script could not be stored",
+        ),
+        (
+            "LOCALE_PROVIDER icu ICU_LOCALE 'en'",
+            "users.email is unique by an order that has changed (index users_email was built by \
+             another version of its collation): two users could share an address",
+        ),
+    ] {
+        if !is_possible(options) {
+            continue;
         }
-    });
+        db.execute(&format!(
+            "CREATE DATABASE {name} TEMPLATE template0 {options}"
+        ))
+        .await;
+        let pool = connect(&format!("{server}/{name}")).await;
+        Migrator::up(&pool, None).await.unwrap();
+        let at_first = lines(&pool).await;
+        db.execute(&format!(
+            "UPDATE pg_database SET datcollversion = '0'
+             WHERE datname = '{name}' AND datcollversion IS NOT NULL"
+        ))
+        .await;
+        let found = lines(&pool).await;
+        let foreign = sign_up(&pool, email("\u{3b1}")).await;
+        pool.close().await.unwrap();
+        db.execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await;
+
+        assert_eq!(found, [expected]);
+        assert_eq!(foreign.is_err(), options.contains("LATIN1"));
+        assert_eq!(
+            at_first.is_empty(),
+            !options.contains("LATIN1"),
+            "{at_first:?}"
+        );
+    }
 }
