@@ -332,6 +332,17 @@ fn breaks(backend: On) -> Vec<(&'static str, [&'static str; 3], &'static str)> {
                 HOSTS,
                 OF_NOBODY,
             ),
+            ("CREATE UNIQUE INDEX one ON users ((1))", USERS, NOBODY),
+            (
+                "CONSTRAINT => one int AS (1) STORED UNIQUE, CONSTRAINT",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "CONSTRAINT => a text, b text, CHECK (a NOTNULL OR b NOTNULL), CONSTRAINT",
+                USERS,
+                NOBODY,
+            ),
             (
                 "varchar(254) NOT NULL => varchar(254) NOT NULL AS (hex(id)) STORED",
                 USERS,
@@ -382,12 +393,42 @@ fn breaks(backend: On) -> Vec<(&'static str, [&'static str; 3], &'static str)> {
                 "another address is taken for one",
             ),
             (
+                "CREATE FUNCTION by_one(text, text) RETURNS integer LANGUAGE sql IMMUTABLE AS
+                     $$ SELECT bttextcmp(left($1, 1), left($2, 1)) $$;
+                 CREATE OPERATOR CLASS one FOR TYPE text USING btree AS OPERATOR 1 <, OPERATOR 2 <=,
+                     OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 by_one(text, text);
+                 DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email one)",
+                USERS,
+                "another address is taken for one",
+            ),
+            (
                 "ALTER TABLE users ADD UNIQUE (email) DEFERRABLE",
                 USERS,
                 NOBODY,
             ),
             (
                 "ALTER TABLE users ADD n text, ADD UNIQUE (n) DEFERRABLE",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "CREATE DOMAIN plan AS text DEFAULT 'free'; ALTER TABLE users ADD plan plan UNIQUE",
+                USERS,
+                NOBODY,
+            ),
+            ("CREATE UNIQUE INDEX ON users ((true))", USERS, NOBODY),
+            (
+                "ALTER TABLE users ADD plan text DEFAULT 'free', ADD EXCLUDE USING hash (plan WITH =)",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "ALTER TABLE users ADD a text, ADD b text, ADD CHECK (num_nonnulls(a, b) = 1) NOT VALID",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "ALTER TABLE users ADD plan varchar(9) DEFAULT 'x' CHECK (plan IN ('free', 'paid'))",
                 USERS,
                 NOBODY,
             ),
@@ -441,6 +482,16 @@ fn breaks(backend: On) -> Vec<(&'static str, [&'static str; 3], &'static str)> {
                      ADD loweremail varchar(254), ADD CHECK (email = loweremail)",
                 USERS,
                 TWO_ADDRESSES,
+            ),
+            (
+                "ALTER TABLE users ADD one int AS (1) STORED UNIQUE",
+                USERS,
+                NOBODY,
+            ),
+            (
+                "ALTER TABLE users ADD accepted boolean NOT NULL DEFAULT false CHECK (accepted)",
+                USERS,
+                NOBODY,
             ),
             (
                 "ALTER TABLE users MODIFY email varchar(254)
