@@ -2,9 +2,11 @@
 
 use std::{pin::pin, time::Duration};
 
+#[cfg(feature = "mysql")]
+use sea_orm_migration::sea_orm::{RuntimeErr, SqlxMySqlError};
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{ConnectionTrait, DbBackend, Statement},
+    sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait},
 };
 use tokio::time::timeout;
 
@@ -15,9 +17,10 @@ use crate::force;
 /// So a `down` by mistake loses no row. `down --force`, [`forced`](crate::forced) and `GUESTHOUSE_FORCE_DOWN=1`
 /// drop the table with its rows.
 ///
-/// On PostgreSQL it locks the table, so that no row comes in between the check and the drop; the
-/// migration must run in a transaction, which is SeaORM's default there. On MariaDB/MySQL a table that
-/// is gone counts as dropped, because each DROP commits there.
+/// No row comes in between the check and the drop, which are in one transaction: the migration's, or one
+/// of its own. On the servers that transaction locks the table, and waits for those that have used it.
+/// On MariaDB/MySQL the lock commits what the migration has done so far, as each DROP does, and takes the
+/// right `LOCK TABLES`; a table that is gone counts as dropped there.
 ///
 /// ```
 /// use guesthouse_cli::drop_table;
@@ -64,47 +67,111 @@ use crate::force;
 /// # Errors
 ///
 /// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
-/// rows of it from this role, or if another table refers to it on MariaDB/MySQL, or rows of one on
-/// SQLite.
+/// rows of it from this role, if this user may not lock it on MariaDB/MySQL, or if another table refers
+/// to it there, or rows of one on SQLite.
 pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
-    let db = manager.get_connection();
-    let backend = manager.get_database_backend();
-    if backend == DbBackend::MySql && !exists_on_mysql(db, table).await? {
-        return Ok(());
+    let pool = match manager.get_connection() {
+        SchemaManagerConnection::Transaction(transaction) => {
+            return drop_in(transaction, table).await;
+        }
+        SchemaManagerConnection::OwnedTransaction(transaction) => {
+            return drop_in(transaction, table).await;
+        }
+        SchemaManagerConnection::Connection(pool) => pool,
+    };
+    let transaction = pool.begin().await?;
+    drop_in(&transaction, table).await?;
+    transaction.commit().await
+}
+
+/// The lock, the check and the drop are on one connection.
+async fn drop_in(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
+    match transaction.get_database_backend() {
+        DbBackend::MySql if !exists_on_mysql(transaction, table).await? => Ok(()),
+        DbBackend::MySql if force::is_forced() => drop_unless_used(transaction, table).await,
+        DbBackend::MySql => {
+            lock_on_mysql(transaction, table).await?;
+            let dropped = drop_unless_used(transaction, table).await;
+            // Until then the session may use no other table.
+            let unlocked = transaction.execute_unprepared("UNLOCK TABLES").await;
+            dropped.and(unlocked.map(|_| ()))
+        }
+        DbBackend::Postgres => {
+            let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
+            report_waiting(table, transaction.execute_unprepared(&lock)).await?;
+            drop_unless_used(transaction, table).await
+        }
+        _ => drop_unless_used(transaction, table).await,
     }
-    if backend == DbBackend::Postgres {
-        // No row may come in between the check and the drop.
-        let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
-        report_waiting(table, db.execute_unprepared(&lock)).await?;
+}
+
+/// A transaction that has written to the table has it until the end: what it commits is in the table
+/// when the lock is had.
+async fn lock_on_mysql(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
+    let lock = format!("LOCK TABLES `{}` WRITE", table.replace('`', "``"));
+    let locked = report_waiting(table, transaction.execute_unprepared(&lock)).await;
+    match locked {
+        Err(error) if may_not_lock(&error) => Err(DbErr::Migration(format!(
+            "table `{table}` cannot be locked by this user, who has no right to LOCK TABLES: a row \
+             that another transaction commits meanwhile would be dropped with it"
+        ))),
+        locked => locked.map(|_| ()),
     }
+}
+
+#[cfg(feature = "mysql")]
+fn may_not_lock(error: &DbErr) -> bool {
+    const DENIED_IN_THE_DATABASE: u16 = 1044;
+    let DbErr::Exec(RuntimeErr::SqlxError(error)) = error else {
+        return false;
+    };
+    let refusal = error.as_database_error();
+    let refusal = refusal.and_then(|refusal| refusal.try_downcast_ref::<SqlxMySqlError>());
+    refusal.is_some_and(|refusal| refusal.number() == DENIED_IN_THE_DATABASE)
+}
+
+#[cfg(not(feature = "mysql"))]
+fn may_not_lock(_error: &DbErr) -> bool {
+    false
+}
+
+async fn drop_unless_used(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
+    if !force::is_forced() {
+        refuse_rows(transaction, table).await?;
+    }
+    if transaction.get_database_backend() == DbBackend::MySql {
+        refuse_referred_to(transaction, table).await?;
+    }
+    let drop = Table::drop().table(Alias::new(table)).take();
+    match report_waiting(table, transaction.execute(&drop)).await {
+        Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
+            name_referring_on_sqlite(transaction, table).await?;
+            Err(error)
+        }
+        dropped => dropped.map(|_| ()),
+    }
+}
+
+/// An error if the table holds rows, or may hold some that are hidden.
+async fn refuse_rows(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
     let a_row = Query::select()
         .expr(Expr::val(1))
         .from(Alias::new(table))
         .limit(1)
         .take();
-    if !force::is_forced() && db.query_one(&a_row).await?.is_some() {
+    if db.query_one(&a_row).await?.is_some() {
         return Err(DbErr::Migration(format!(
             "table `{table}` still holds rows; `down --force` or GUESTHOUSE_FORCE_DOWN=1 drops it \
              with them"
         )));
     }
-    if !force::is_forced() && backend == DbBackend::Postgres && hides_rows(db, table).await? {
+    if db.get_database_backend() == DbBackend::Postgres && hides_rows(db, table).await? {
         return Err(DbErr::Migration(format!(
             "table `{table}` may hold rows that row level security hides from this role: roll back \
              as a role that bypasses it, or with `down --force` or GUESTHOUSE_FORCE_DOWN=1"
         )));
     }
-    if backend == DbBackend::MySql {
-        refuse_referred_to(db, table).await?;
-    }
-    let drop = Table::drop().table(Alias::new(table)).take();
-    match report_waiting(table, manager.drop_table(drop)).await {
-        Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
-            name_referring_on_sqlite(db, table).await?;
-            Err(error)
-        }
-        dropped => dropped,
-    }
+    Ok(())
 }
 
 /// Reports once that `work` waits for others: on a server a transaction that does nothing more, but has
