@@ -73,6 +73,7 @@ mod types;
 pub(crate) use files::tables_to_remove;
 pub use files::{attributes, diff, write};
 pub(crate) use names::singular;
+pub(crate) use read::reads_all_databases;
 
 /// What stands at the top of every written file; a file without it is never overwritten or removed.
 const HEADER: &str = "Written by `sync` from the live schema; not to be edited.";

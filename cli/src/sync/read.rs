@@ -17,6 +17,8 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
+pub(crate) use mysql::reads_all_databases;
+
 /// The tables of the schema that `db` is connected to, without those of SeaORM and of the database.
 ///
 /// `log` is the table of applied migrations.

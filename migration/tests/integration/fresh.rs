@@ -269,6 +269,42 @@ async fn fresh_refuses_to_break_another_database_on_mariadb() {
     .await;
 }
 
+/// One that may do everything in its database does not see who refers to it from another.
+#[tokio::test]
+async fn fresh_drops_nothing_while_foreign_keys_may_be_hidden_on_mariadb() {
+    on_server(MARIADB, async |url| {
+        on_server(MARIADB, async |other| {
+            Place::on(url).succeed(&["up"]);
+            let name = url.rsplit('/').next().unwrap();
+            let orders = format!(
+                "CREATE TABLE orders (user_id binary(16), FOREIGN KEY (user_id) REFERENCES {name}.users (id))"
+            );
+            let other = Place::on(other);
+            other.execute(&orders).await;
+            let db = Database::connect(url).await.unwrap();
+            as_role(url, "GRANT ALL ON {database}.* TO {role}", async |role| {
+                assert_eq!(
+                    Place::on(role).fail(&["fresh"]),
+                    "error: nothing was dropped, since this user does not see the foreign keys of \
+                     other databases: one to a table that is dropped would lead nowhere (run `fresh` \
+                     as a user who may SELECT on *.*, or roll back with `refresh --force`)"
+                );
+                assert_eq!(names(&db, MARIADB_NAMES).await, MIGRATED);
+            })
+            .await;
+            other.execute("DROP TABLE orders").await;
+            let grants = "GRANT ALL ON {database}.* TO {role}; GRANT SELECT ON *.* TO {role}";
+            as_role(url, grants, async |role| {
+                Place::on(role).succeed(&["fresh"]);
+            })
+            .await;
+            db.close().await.unwrap();
+        })
+        .await;
+    })
+    .await;
+}
+
 /// A role that may drop some of it.
 async fn fresh_without_the_right_drops_nothing(variable: &str, names_in: &str, grants: &str) {
     on_server(variable, async |url| {
@@ -304,7 +340,7 @@ async fn fresh_without_the_right_drops_nothing_on_postgres() {
 
 #[tokio::test]
 async fn fresh_without_the_right_drops_nothing_on_mariadb() {
-    let grants = "GRANT SELECT ON {database}.* TO {role};
+    let grants = "GRANT SELECT ON *.* TO {role};
                   GRANT DROP ON {database}.guests TO {role};
                   GRANT DROP ON {database}.v TO {role}";
     fresh_without_the_right_drops_nothing(MARIADB, MARIADB_NAMES, grants).await;
