@@ -131,6 +131,27 @@ async fn the_words_of_a_trigger_are_not_repeated_on_sqlite() {
     }
 }
 
+/// SQLite keeps a text in a column of times.
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_not_repeated_on_sqlite() {
+    let place = Place::new();
+    place.succeed(&["up"]);
+    place
+        .execute(
+            "INSERT INTO users (email, created_at) VALUES ('a@x.io', 'born 1815 Ada Lovelace')",
+        )
+        .await;
+    for command in ["audit", "backfill-guests"] {
+        let output = place.run(&[command]);
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("Ada"), "{command}: {printed}");
+    }
+    assert_eq!(
+        place.fail(&["audit"]),
+        "error: a value of column 2 could not be read"
+    );
+}
+
 /// Of a row: the constraint is named, the value is not. `at_most_one` guest can be in the table then.
 async fn a_clash_names_the_constraint_alone(variable: &str, at_most_one: &str, reported: &str) {
     on_server(variable, async |url| {
