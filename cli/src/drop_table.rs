@@ -152,6 +152,27 @@ async fn drop_unless_used(transaction: &DatabaseTransaction, table: &str) -> Res
     }
 }
 
+/// What [`drop_table`] would refuse for the sake of rows, as long as nothing has been rolled back. Rows may
+/// come in afterwards.
+#[cfg(feature = "program")]
+pub(crate) async fn refuse_rows_ahead(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let exists = match db.get_database_backend() {
+        DbBackend::MySql => exists_on_mysql(db, table).await?,
+        DbBackend::Postgres => {
+            let exists = "SELECT 1 WHERE to_regclass($1::text) IS NOT NULL";
+            let name = [quoted(table).into()];
+            let exists = Statement::from_sql_and_values(DbBackend::Postgres, exists, name);
+            db.query_one_raw(exists).await?.is_some()
+        }
+        _ => exists_on_sqlite(db, table).await?,
+    };
+    // What is gone, or has another name by now, is the business of the migrations.
+    if !exists || force::is_forced() {
+        return Ok(());
+    }
+    report_waiting(table, refuse_rows(db, table)).await
+}
+
 /// An error if the table holds rows, or may hold some that are hidden.
 async fn refuse_rows(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
     let a_row = Query::select()
@@ -260,4 +281,16 @@ pub async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<b
         [table.into()],
     );
     Ok(db.query_one_raw(statement).await?.is_some())
+}
+
+pub(crate) async fn exists_on_sqlite(
+    db: &impl ConnectionTrait,
+    table: &str,
+) -> Result<bool, DbErr> {
+    let exists = Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower($1)",
+        [table.into()],
+    );
+    Ok(db.query_one_raw(exists).await?.is_some())
 }

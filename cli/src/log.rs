@@ -108,7 +108,7 @@ pub(crate) async fn applied(
     let exists = match db.get_database_backend() {
         DbBackend::Postgres => return read_on_postgres(db, table).await,
         DbBackend::MySql => exists_on_mysql(db, table).await?,
-        _ => exists_on_sqlite(db, table).await?,
+        _ => drop_table::exists_on_sqlite(db, table).await?,
     };
     let applied = match exists {
         true => versions(db, Alias::new(table).into_table_ref()).await?,
@@ -175,15 +175,6 @@ async fn refuse_an_empty_path(db: &DatabaseConnection) -> Result<(), DbErr> {
     Err(DbErr::Migration(format!(
         "no schema of the search path ({path}) is there for this role to use: nothing can be read"
     )))
-}
-
-async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {
-    let exists = Statement::from_sql_and_values(
-        DbBackend::Sqlite,
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower($1)",
-        [table.into()],
-    );
-    Ok(db.query_one_raw(exists).await?.is_some())
 }
 
 /// The catalogue hides a table from a user without rights on it, so the table itself is queried too.

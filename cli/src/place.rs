@@ -5,6 +5,8 @@ use sea_orm_migration::{
     sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement},
 };
 
+#[cfg(feature = "program")]
+use crate::drop_table;
 use crate::{connection, log::Log};
 
 /// A connection on which the schema of `log` is the one that statements write to: `db`, unless
@@ -49,14 +51,30 @@ pub(crate) async fn refuse_to_hide_by<'a>(
     db: &DatabaseConnection,
     migrations: impl Iterator<Item = &'a str>,
 ) -> Result<(), DbErr> {
-    for migration in migrations {
-        for (table, creates_it) in TABLES {
-            if creates_it == migration {
-                refuse_to_hide_on(db, table).await?;
-            }
-        }
+    for table in migrations.filter_map(table_of) {
+        refuse_to_hide_on(db, table).await?;
     }
     Ok(())
+}
+
+/// An error if a table of Guesthouse, created by one of `migrations`, holds rows that rolling it back
+/// would drop. A refusal in the migration itself would be too late: those after it have been rolled back
+/// by then.
+#[cfg(feature = "program")]
+pub(crate) async fn refuse_rows_of<'a>(
+    db: &DatabaseConnection,
+    migrations: impl Iterator<Item = &'a str>,
+) -> Result<(), DbErr> {
+    for table in migrations.filter_map(table_of) {
+        drop_table::refuse_rows_ahead(db, table).await?;
+    }
+    Ok(())
+}
+
+fn table_of(migration: &str) -> Option<&'static str> {
+    let mut tables = TABLES.into_iter();
+    let (table, _) = tables.find(|(_, creates_it)| *creates_it == migration)?;
+    Some(table)
 }
 
 /// Refuses in the `up` of a migration to create a table that would hide another of its name.
