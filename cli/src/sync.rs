@@ -9,7 +9,7 @@
 //! What cannot be written is refused with its table and column, and nothing is changed. A foreign
 //! key that is neither unique nor named after the other table is called by its columns
 //! (`review.author`, `user.reviews_by_author`). A type without a counterpart in Rust, such as `citext`
-//! and `inet`, is read and written as a text. `attributes.txt` in the folder has derives and
+//! and `inet`, or a decimal of more than 28 digits, is read and written as a text. `attributes.txt` in the folder has derives and
 //! attributes of entities, enums and fields, which every sync keeps; enums have the derives of `*` too:
 //!
 //! ```text

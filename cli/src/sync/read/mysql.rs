@@ -226,6 +226,9 @@ fn kind(declared: &str) -> Option<Type> {
         "float" => Type::float(),
         "double" => Type::double(),
         "decimal" => match numbers[..] {
+            [digits, scale] if digits.max(scale) > Type::DIGITS_OF_DECIMAL => {
+                Type::as_char(&format!("decimal({digits},{scale})"))
+            }
             [digits, scale] => Type::decimal(Some((digits, scale))),
             _ => Type::decimal(None),
         },
