@@ -139,8 +139,8 @@ impl Default for Options {
 pub struct Generated {
     /// Sorted by name: one a table, `mod.rs` and `schema.mmd`.
     pub files: Vec<GeneratedFile>,
-    /// What is in the database and not in the entities, and which features of `sea-orm` the entities
-    /// need: a line each.
+    /// What is in the database and not in the entities, what has another name there, and which features
+    /// of `sea-orm` the entities need: a line each.
     pub notes: Vec<String>,
 }
 
@@ -191,11 +191,10 @@ pub async fn generate_with(
 ) -> Result<Generated, SyncError> {
     let attributes = Attributes::parse(&options.attributes)?;
     let schema = read::schema(db, &options.migration_table).await?;
-    let mut files = entities::generate(&schema, &attributes)?;
+    let (mut files, mut notes) = entities::generate(&schema, &attributes)?;
+    notes.extend(schema.notes.iter().cloned());
+    notes.sort();
     files.push(diagram::generate(&schema));
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Generated {
-        files,
-        notes: schema.notes,
-    })
+    Ok(Generated { files, notes })
 }
