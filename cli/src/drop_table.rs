@@ -1,16 +1,13 @@
 //! Dropping a table in a `down`, unless it holds rows.
 
-use std::{pin::pin, time::Duration};
-
 #[cfg(feature = "mysql")]
 use sea_orm_migration::sea_orm::{RuntimeErr, SqlxMySqlError};
 use sea_orm_migration::{
     prelude::*,
     sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait},
 };
-use tokio::time::timeout;
 
-use crate::force;
+use crate::{force, waiting};
 
 /// Drops a table in the `down` of a migration, unless it holds rows.
 ///
@@ -98,7 +95,7 @@ async fn drop_in(transaction: &DatabaseTransaction, table: &str) -> Result<(), D
         }
         DbBackend::Postgres => {
             let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
-            report_waiting(table, transaction.execute_unprepared(&lock)).await?;
+            waiting::for_table(table, transaction.execute_unprepared(&lock)).await?;
             drop_unless_used(transaction, table).await
         }
         _ => drop_unless_used(transaction, table).await,
@@ -109,7 +106,7 @@ async fn drop_in(transaction: &DatabaseTransaction, table: &str) -> Result<(), D
 /// when the lock is had.
 async fn lock_on_mysql(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
     let lock = format!("LOCK TABLES `{}` WRITE", table.replace('`', "``"));
-    let locked = report_waiting(table, transaction.execute_unprepared(&lock)).await;
+    let locked = waiting::for_table(table, transaction.execute_unprepared(&lock)).await;
     match locked {
         Err(error) if may_not_lock(&error) => Err(DbErr::Migration(format!(
             "table `{table}` cannot be locked by this user, who has no right to LOCK TABLES: a row \
@@ -143,7 +140,7 @@ async fn drop_unless_used(transaction: &DatabaseTransaction, table: &str) -> Res
         refuse_referred_to(transaction, table).await?;
     }
     let drop = Table::drop().table(Alias::new(table)).take();
-    match report_waiting(table, transaction.execute(&drop)).await {
+    match waiting::for_table(table, transaction.execute(&drop)).await {
         Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
             name_referring_on_sqlite(transaction, table).await?;
             Err(error)
@@ -170,7 +167,7 @@ pub(crate) async fn refuse_rows_ahead(db: &impl ConnectionTrait, table: &str) ->
     if !exists || force::is_forced() {
         return Ok(());
     }
-    report_waiting(table, refuse_rows(db, table)).await
+    waiting::for_table(table, refuse_rows(db, table)).await
 }
 
 /// An error if the table holds rows, or may hold some that are hidden.
@@ -193,20 +190,6 @@ async fn refuse_rows(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr
         )));
     }
     Ok(())
-}
-
-/// Reports once that `work` waits for others: on a server a transaction that does nothing more, but has
-/// read the table, is waited for without a limit.
-async fn report_waiting<T>(table: &str, work: impl Future<Output = T>) -> T {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let mut work = pin!(work);
-    match timeout(PATIENCE, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            tracing::info!("Waiting for table `{table}`, which other transactions may be using");
-            work.await
-        }
-    }
 }
 
 /// A name as PostgreSQL reads it, whatever characters it has.

@@ -12,7 +12,7 @@ use sea_orm_migration::{
     },
 };
 
-use crate::drop_table;
+use crate::{drop_table, waiting};
 
 /// The migrations of a program, and what the log has of them.
 pub(crate) struct Log {
@@ -111,15 +111,19 @@ pub(crate) async fn applied(
         _ => drop_table::exists_on_sqlite(db, table).await?,
     };
     let applied = match exists {
-        true => versions(db, Alias::new(table).into_table_ref()).await?,
+        true => versions(db, table, Alias::new(table).into_table_ref()).await?,
         false => BTreeSet::new(),
     };
     Ok((None, applied))
 }
 
-async fn versions(db: &DatabaseConnection, table: TableRef) -> Result<BTreeSet<String>, DbErr> {
+async fn versions(
+    db: &DatabaseConnection,
+    name: &str,
+    table: TableRef,
+) -> Result<BTreeSet<String>, DbErr> {
     let versions = Query::select().column("version").from(table).take();
-    let rows = db.query_all(&versions).await?;
+    let rows = waiting::for_table(name, db.query_all(&versions)).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
@@ -153,7 +157,7 @@ async fn read_on_postgres(
             )));
         }
         let log = (Alias::new(&schema), Alias::new(table)).into_table_ref();
-        let applied = versions(db, log).await?;
+        let applied = versions(db, table, log).await?;
         if !applied.is_empty() {
             return Ok((Some(schema), applied));
         }

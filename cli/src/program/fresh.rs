@@ -10,7 +10,7 @@ use sea_orm_migration::sea_orm::{
 };
 
 use super::failure::Failure;
-use crate::sync;
+use crate::{sync, waiting};
 
 pub(super) async fn drop_everything(db: &DatabaseConnection) -> Result<(), Failure> {
     match db.get_database_backend() {
@@ -82,7 +82,7 @@ async fn drop_on_postgres(db: &DatabaseConnection) -> Result<(), Failure> {
     refuse(&texts(&transaction, &dependent).await?)?;
     for statement in texts(&transaction, &statements).await? {
         tracing::info!("{statement}");
-        transaction.execute_unprepared(&statement).await?;
+        waiting::for_any_table(transaction.execute_unprepared(&statement)).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -129,7 +129,7 @@ async fn drop_lists_on_mysql(session: &DatabaseTransaction) -> Result<(), DbErr>
         if !names.is_empty() {
             let statement = format!("DROP {kind} IF EXISTS {names}");
             tracing::info!("{statement}");
-            session.execute_unprepared(&statement).await?;
+            waiting::for_any_table(session.execute_unprepared(&statement)).await?;
         }
     }
     Ok(())

@@ -247,6 +247,53 @@ async fn waiting_for_a_table_is_reported_on_mariadb() {
     waiting_for_a_table_is_reported(MARIADB).await;
 }
 
+/// Whoever only reads, or drops everything, waits for a lock that a transaction keeps.
+async fn waiting_for_a_lock_is_reported(variable: &str, locks: [(&str, &str); 2]) {
+    let [(lock_log, unlock), (lock_users, _)] = locks;
+    on_server(variable, async |url| {
+        let place = Place::on(url);
+        std::fs::create_dir(place.dir.path().join("entities")).unwrap();
+        place.succeed(&["up", "--entity-dir", "entities"]);
+        let db = pool(url, 1).await;
+        for (command, lock, what) in [
+            ("status", lock_log, "table `seaql_migrations`"),
+            ("up", lock_log, "table `seaql_migrations`"),
+            ("verify", lock_log, "table `seaql_migrations`"),
+            ("sync", lock_log, "table `seaql_migrations`"),
+            ("fresh", lock_users, "a table of the schema"),
+            ("down", lock_users, "table `users`"),
+        ] {
+            let holder = transaction(&db, lock).await;
+            let arguments = match command {
+                "down" => vec!["down", "-n", "3"],
+                command => vec![command, "--entity-dir", "entities"],
+            };
+            let (program, waiting) = Waiting::for_a_table(&place, &arguments, what);
+            holder.execute_unprepared(unlock).await.unwrap();
+            holder.rollback().await.unwrap();
+            let rest: Vec<_> = waiting.map(Result::unwrap).collect();
+            let status = program.wait_with_output().unwrap().status;
+            assert!(status.success(), "{command}: {rest:?}");
+        }
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_lock_is_reported_on_postgres() {
+    let lock_log = ("LOCK TABLE seaql_migrations", "SELECT 1");
+    let lock_users = ("LOCK TABLE users", "SELECT 1");
+    waiting_for_a_lock_is_reported(POSTGRES, [lock_log, lock_users]).await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_lock_is_reported_on_mariadb() {
+    let lock_log = ("LOCK TABLES seaql_migrations WRITE", "UNLOCK TABLES");
+    let lock_users = ("LOCK TABLES users WRITE", "UNLOCK TABLES");
+    waiting_for_a_lock_is_reported(MARIADB, [lock_log, lock_users]).await;
+}
+
 /// The row is not committed when `down` begins, and is when `down` has its lock.
 async fn a_row_that_is_committed_while_down_waits_is_kept(variable: &str) {
     on_server(variable, async |url| {
