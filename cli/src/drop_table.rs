@@ -65,7 +65,7 @@ use crate::{force, waiting};
 ///
 /// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
 /// rows of it from this role, if this user may not lock it on MariaDB/MySQL, or if another table refers
-/// to it there, or rows of one on SQLite.
+/// to it, or rows of one on SQLite.
 pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     let pool = match manager.get_connection() {
         SchemaManagerConnection::Transaction(transaction) => {
@@ -136,9 +136,7 @@ async fn drop_unless_used(transaction: &DatabaseTransaction, table: &str) -> Res
     if !force::is_forced() {
         refuse_rows(transaction, table).await?;
     }
-    if transaction.get_database_backend() == DbBackend::MySql {
-        refuse_referred_to(transaction, table).await?;
-    }
+    refuse_referred_to(transaction, table, &[]).await?;
     let drop = Table::drop().table(Alias::new(table)).take();
     match waiting::for_table(table, transaction.execute(&drop)).await {
         Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
@@ -197,25 +195,44 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// MariaDB's own refusal names neither table.
-async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
-    let referring = Statement::from_sql_and_values(
-        DbBackend::MySql,
-        "SELECT DISTINCT if(table_schema = database(), table_name,
-                            concat(table_schema, '.', table_name)) AS name
-         FROM information_schema.key_column_usage
-         WHERE referenced_table_schema = database() AND referenced_table_name = ?
-           AND NOT (table_schema = database() AND table_name = ?)
-         ORDER BY name",
-        [table.into(), table.into()],
-    );
-    let Some(row) = db.query_one_raw(referring).await? else {
-        return Ok(());
+/// An error if another table than those that are `gone` by then refers to this one. The servers' own
+/// refusals do not name it.
+pub(crate) async fn refuse_referred_to(
+    db: &impl ConnectionTrait,
+    table: &str,
+    gone: &[&str],
+) -> Result<(), DbErr> {
+    let referring = match db.get_database_backend() {
+        DbBackend::MySql => Statement::from_sql_and_values(
+            DbBackend::MySql,
+            "SELECT DISTINCT if(table_schema = database(), table_name,
+                                concat(table_schema, '.', table_name)) AS name
+             FROM information_schema.key_column_usage
+             WHERE referenced_table_schema = database() AND referenced_table_name = ?
+               AND NOT (table_schema = database() AND table_name = ?)
+             ORDER BY name",
+            [table.into(), table.into()],
+        ),
+        DbBackend::Postgres => Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT DISTINCT conrelid::regclass::text AS name
+             FROM pg_constraint
+             WHERE contype = 'f' AND confrelid = to_regclass($1::text) AND conrelid <> confrelid
+             ORDER BY name",
+            [quoted(table).into()],
+        ),
+        _ => return Ok(()),
     };
-    let other: String = row.try_get_by_index(0)?;
-    Err(DbErr::Migration(format!(
-        "table `{table}` cannot be dropped while `{other}` refers to it"
-    )))
+    let rows = db.query_all_raw(referring).await?;
+    let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get_by_index(0)).collect();
+    let other = names?
+        .into_iter()
+        .find(|name| !gone.contains(&name.as_str()));
+    other.map_or(Ok(()), |other| {
+        Err(DbErr::Migration(format!(
+            "table `{table}` cannot be dropped while `{other}` refers to it"
+        )))
+    })
 }
 
 /// SQLite names no table either. It refuses only if the other table has rows, so it is asked first.

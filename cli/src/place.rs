@@ -57,16 +57,24 @@ pub(crate) async fn refuse_to_hide_by<'a>(
     Ok(())
 }
 
-/// An error if a table of Guesthouse, created by one of `migrations`, holds rows that rolling it back
-/// would drop. A refusal in the migration itself would be too late: those after it have been rolled back
-/// by then.
+/// An error if a table of Guesthouse, created by one of `migrations`, could not be dropped when they are
+/// rolled back in this order. A refusal in the migration itself would be too late: those after it have been
+/// rolled back by then.
 #[cfg(feature = "program")]
-pub(crate) async fn refuse_rows_of<'a>(
+pub(crate) async fn refuse_to_drop_for<'a>(
     db: &DatabaseConnection,
     migrations: impl Iterator<Item = &'a str>,
 ) -> Result<(), DbErr> {
-    for table in migrations.filter_map(table_of) {
+    let tables: Vec<_> = migrations.map(table_of).collect();
+    // One of the app's own may drop what refers to a table.
+    let are_all_known = tables.iter().all(Option::is_some);
+    let mut gone = Vec::new();
+    for table in tables.into_iter().flatten() {
         drop_table::refuse_rows_ahead(db, table).await?;
+        if are_all_known {
+            drop_table::refuse_referred_to(db, table, &gone).await?;
+        }
+        gone.push(table);
     }
     Ok(())
 }

@@ -23,8 +23,9 @@
 //! SeaORM's own program does. A command that fails prints one line and exits with 1, and arguments that
 //! are not understood exit with 2; no message has the connection string or a value from a row. Programs
 //! that migrate at the same time take turns, with each other and with [`crate::up`]. `down`, `refresh` and
-//! `reset` roll back nothing if a table of Guesthouse would be refused for its rows; a table of the app's
-//! own is looked at when its migration is rolled back.
+//! `reset` roll back nothing if a table of Guesthouse holds rows or, unless migrations of the app's own are
+//! rolled back, too, if another table refers to it; a table of the app's own is looked at when its
+//! migration is rolled back.
 
 use std::{
     env,
@@ -527,7 +528,7 @@ async fn rollback(
 ) -> Result<(), DbErr> {
     let rollback = async {
         let applied: Vec<_> = log.applied().collect();
-        place::refuse_rows_of(db, applied.into_iter().rev().take(last)).await?;
+        place::refuse_to_drop_for(db, applied.into_iter().rev().take(last)).await?;
         migrations.await
     };
     if force {

@@ -201,10 +201,16 @@ async fn a_table_that_is_in_the_way_is_named_on_mariadb() {
                  CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id))",
             )
             .await;
-        assert_eq!(
-            place.fail(&["reset"]),
-            "error: table `users` cannot be dropped while `orders` refers to it"
-        );
+        for command in [&["reset"][..], &["refresh", "--force"]] {
+            assert_eq!(
+                place.fail(command),
+                "error: table `users` cannot be dropped while `orders` refers to it"
+            );
+            assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+        }
+        place.succeed(&["down", "-n", "2"]);
+        place.execute("DROP TABLE orders").await;
+        place.succeed(&["reset"]);
     })
     .await;
     on_server(MARIADB, async |url| {
@@ -222,6 +228,28 @@ async fn a_table_that_is_in_the_way_is_named_on_mariadb() {
             refusal.contains("`guests`") && refusal.ends_with("(error 1005, HY000)"),
             "{refusal}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_in_the_way_is_named_on_postgres() {
+    on_server(POSTGRES, async |url| {
+        let place = Place::on(url);
+        place.succeed(&["up"]);
+        place
+            .execute("CREATE TABLE orders (user_id uuid REFERENCES users (id))")
+            .await;
+        for command in [&["reset"][..], &["refresh", "--force"]] {
+            assert_eq!(
+                place.fail(command),
+                "error: table `users` cannot be dropped while `orders` refers to it"
+            );
+            assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+        }
+        place.succeed(&["down", "-n", "2"]);
+        place.execute("DROP TABLE orders").await;
+        place.succeed(&["reset"]);
     })
     .await;
 }
