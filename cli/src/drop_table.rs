@@ -1,23 +1,23 @@
 //! Dropping a table in a `down`, unless it holds rows.
 
-use std::{pin::pin, time::Duration};
-
+#[cfg(feature = "mysql")]
+use sea_orm_migration::sea_orm::{RuntimeErr, SqlxMySqlError};
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{ConnectionTrait, DbBackend, Statement},
+    sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait},
 };
-use tokio::time::timeout;
 
-use crate::force;
+use crate::{force, waiting};
 
 /// Drops a table in the `down` of a migration, unless it holds rows.
 ///
 /// So a `down` by mistake loses no row. `down --force`, [`forced`](crate::forced) and `GUESTHOUSE_FORCE_DOWN=1`
 /// drop the table with its rows.
 ///
-/// On PostgreSQL it locks the table, so that no row comes in between the check and the drop; the
-/// migration must run in a transaction, which is SeaORM's default there. On MariaDB/MySQL a table that
-/// is gone counts as dropped, because each DROP commits there.
+/// No row comes in between the check and the drop, which are in one transaction: the migration's, or one
+/// of its own. On the servers that transaction locks the table, and waits for those that have used it.
+/// On MariaDB/MySQL the lock commits what the migration has done so far, as each DROP does, and takes the
+/// right `LOCK TABLES`; a table that is gone counts as dropped there.
 ///
 /// ```
 /// use guesthouse_cli::drop_table;
@@ -64,61 +64,130 @@ use crate::force;
 /// # Errors
 ///
 /// `DbErr::Migration`, and nothing is dropped, if the table holds rows, if row level security may hide
-/// rows of it from this role, or if another table refers to it on MariaDB/MySQL, or rows of one on
-/// SQLite.
+/// rows of it from this role, if this user may not lock it on MariaDB/MySQL, or if another table refers
+/// to it, or rows of one on SQLite.
 pub async fn drop_table(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
-    let db = manager.get_connection();
-    let backend = manager.get_database_backend();
-    if backend == DbBackend::MySql && !exists_on_mysql(db, table).await? {
+    let pool = match manager.get_connection() {
+        SchemaManagerConnection::Transaction(transaction) => {
+            return drop_in(transaction, table).await;
+        }
+        SchemaManagerConnection::OwnedTransaction(transaction) => {
+            return drop_in(transaction, table).await;
+        }
+        SchemaManagerConnection::Connection(pool) => pool,
+    };
+    let transaction = pool.begin().await?;
+    drop_in(&transaction, table).await?;
+    transaction.commit().await
+}
+
+/// The lock, the check and the drop are on one connection.
+async fn drop_in(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
+    match transaction.get_database_backend() {
+        DbBackend::MySql if !exists_on_mysql(transaction, table).await? => Ok(()),
+        DbBackend::MySql if force::is_forced() => drop_unless_used(transaction, table).await,
+        DbBackend::MySql => {
+            lock_on_mysql(transaction, table).await?;
+            let dropped = drop_unless_used(transaction, table).await;
+            // Until then the session may use no other table.
+            let unlocked = transaction.execute_unprepared("UNLOCK TABLES").await;
+            dropped.and(unlocked.map(|_| ()))
+        }
+        DbBackend::Postgres => {
+            let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
+            waiting::for_table(table, transaction.execute_unprepared(&lock)).await?;
+            drop_unless_used(transaction, table).await
+        }
+        _ => drop_unless_used(transaction, table).await,
+    }
+}
+
+/// A transaction that has written to the table has it until the end: what it commits is in the table
+/// when the lock is had.
+async fn lock_on_mysql(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
+    let lock = format!("LOCK TABLES `{}` WRITE", table.replace('`', "``"));
+    let locked = waiting::for_table(table, transaction.execute_unprepared(&lock)).await;
+    match locked {
+        Err(error) if may_not_lock(&error) => Err(DbErr::Migration(format!(
+            "table `{table}` cannot be locked by this user, who has no right to LOCK TABLES: a row \
+             that another transaction commits meanwhile would be dropped with it"
+        ))),
+        locked => locked.map(|_| ()),
+    }
+}
+
+#[cfg(feature = "mysql")]
+fn may_not_lock(error: &DbErr) -> bool {
+    const DENIED_IN_THE_DATABASE: u16 = 1044;
+    let DbErr::Exec(RuntimeErr::SqlxError(error)) = error else {
+        return false;
+    };
+    let refusal = error.as_database_error();
+    let refusal = refusal.and_then(|refusal| refusal.try_downcast_ref::<SqlxMySqlError>());
+    refusal.is_some_and(|refusal| refusal.number() == DENIED_IN_THE_DATABASE)
+}
+
+#[cfg(not(feature = "mysql"))]
+fn may_not_lock(_error: &DbErr) -> bool {
+    false
+}
+
+async fn drop_unless_used(transaction: &DatabaseTransaction, table: &str) -> Result<(), DbErr> {
+    if !force::is_forced() {
+        refuse_rows(transaction, table).await?;
+    }
+    refuse_referred_to(transaction, table, &[]).await?;
+    let drop = Table::drop().table(Alias::new(table)).take();
+    match waiting::for_table(table, transaction.execute(&drop)).await {
+        Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
+            name_referring_on_sqlite(transaction, table).await?;
+            Err(error)
+        }
+        dropped => dropped.map(|_| ()),
+    }
+}
+
+/// What [`drop_table`] would refuse for the sake of rows, as long as nothing has been rolled back. Rows may
+/// come in afterwards.
+#[cfg(feature = "program")]
+pub(crate) async fn refuse_rows_ahead(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
+    let exists = match db.get_database_backend() {
+        DbBackend::MySql => exists_on_mysql(db, table).await?,
+        DbBackend::Postgres => {
+            let exists = "SELECT 1 WHERE to_regclass($1::text) IS NOT NULL";
+            let name = [quoted(table).into()];
+            let exists = Statement::from_sql_and_values(DbBackend::Postgres, exists, name);
+            db.query_one_raw(exists).await?.is_some()
+        }
+        _ => exists_on_sqlite(db, table).await?,
+    };
+    // What is gone, or has another name by now, is the business of the migrations.
+    if !exists || force::is_forced() {
         return Ok(());
     }
-    if backend == DbBackend::Postgres {
-        // No row may come in between the check and the drop.
-        let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", quoted(table));
-        report_waiting(table, db.execute_unprepared(&lock)).await?;
-    }
+    waiting::for_table(table, refuse_rows(db, table)).await
+}
+
+/// An error if the table holds rows, or may hold some that are hidden.
+async fn refuse_rows(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
     let a_row = Query::select()
         .expr(Expr::val(1))
         .from(Alias::new(table))
         .limit(1)
         .take();
-    if !force::is_forced() && db.query_one(&a_row).await?.is_some() {
+    if db.query_one(&a_row).await?.is_some() {
         return Err(DbErr::Migration(format!(
             "table `{table}` still holds rows; `down --force` or GUESTHOUSE_FORCE_DOWN=1 drops it \
              with them"
         )));
     }
-    if !force::is_forced() && backend == DbBackend::Postgres && hides_rows(db, table).await? {
+    if db.get_database_backend() == DbBackend::Postgres && hides_rows(db, table).await? {
         return Err(DbErr::Migration(format!(
             "table `{table}` may hold rows that row level security hides from this role: roll back \
              as a role that bypasses it, or with `down --force` or GUESTHOUSE_FORCE_DOWN=1"
         )));
     }
-    if backend == DbBackend::MySql {
-        refuse_referred_to(db, table).await?;
-    }
-    let drop = Table::drop().table(Alias::new(table)).take();
-    match report_waiting(table, manager.drop_table(drop)).await {
-        Err(error) if error.to_string().contains("FOREIGN KEY constraint failed") => {
-            name_referring_on_sqlite(db, table).await?;
-            Err(error)
-        }
-        dropped => dropped,
-    }
-}
-
-/// Reports once that `work` waits for others: on a server a transaction that does nothing more, but has
-/// read the table, is waited for without a limit.
-async fn report_waiting<T>(table: &str, work: impl Future<Output = T>) -> T {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let mut work = pin!(work);
-    match timeout(PATIENCE, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            tracing::info!("Waiting for table `{table}`, which other transactions may be using");
-            work.await
-        }
-    }
+    Ok(())
 }
 
 /// A name as PostgreSQL reads it, whatever characters it has.
@@ -126,25 +195,44 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// MariaDB's own refusal names neither table.
-async fn refuse_referred_to(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
-    let referring = Statement::from_sql_and_values(
-        DbBackend::MySql,
-        "SELECT DISTINCT if(table_schema = database(), table_name,
-                            concat(table_schema, '.', table_name)) AS name
-         FROM information_schema.key_column_usage
-         WHERE referenced_table_schema = database() AND referenced_table_name = ?
-           AND NOT (table_schema = database() AND table_name = ?)
-         ORDER BY name",
-        [table.into(), table.into()],
-    );
-    let Some(row) = db.query_one_raw(referring).await? else {
-        return Ok(());
+/// An error if another table than those that are `gone` by then refers to this one. The servers' own
+/// refusals do not name it.
+pub(crate) async fn refuse_referred_to(
+    db: &impl ConnectionTrait,
+    table: &str,
+    gone: &[&str],
+) -> Result<(), DbErr> {
+    let referring = match db.get_database_backend() {
+        DbBackend::MySql => Statement::from_sql_and_values(
+            DbBackend::MySql,
+            "SELECT DISTINCT if(table_schema = database(), table_name,
+                                concat(table_schema, '.', table_name)) AS name
+             FROM information_schema.key_column_usage
+             WHERE referenced_table_schema = database() AND referenced_table_name = ?
+               AND NOT (table_schema = database() AND table_name = ?)
+             ORDER BY name",
+            [table.into(), table.into()],
+        ),
+        DbBackend::Postgres => Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT DISTINCT conrelid::regclass::text AS name
+             FROM pg_constraint
+             WHERE contype = 'f' AND confrelid = to_regclass($1::text) AND conrelid <> confrelid
+             ORDER BY name",
+            [quoted(table).into()],
+        ),
+        _ => return Ok(()),
     };
-    let other: String = row.try_get_by_index(0)?;
-    Err(DbErr::Migration(format!(
-        "table `{table}` cannot be dropped while `{other}` refers to it"
-    )))
+    let rows = db.query_all_raw(referring).await?;
+    let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get_by_index(0)).collect();
+    let other = names?
+        .into_iter()
+        .find(|name| !gone.contains(&name.as_str()));
+    other.map_or(Ok(()), |other| {
+        Err(DbErr::Migration(format!(
+            "table `{table}` cannot be dropped while `{other}` refers to it"
+        )))
+    })
 }
 
 /// SQLite names no table either. It refuses only if the other table has rows, so it is asked first.
@@ -193,4 +281,16 @@ pub async fn exists_on_mysql(db: &impl ConnectionTrait, table: &str) -> Result<b
         [table.into()],
     );
     Ok(db.query_one_raw(statement).await?.is_some())
+}
+
+pub(crate) async fn exists_on_sqlite(
+    db: &impl ConnectionTrait,
+    table: &str,
+) -> Result<bool, DbErr> {
+    let exists = Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower($1)",
+        [table.into()],
+    );
+    Ok(db.query_one_raw(exists).await?.is_some())
 }

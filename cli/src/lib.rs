@@ -25,6 +25,7 @@ mod program;
 pub mod sync;
 mod turn;
 mod up;
+mod waiting;
 
 pub use drop_table::drop_table;
 #[doc(hidden)] // for `guesthouse-migration`

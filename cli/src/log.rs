@@ -12,7 +12,7 @@ use sea_orm_migration::{
     },
 };
 
-use crate::drop_table;
+use crate::{drop_table, waiting};
 
 /// The migrations of a program, and what the log has of them.
 pub(crate) struct Log {
@@ -108,18 +108,22 @@ pub(crate) async fn applied(
     let exists = match db.get_database_backend() {
         DbBackend::Postgres => return read_on_postgres(db, table).await,
         DbBackend::MySql => exists_on_mysql(db, table).await?,
-        _ => exists_on_sqlite(db, table).await?,
+        _ => drop_table::exists_on_sqlite(db, table).await?,
     };
     let applied = match exists {
-        true => versions(db, Alias::new(table).into_table_ref()).await?,
+        true => versions(db, table, Alias::new(table).into_table_ref()).await?,
         false => BTreeSet::new(),
     };
     Ok((None, applied))
 }
 
-async fn versions(db: &DatabaseConnection, table: TableRef) -> Result<BTreeSet<String>, DbErr> {
+async fn versions(
+    db: &DatabaseConnection,
+    name: &str,
+    table: TableRef,
+) -> Result<BTreeSet<String>, DbErr> {
     let versions = Query::select().column("version").from(table).take();
-    let rows = db.query_all(&versions).await?;
+    let rows = waiting::for_table(name, db.query_all(&versions)).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
@@ -153,7 +157,7 @@ async fn read_on_postgres(
             )));
         }
         let log = (Alias::new(&schema), Alias::new(table)).into_table_ref();
-        let applied = versions(db, log).await?;
+        let applied = versions(db, table, log).await?;
         if !applied.is_empty() {
             return Ok((Some(schema), applied));
         }
@@ -175,15 +179,6 @@ async fn refuse_an_empty_path(db: &DatabaseConnection) -> Result<(), DbErr> {
     Err(DbErr::Migration(format!(
         "no schema of the search path ({path}) is there for this role to use: nothing can be read"
     )))
-}
-
-async fn exists_on_sqlite(db: &DatabaseConnection, table: &str) -> Result<bool, DbErr> {
-    let exists = Statement::from_sql_and_values(
-        DbBackend::Sqlite,
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower($1)",
-        [table.into()],
-    );
-    Ok(db.query_one_raw(exists).await?.is_some())
 }
 
 /// The catalogue hides a table from a user without rights on it, so the table itself is queried too.

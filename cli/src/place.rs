@@ -5,6 +5,8 @@ use sea_orm_migration::{
     sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement},
 };
 
+#[cfg(feature = "program")]
+use crate::drop_table;
 use crate::{connection, log::Log};
 
 /// A connection on which the schema of `log` is the one that statements write to: `db`, unless
@@ -49,14 +51,38 @@ pub(crate) async fn refuse_to_hide_by<'a>(
     db: &DatabaseConnection,
     migrations: impl Iterator<Item = &'a str>,
 ) -> Result<(), DbErr> {
-    for migration in migrations {
-        for (table, creates_it) in TABLES {
-            if creates_it == migration {
-                refuse_to_hide_on(db, table).await?;
-            }
-        }
+    for table in migrations.filter_map(table_of) {
+        refuse_to_hide_on(db, table).await?;
     }
     Ok(())
+}
+
+/// An error if a table of Guesthouse, created by one of `migrations`, could not be dropped when they are
+/// rolled back in this order. A refusal in the migration itself would be too late: those after it have been
+/// rolled back by then.
+#[cfg(feature = "program")]
+pub(crate) async fn refuse_to_drop_for<'a>(
+    db: &DatabaseConnection,
+    migrations: impl Iterator<Item = &'a str>,
+) -> Result<(), DbErr> {
+    let tables: Vec<_> = migrations.map(table_of).collect();
+    // One of the app's own may drop what refers to a table.
+    let are_all_known = tables.iter().all(Option::is_some);
+    let mut gone = Vec::new();
+    for table in tables.into_iter().flatten() {
+        drop_table::refuse_rows_ahead(db, table).await?;
+        if are_all_known {
+            drop_table::refuse_referred_to(db, table, &gone).await?;
+        }
+        gone.push(table);
+    }
+    Ok(())
+}
+
+fn table_of(migration: &str) -> Option<&'static str> {
+    let mut tables = TABLES.into_iter();
+    let (table, _) = tables.find(|(_, creates_it)| *creates_it == migration)?;
+    Some(table)
 }
 
 /// Refuses in the `up` of a migration to create a table that would hide another of its name.

@@ -22,7 +22,10 @@
 //! working directory or above it; the environment takes precedence. Without a command it runs `up`, as
 //! SeaORM's own program does. A command that fails prints one line and exits with 1, and arguments that
 //! are not understood exit with 2; no message has the connection string or a value from a row. Programs
-//! that migrate at the same time take turns, with each other and with [`crate::up`].
+//! that migrate at the same time take turns, with each other and with [`crate::up`]. `down`, `refresh` and
+//! `reset` roll back nothing if a table of Guesthouse holds rows or, unless migrations of the app's own are
+//! rolled back, too, if another table refers to it; a table of the app's own is looked at when its
+//! migration is rolled back.
 
 use std::{
     env,
@@ -382,7 +385,10 @@ impl Arguments {
                 log.is_complete()?;
                 tracing::info!("No applied migrations");
             }
-            Command::Down { n, force } => rollback(force, M::down(&db, Some(n))).await?,
+            Command::Down { n, force } => {
+                let last = usize::try_from(n).unwrap_or(usize::MAX);
+                rollback(force, &db, &log, last, M::down(&db, Some(n))).await?;
+            }
             Command::Fresh => {
                 place::refuse_to_hide_by(&db, log.names()).await?;
                 fresh::drop_everything(&db).await?;
@@ -390,9 +396,11 @@ impl Arguments {
             }
             Command::Refresh { force } => {
                 place::refuse_to_hide_by(&db, log.names()).await?;
-                rollback(force, M::refresh(&db)).await?;
+                rollback(force, &db, &log, usize::MAX, M::refresh(&db)).await?;
             }
-            Command::Reset { force } => rollback(force, M::reset(&db)).await?,
+            Command::Reset { force } => {
+                rollback(force, &db, &log, usize::MAX, M::reset(&db)).await?;
+            }
             _ => {}
         }
         match self.chosen() {
@@ -510,14 +518,23 @@ fn generate(name: &str, belongs_to: Option<&str>, dir: Option<&Path>) -> Result<
     Ok(())
 }
 
+/// Rolls back the last migrations that `log` has, unless one of them would refuse to.
 async fn rollback(
     force: bool,
+    db: &DatabaseConnection,
+    log: &Log,
+    last: usize,
     migrations: impl Future<Output = Result<(), DbErr>>,
 ) -> Result<(), DbErr> {
-    if force {
-        forced(migrations).await
-    } else {
+    let rollback = async {
+        let applied: Vec<_> = log.applied().collect();
+        place::refuse_to_drop_for(db, applied.into_iter().rev().take(last)).await?;
         migrations.await
+    };
+    if force {
+        forced(rollback).await
+    } else {
+        rollback.await
     }
 }
 

@@ -9,7 +9,7 @@
 //! What cannot be written is refused with its table and column, and nothing is changed. A foreign
 //! key that is neither unique nor named after the other table is called by its columns
 //! (`review.author`, `user.reviews_by_author`). A type without a counterpart in Rust, such as `citext`
-//! and `inet`, is read and written as a text. `attributes.txt` in the folder has derives and
+//! and `inet`, or a decimal of more than 28 digits, is read and written as a text. `attributes.txt` in the folder has derives and
 //! attributes of entities, enums and fields, which every sync keeps; enums have the derives of `*` too:
 //!
 //! ```text
@@ -73,6 +73,7 @@ mod types;
 pub(crate) use files::tables_to_remove;
 pub use files::{attributes, diff, write};
 pub(crate) use names::singular;
+pub(crate) use read::reads_all_databases;
 
 /// What stands at the top of every written file; a file without it is never overwritten or removed.
 const HEADER: &str = "Written by `sync` from the live schema; not to be edited.";
@@ -138,8 +139,8 @@ impl Default for Options {
 pub struct Generated {
     /// Sorted by name: one a table, `mod.rs` and `schema.mmd`.
     pub files: Vec<GeneratedFile>,
-    /// What is in the database and not in the entities, and which features of `sea-orm` the entities
-    /// need: a line each.
+    /// What is in the database and not in the entities, what has another name there, and which features
+    /// of `sea-orm` the entities need: a line each.
     pub notes: Vec<String>,
 }
 
@@ -190,11 +191,10 @@ pub async fn generate_with(
 ) -> Result<Generated, SyncError> {
     let attributes = Attributes::parse(&options.attributes)?;
     let schema = read::schema(db, &options.migration_table).await?;
-    let mut files = entities::generate(&schema, &attributes)?;
+    let (mut files, mut notes) = entities::generate(&schema, &attributes)?;
+    notes.extend(schema.notes.iter().cloned());
+    notes.sort();
     files.push(diagram::generate(&schema));
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Generated {
-        files,
-        notes: schema.notes,
-    })
+    Ok(Generated { files, notes })
 }

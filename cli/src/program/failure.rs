@@ -103,9 +103,16 @@ fn describe(error: &DbErr) -> String {
             "no connection could be had in time".to_owned()
         }
         DbErr::Custom(message) | DbErr::Migration(message) => message.clone(),
+        // What could not be read is in their texts.
+        DbErr::Type(_) | DbErr::Json(_) => UNREADABLE.to_owned(),
+        DbErr::TryIntoErr { from, into, .. } => {
+            format!("a value could not be converted from `{from}` into `{into}`")
+        }
         error => error.to_string(),
     }
 }
+
+const UNREADABLE: &str = "a value could not be read";
 
 /// The message of a failure to connect, where the server's own would have the user or a value of the
 /// URL's parameters.
@@ -133,7 +140,7 @@ pub(super) fn describe_connecting(error: &SqlxError) -> String {
 /// The message of an error of the driver.
 fn describe_driver(error: &SqlxError) -> String {
     let Some(refusal) = error.as_database_error() else {
-        return error.to_string();
+        return describe_own(error);
     };
     #[cfg(feature = "mysql")]
     if let Some(refusal) = refusal.try_downcast_ref::<SqlxMySqlError>() {
@@ -144,6 +151,23 @@ fn describe_driver(error: &SqlxError) -> String {
         return describe_postgres(refusal);
     }
     describe_sqlite(refusal)
+}
+
+/// The message of what the driver found by itself. What it could not read or send is in the text of its
+/// source.
+fn describe_own(error: &SqlxError) -> String {
+    match error {
+        SqlxError::ColumnDecode { index, .. } => {
+            // A name is in quotes, a number is not.
+            let column = index.replace('"', "`");
+            format!("a value of column {column} could not be read")
+        }
+        SqlxError::Decode(_) => UNREADABLE.to_owned(),
+        SqlxError::Encode(_) | SqlxError::InvalidArgument(_) => {
+            "a value could not be sent".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 const REFUSED: &str = "a statement was refused";
@@ -236,4 +260,60 @@ fn has_names_alone(number: u16) -> bool {
         // Locks, limits of time and space, and sessions that are ended.
         | 1040 | 1041 | 1153 | 1180 | 1205 | 1206 | 1213 | 1317 | 1637 | 1927 | 1969 | 3024 | 4031
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sea_orm_migration::sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+    use super::Failure;
+
+    #[test]
+    fn what_cannot_be_read_is_not_repeated() {
+        let ada = || Box::<dyn std::error::Error + Send + Sync>::from("born 1815 Ada Lovelace");
+        let of_column = |index: &str| SqlxError::ColumnDecode {
+            index: index.to_owned(),
+            source: ada(),
+        };
+        let of_driver = |error: SqlxError| RuntimeErr::SqlxError(Arc::new(error));
+        let try_into = DbErr::TryIntoErr {
+            from: "String",
+            into: "Uuid",
+            source: Arc::from(ada()),
+        };
+        for (error, said) in [
+            (
+                DbErr::Query(of_driver(of_column("\"created_at\""))),
+                "a value of column `created_at` could not be read",
+            ),
+            (
+                DbErr::Exec(of_driver(of_column("3"))),
+                "a value of column 3 could not be read",
+            ),
+            (
+                DbErr::Conn(of_driver(SqlxError::Decode(ada()))),
+                "a value could not be read",
+            ),
+            (
+                DbErr::Query(of_driver(SqlxError::Encode(ada()))),
+                "a value could not be sent",
+            ),
+            (
+                DbErr::Type("Ada Lovelace".to_owned()),
+                "a value could not be read",
+            ),
+            (
+                DbErr::Json("Ada Lovelace".to_owned()),
+                "a value could not be read",
+            ),
+            (
+                try_into,
+                "a value could not be converted from `String` into `Uuid`",
+            ),
+        ] {
+            assert_eq!(Failure::from(error).to_string(), said);
+        }
+    }
 }

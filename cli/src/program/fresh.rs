@@ -10,6 +10,7 @@ use sea_orm_migration::sea_orm::{
 };
 
 use super::failure::Failure;
+use crate::{sync, waiting};
 
 pub(super) async fn drop_everything(db: &DatabaseConnection) -> Result<(), Failure> {
     match db.get_database_backend() {
@@ -81,7 +82,7 @@ async fn drop_on_postgres(db: &DatabaseConnection) -> Result<(), Failure> {
     refuse(&texts(&transaction, &dependent).await?)?;
     for statement in texts(&transaction, &statements).await? {
         tracing::info!("{statement}");
-        transaction.execute_unprepared(&statement).await?;
+        waiting::for_any_table(transaction.execute_unprepared(&statement)).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -93,6 +94,16 @@ async fn drop_on_mysql(db: &DatabaseConnection) -> Result<(), Failure> {
         ORDER BY 1";
     // Each `DROP` commits; the transaction keeps the session, which has a switch set.
     let session = db.begin().await?;
+    if !sync::reads_all_databases(&session).await? {
+        // Without the checks, what refers to a table does not keep it, and with them the tables before
+        // it would be gone when the server refuses.
+        return Err(Failure::new(
+            "nothing was dropped, since this user does not see the foreign keys of other databases: \
+             one to a table that is dropped would lead nowhere (run `fresh` as a user who may SELECT \
+             on *.*, or roll back with `refresh --force`)"
+                .to_owned(),
+        ));
+    }
     refuse(&texts(&session, DEPENDENT).await?)?;
     let switch = "SET SESSION foreign_key_checks = 0";
     session.execute_unprepared(switch).await?;
@@ -118,7 +129,7 @@ async fn drop_lists_on_mysql(session: &DatabaseTransaction) -> Result<(), DbErr>
         if !names.is_empty() {
             let statement = format!("DROP {kind} IF EXISTS {names}");
             tracing::info!("{statement}");
-            session.execute_unprepared(&statement).await?;
+            waiting::for_any_table(session.execute_unprepared(&statement)).await?;
         }
     }
     Ok(())

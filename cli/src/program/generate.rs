@@ -82,13 +82,20 @@ fn is_snake_case(name: &str) -> bool {
 struct List {
     path: PathBuf,
     text: String,
-    /// After this byte comes the next `mod` item.
-    modules_end: usize,
+    module: Place,
     /// What is between the brackets of the `vec![…]`.
     inside: Range<usize>,
     last_has_comma: bool,
     /// Where the last migration ends, if there is one.
     last_end: Option<usize>,
+}
+
+/// Where the `mod` item of a new migration goes, in bytes. What is after the list stays there.
+enum Place {
+    /// After the last module before the list, or the last import.
+    After(usize),
+    /// Before the first item: attributes and documentation of the file stay at its top.
+    Before(usize),
 }
 
 fn find_list(dir: &Path) -> Result<List, Failure> {
@@ -119,22 +126,37 @@ fn find_list(dir: &Path) -> Result<List, Failure> {
 fn lists(path: &Path, text: &str) -> Result<Vec<List>, Failure> {
     let file: syn::File = syn::parse_str(text)
         .map_err(|error| refused(&format!("{} is not Rust: {error}", path.display())))?;
-    let module = |item: &&Item| matches!(item, Item::Mod(module) if module.content.is_none());
-    let before = |item: &&Item| matches!(item, Item::Mod(_) | Item::Use(_));
-    let last = file.items.iter().rfind(module);
-    let last = last.or_else(|| file.items.iter().rfind(before));
-    let modules_end = last.map_or(0, |item| item.span().byte_range().end);
     let mut lists = Lists::default();
     lists.visit_file(&file);
     let lists = lists.found.into_iter().map(|(inside, elements)| List {
         path: path.to_owned(),
         text: text.to_owned(),
-        modules_end,
+        module: place(&file.items, inside.start),
         inside,
         last_has_comma: elements.trailing_punct(),
         last_end: elements.last().map(|last| last.span().byte_range().end),
     });
     Ok(lists.collect())
+}
+
+fn place(items: &[Item], list_start: usize) -> Place {
+    let end = |item: &Item| item.span().byte_range().end;
+    let before: Vec<_> = items
+        .iter()
+        .filter(|item| end(item) <= list_start)
+        .collect();
+    let is_module = |item: &&&Item| matches!(item, Item::Mod(module) if module.content.is_none());
+    let is_module_or_import = |item: &&&Item| matches!(item, Item::Mod(_) | Item::Use(_));
+    let last = before.iter().rfind(is_module);
+    let last = last.or_else(|| before.iter().rfind(is_module_or_import));
+    match last {
+        Some(item) => Place::After(end(item)),
+        None => Place::Before(
+            items
+                .first()
+                .map_or(0, |item| item.span().byte_range().start),
+        ),
+    }
 }
 
 /// Every `vec![…]` in a function that returns migrations.
@@ -161,6 +183,9 @@ impl Lists {
 }
 
 impl Visit<'_> for Lists {
+    /// The modules beside the list have no such names in an inline module, such as one of tests.
+    fn visit_item_mod(&mut self, _module: &syn::ItemMod) {}
+
     fn visit_item_fn(&mut self, function: &ItemFn) {
         self.enter(&function.sig, |lists| visit::visit_item_fn(lists, function));
     }
@@ -204,13 +229,12 @@ impl List {
                 format!("{listed}{comma}{}{end}{boxed}{indent}", comments.trim_end())
             }
         };
-        let (before, after) = text.split_at(self.modules_end);
-        let module = match before.is_empty() {
-            true => format!("mod {stem};{end}{end}"),
-            false => format!("{end}mod {stem};"),
+        let (at, module) = match self.module {
+            Place::After(at) => (at, format!("{end}mod {stem};")),
+            Place::Before(at) => (at, format!("mod {stem};{end}{end}")),
         };
-        let between = &after[..inside.start - self.modules_end];
-        [before, &module, between, &listed, &text[inside.end..]].concat()
+        let between = &text[at..inside.start];
+        [&text[..at], &module, between, &listed, &text[inside.end..]].concat()
     }
 }
 
@@ -406,6 +430,40 @@ mod tests {
         );
     }
 
+    /// What comes after the list stays there, and what is of the whole file at its top.
+    #[test]
+    fn a_module_is_put_before_the_list() {
+        let own = "fn own() -> Vec<Box<dyn MigrationTrait>> {\n    vec![]\n}\n";
+        let new = format!("        Box::new({STEM}::Migration),\n");
+        let listed = own.replace("vec![]", &format!("vec![\n{new}    ]"));
+        for (before, after, with_module) in [
+            (
+                "mod a;\n\n",
+                "\n#[cfg(test)]\nmod tests;\n",
+                "mod a;\nNEW\n\n",
+            ),
+            ("use b::c;\n\n", "\nmod tests;\n", "use b::c;\nNEW\n\n"),
+            ("mod tests {}\n\n", "\nuse b::c;\n", "mod tests {}\nNEW\n\n"),
+            ("", "\nmod tests;\n", "NEW\n\n"),
+            (
+                "//! Migrations.\n#![warn(missing_docs)]\n\n/// The list.\n",
+                "\nmod tests;\n",
+                "//! Migrations.\n#![warn(missing_docs)]\n\nNEW\n\n/// The list.\n",
+            ),
+            (
+                "",
+                "\nmod tests {\n    fn own() -> Vec<Box<dyn MigrationTrait>> {\n        vec![]\n    }\n}\n",
+                "NEW\n\n",
+            ),
+        ] {
+            let with_module = with_module.replace("NEW", &format!("mod {STEM};"));
+            assert_eq!(
+                generated(&format!("{before}{own}{after}")).unwrap(),
+                format!("{with_module}{listed}{after}")
+            );
+        }
+    }
+
     #[test]
     fn nothing_is_written_where_there_is_no_one_list() {
         for (lib, why) in [
@@ -420,6 +478,10 @@ mod tests {
             (
                 "fn a() -> Vec<Box<dyn MigrationTrait>> { vec![] } fn b() -> Vec<Box<dyn MigrationTrait>> { vec![] }",
                 "has more than one list of migrations",
+            ),
+            (
+                "mod own { fn own() -> Vec<Box<dyn MigrationTrait>> { vec![] } }",
+                "no list of migrations in",
             ),
             ("fn (", "is not Rust"),
         ] {

@@ -13,7 +13,7 @@ use super::{
     failure::{Failure, is_denied},
     output::say,
 };
-use crate::{log::Log, sync::singular};
+use crate::{log::Log, sync::singular, waiting};
 
 /// Whether the library's promises can rest on the database: every migration applied and no other, and
 /// no difference in the schema. Prints what it found.
@@ -34,7 +34,7 @@ pub(super) async fn verify<M: MigratorTrait>(
     for line in &found {
         say(line);
     }
-    let differences = match model.verify(db).await {
+    let differences = match waiting::for_any_table(model.verify(db)).await {
         Ok(()) => Vec::new(),
         Err(SchemaError::Drift(differences)) => differences,
         Err(SchemaError::Database(error)) => return Err(error.into()),

@@ -5,11 +5,13 @@ use std::{
     fmt::Write,
 };
 
+use heck::ToSnakeCase;
+
 use super::{
     GeneratedFile, HEADER, SyncError,
     attributes::Attributes,
     names,
-    relations::{self, Kind, Relation},
+    relations::{self, HasOnes, Kind, Relation},
     table::{Column, Enum, Schema, Table},
 };
 
@@ -30,15 +32,23 @@ const MOST_KEY_COLUMNS: usize = 12;
 
 const ENUMS: &str = "sea_orm_active_enums";
 
+/// The files, and notes on what has another name than it could have, or is left out.
 pub(super) fn generate(
     schema: &Schema,
     attributes: &Attributes,
-) -> Result<Vec<GeneratedFile>, SyncError> {
+) -> Result<(Vec<GeneratedFile>, Vec<String>), SyncError> {
     let tables = &schema.tables;
     let modules = names::modules(tables)?;
-    let fields: Vec<_> = tables.iter().map(names::fields).collect::<Result<_, _>>()?;
+    let has_ones = HasOnes::of(tables, &modules);
+    let fields = tables.iter().zip(&has_ones);
+    let fields: Vec<_> = fields
+        .map(|(table, has_ones)| names::fields(table, has_ones))
+        .collect::<Result<_, _>>()?;
     attributes.check(&schema.enums, modules.values().zip(&fields))?;
-    let relations = relations::of(tables, &modules, &fields);
+    let (relations, mut notes) = relations::of(tables, &modules, &fields);
+    for ((table, has_ones), fields) in tables.iter().zip(&has_ones).zip(&fields) {
+        notes.extend(renamed(table, has_ones, fields));
+    }
     let mut files = Vec::new();
     for ((table, of_table), relations) in tables.iter().zip(&fields).zip(&relations) {
         let refused = match table.primary_key.len() {
@@ -72,7 +82,24 @@ pub(super) fn generate(
     }
     let list: String = names.iter().map(|name| module(name)).collect();
     files.push(file("mod", &list));
-    Ok(files)
+    Ok((files, notes))
+}
+
+/// A note on each column whose name is that of a has-one.
+fn renamed<'a>(
+    table: &'a Table,
+    has_ones: &'a HasOnes,
+    fields: &'a BTreeMap<&str, String>,
+) -> impl Iterator<Item = String> + 'a {
+    let renamed = fields
+        .iter()
+        .filter(|(column, _)| has_ones.take(&column.to_snake_case()));
+    renamed.map(|(column, field)| {
+        format!(
+            "{}.{column} is the field `{field}`: a has-one has its name, or a method of it",
+            table.name
+        )
+    })
 }
 
 /// Rust does not look for a file whose name has other letters than ASCII.

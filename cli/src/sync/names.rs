@@ -1,7 +1,8 @@
 //! Names in Rust for what has a name in the database.
 //!
 //! A row of `users` is a `user`. A word that Rust reserves gets an underscore (`type_`), a name
-//! that begins with a digit gets `column_` or `table_` in front.
+//! that begins with a digit gets `column_` or `table_` in front. A column that is called like a has-one of
+//! its table gets `column_` in front.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,7 @@ use heck::{ToSnakeCase, ToUpperCamelCase};
 
 use super::{
     SyncError,
+    relations::HasOnes,
     table::{Enum, Reference, Table},
 };
 
@@ -37,20 +39,24 @@ pub(super) fn modules(tables: &[Table]) -> Result<BTreeMap<&str, String>, SyncEr
 pub(super) const HIDING: [&str; 2] = ["parent_key", "parent_key_for"];
 
 /// The field of every column of a table, by the column's name.
-pub(super) fn fields(table: &Table) -> Result<BTreeMap<&str, String>, SyncError> {
+pub(super) fn fields<'a>(
+    table: &'a Table,
+    has_ones: &HasOnes,
+) -> Result<BTreeMap<&'a str, String>, SyncError> {
     let mut owners = BTreeMap::new();
     let mut fields = BTreeMap::new();
     for column in &table.columns {
         let what = || format!("{}.{}", table.name, column.name);
         let snake = column.name.to_snake_case();
-        let is_of_seaorm = match snake.as_str() {
+        let is_taken = match snake.as_str() {
+            name if has_ones.take(name) => true,
             name if HIDING.contains(&name) => true,
             // In camel case they are types of the enums that SeaORM makes of columns and of keys.
             "entity_name" => true,
             "column" | "value_type" => table.primary_key.contains(&column.name),
             _ => false,
         };
-        let field = match is_of_seaorm {
+        let field = match is_taken {
             true => Some(format!("column_{snake}")),
             false => identifier(&snake, "column"),
         };

@@ -11,11 +11,13 @@ use super::{
     table::{Column, Enum, Reference, Schema, Table, action},
     types::Type,
 };
-use crate::log;
+use crate::{log, waiting};
 
 mod mysql;
 mod postgres;
 mod sqlite;
+
+pub(crate) use mysql::reads_all_databases;
 
 /// The tables of the schema that `db` is connected to, without those of SeaORM and of the database.
 ///
@@ -28,9 +30,12 @@ pub(super) async fn schema(db: &DatabaseConnection, log: &str) -> Result<Schema,
                 .to_owned(),
         ));
     }
+    // The catalogue of a server may need a lock on a table, to show an expression of it.
     let mut rows = match db.get_database_backend() {
-        DbBackend::Postgres => postgres::read(db, &schema.unwrap_or_default()).await?,
-        DbBackend::MySql => mysql::read(db).await?,
+        DbBackend::Postgres => {
+            waiting::for_any_table(postgres::read(db, &schema.unwrap_or_default())).await?
+        }
+        DbBackend::MySql => waiting::for_any_table(mysql::read(db)).await?,
         _ => sqlite::read(db).await?,
     };
     rows.tables.retain(|table| !table.eq_ignore_ascii_case(log));

@@ -5,6 +5,8 @@
 //! is called after its columns (`approved_by`, `hosts_by_approved_by`), even where it is the only one:
 //! a new one renames nothing unless it is unique.
 //!
+//! A has-one has its name before the columns have theirs: a new column renames none.
+//!
 //! `Related` leads along the has-one, or else along the first key in the table, which was there before
 //! the others.
 
@@ -103,12 +105,7 @@ struct Taken {
 impl Taken {
     /// The field of a relation; `methods` is what SeaORM makes of a field of that name.
     fn field(&mut self, name: &str, methods: impl Fn(&str) -> Vec<String>) -> String {
-        // SeaORM makes longer names of it, in which an underscore at the end would be in the middle.
-        let name = match name.strip_suffix('_') {
-            Some(word) => format!("{word}_row"),
-            None => name.to_owned(),
-        };
-        let field = free(name, "_row", |name| {
+        let field = free(of_relation(name), "_row", |name| {
             let is_made = |method| self.methods.contains(method);
             self.fields.contains(name) || methods(name).iter().any(is_made)
         });
@@ -123,6 +120,14 @@ impl Taken {
         // SeaORM calls the way back of a table to itself this.
         self.variants.insert(format!("{variant}Reverse"));
         variant
+    }
+}
+
+/// SeaORM makes longer names of a relation's, in which an underscore at the end would be in the middle.
+fn of_relation(name: &str) -> String {
+    match name.strip_suffix('_') {
+        Some(word) => format!("{word}_row"),
+        None => name.to_owned(),
     }
 }
 
@@ -175,13 +180,44 @@ fn adder(field: &str) -> Vec<String> {
     vec![format!("add_{}", pluralizer::pluralize(field, 1, false))]
 }
 
+/// The names of a table's has-ones, which no column takes: one that an app adds would rename them.
+#[derive(Default)]
+pub(super) struct HasOnes {
+    fields: BTreeSet<String>,
+    methods: BTreeSet<String>,
+}
+
+impl HasOnes {
+    /// Of every table, in the order of the tables.
+    pub(super) fn of(tables: &[Table], modules: &BTreeMap<&str, String>) -> Vec<Self> {
+        let graph = Graph::new(tables, modules);
+        let of_table = |table| {
+            let mut names = Self::default();
+            for end in graph.ends(table) {
+                if !end.is_forward && end.way.is_unique() {
+                    let field = of_relation(&end.field);
+                    names.methods.extend(end.methods(&field));
+                    names.fields.insert(field);
+                }
+            }
+            names
+        };
+        tables.iter().map(of_table).collect()
+    }
+
+    /// Whether a field of this name would be in the way of a has-one.
+    pub(super) fn take(&self, field: &str) -> bool {
+        self.fields.contains(field) || self.methods.contains(&setter(field))
+    }
+}
+
 /// The relations of every table, in the order of the tables: its own foreign keys, then those to it,
-/// then many to many.
+/// then many to many. And a note on each many-to-many that is left out.
 pub(super) fn of<'a>(
     tables: &'a [Table],
     modules: &'a BTreeMap<&str, String>,
     fields: &[BTreeMap<&str, String>],
-) -> Vec<Vec<Relation<'a>>> {
+) -> (Vec<Vec<Relation<'a>>>, Vec<String>) {
     let graph = Graph::new(tables, modules);
     let taken = tables.iter().zip(fields);
     let mut taken: Vec<_> = taken
@@ -210,8 +246,8 @@ pub(super) fn of<'a>(
         relations[place].push((end.is_forward, relation));
     }
     let mut relations: Vec<_> = relations.into_iter().map(in_order).collect();
-    graph.add_many_to_many(&mut relations, &mut taken);
-    relations
+    let left_out = graph.add_many_to_many(&mut relations, &mut taken);
+    (relations, left_out)
 }
 
 fn in_order(mut relations: Vec<(bool, Relation<'_>)>) -> Vec<Relation<'_>> {
@@ -416,19 +452,34 @@ impl<'a> Graph<'a> {
 
     /// A junction is a table whose primary key is made up of two foreign keys; a third one does not
     /// matter unless it leads to one of the same tables. Where there is another way between the two
-    /// tables, the junction itself is the way.
-    fn add_many_to_many(&self, relations: &mut [Vec<Relation<'a>>], taken: &mut [Taken]) {
+    /// tables, the junction itself is the way, which a note says.
+    fn add_many_to_many(
+        &self,
+        relations: &mut [Vec<Relation<'a>>],
+        taken: &mut [Taken],
+    ) -> Vec<String> {
+        let mut left_out = Vec::new();
         let junctions: Vec<_> = self
             .tables
             .iter()
             .filter_map(|t| self.junction(t))
             .collect();
-        for &(junction, a, b) in &junctions {
+        let leads_once = |(junction, a, b): &(&Table, &Table, &Table)| {
+            self.count(junction, a) == 1 && self.count(junction, b) == 1
+        };
+        for of_two in &junctions {
+            let &(junction, a, b) = of_two;
             let is_between = |(_, x, y): &&(&Table, &Table, &Table)| {
                 (x.name == a.name && y.name == b.name) || (x.name == b.name && y.name == a.name)
             };
-            let is_only_one = junctions.iter().filter(is_between).count() == 1;
+            let rivals = junctions.iter().filter(|junction| leads_once(junction));
+            let is_only_one = leads_once(of_two) && rivals.filter(is_between).count() == 1;
             if !is_only_one || self.count(a, b) > 0 {
+                left_out.push(format!(
+                    "the many-to-many of {} and {} by {} is left out: there is another way between \
+                     them",
+                    a.name, b.name, junction.name
+                ));
                 continue;
             }
             for (here, there) in [(a, b), (b, a)] {
@@ -444,6 +495,7 @@ impl<'a> Graph<'a> {
                 });
             }
         }
+        left_out
     }
 
     fn junction(&self, table: &'a Table) -> Option<(&'a Table, &'a Table, &'a Table)> {
@@ -458,7 +510,6 @@ impl<'a> Graph<'a> {
         let is_whole =
             columns.len() == key.len() && one.columns.len() + two.columns.len() == key.len();
         let is_between_two = a.name != b.name && a.name != table.name && b.name != table.name;
-        let is_only_way = self.count(table, a) == 1 && self.count(table, b) == 1;
-        (is_whole && is_between_two && is_only_way).then_some((table, a, b))
+        (is_whole && is_between_two).then_some((table, a, b))
     }
 }

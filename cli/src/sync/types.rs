@@ -72,6 +72,9 @@ impl Type {
         Self::new("f64", "double").of("Double")
     }
 
+    /// How many digits a `Decimal` holds, whatever they are.
+    pub(super) const DIGITS_OF_DECIMAL: u32 = 28;
+
     /// A decimal of so many digits, so many of them after the point.
     pub(super) fn decimal(precision: Option<(u32, u32)>) -> Self {
         let decimal = Self::new("Decimal", "decimal").needs("with-rust_decimal");
@@ -111,8 +114,17 @@ impl Type {
     /// it. Without the first cast the driver could not read it; without the second it would be compared
     /// as a text.
     pub(super) fn as_text(declared: &str) -> Self {
+        Self::cast("text", declared)
+    }
+
+    /// The same on MariaDB/MySQL, which calls a text this in a cast.
+    pub(super) fn as_char(declared: &str) -> Self {
+        Self::cast("char", declared)
+    }
+
+    fn cast(text: &'static str, declared: &str) -> Self {
         Self {
-            casts: Some(("text", declared.to_owned())),
+            casts: Some((text, declared.to_owned())),
             ..Self::new("String", "custom").of(format!("custom({declared:?})"))
         }
     }

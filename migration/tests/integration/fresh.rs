@@ -264,6 +264,40 @@ async fn fresh_refuses_to_break_another_database(url: &str) {
 
 on_servers!(fresh_without_the_right_drops_nothing);
 
+on_mariadb!(fresh_drops_nothing_while_foreign_keys_may_be_hidden_on_mariadb);
+
+/// One that may do everything in its database does not see who refers to it from another.
+async fn fresh_drops_nothing_while_foreign_keys_may_be_hidden_on_mariadb(url: &str) {
+    on_server(MARIADB, async |other| {
+        Place::on(url).succeed(&["up"]);
+        let name = url.rsplit('/').next().unwrap();
+        let orders = format!(
+            "CREATE TABLE orders (user_id binary(16), FOREIGN KEY (user_id) REFERENCES {name}.users (id))"
+        );
+        let other = Place::on(other);
+        other.execute(&orders).await;
+        let db = Database::connect(url).await.unwrap();
+        as_role(url, "GRANT ALL ON {database}.* TO {role}", async |role| {
+            assert_eq!(
+                Place::on(role).fail(&["fresh"]),
+                "error: nothing was dropped, since this user does not see the foreign keys of \
+                 other databases: one to a table that is dropped would lead nowhere (run `fresh` \
+                 as a user who may SELECT on *.*, or roll back with `refresh --force`)"
+            );
+            assert_eq!(names(&db, MARIADB_NAMES).await, MIGRATED);
+        })
+        .await;
+        other.execute("DROP TABLE orders").await;
+        let grants = "GRANT ALL ON {database}.* TO {role}; GRANT SELECT ON *.* TO {role}";
+        as_role(url, grants, async |role| {
+            Place::on(role).succeed(&["fresh"]);
+        })
+        .await;
+        db.close().await.unwrap();
+    })
+    .await;
+}
+
 /// A role that may drop some of it.
 async fn fresh_without_the_right_drops_nothing(url: &str) {
     let (names_in, grants) = match backend(url) {
@@ -277,7 +311,7 @@ async fn fresh_without_the_right_drops_nothing(url: &str) {
         ),
         _ => (
             MARIADB_NAMES,
-            "GRANT SELECT ON {database}.* TO {role};
+            "GRANT SELECT ON *.* TO {role};
              GRANT DROP ON {database}.guests TO {role};
              GRANT DROP ON {database}.v TO {role}",
         ),

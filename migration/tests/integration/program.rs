@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, text};
+use crate::support::{MARIADB, POSTGRES, Place, on_server, text};
 
 #[test]
 fn status_lists_every_migration_and_creates_nothing() {
@@ -52,6 +52,31 @@ async fn down_refuses_rows_unless_forced() {
             .unwrap()
             .success()
     );
+}
+
+on_each_backend!(rows_of_a_later_table_are_refused_ahead);
+
+/// The table without rows comes first, and stays.
+async fn rows_of_a_later_table_are_refused_ahead(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    place
+        .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+        .await;
+    place
+        .execute("INSERT INTO guests (user_id) SELECT id FROM users")
+        .await;
+    for command in [&["reset"][..], &["refresh"], &["down", "-n", "2"]] {
+        let refusal = place.fail(command);
+        assert!(
+            refusal.starts_with("error: table `guests` still holds rows"),
+            "{command:?}: {refusal}"
+        );
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+    }
+    place.succeed(&["verify"]);
+    place.succeed(&["down"]);
+    place.succeed(&["reset", "--force"]);
 }
 
 #[tokio::test]

@@ -128,6 +128,27 @@ async fn the_words_of_a_trigger_are_not_repeated_on_sqlite() {
     }
 }
 
+/// SQLite keeps a text in a column of times.
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_not_repeated_on_sqlite() {
+    let place = Place::new();
+    place.succeed(&["up"]);
+    place
+        .execute(
+            "INSERT INTO users (email, created_at) VALUES ('a@x.io', 'born 1815 Ada Lovelace')",
+        )
+        .await;
+    for command in ["audit", "backfill-guests"] {
+        let output = place.run(&[command]);
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(!printed.contains("Ada"), "{command}: {printed}");
+    }
+    assert_eq!(
+        place.fail(&["audit"]),
+        "error: a value of column 2 could not be read"
+    );
+}
+
 on_servers!(a_clash_names_the_constraint_alone);
 
 /// Of a row: the constraint is named, the value is not. `at_most_one` guest can be in the table then.
@@ -169,10 +190,21 @@ async fn a_table_that_is_in_the_way_is_named(url: &str) {
              CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id))",
         )
         .await;
-    assert_eq!(
-        place.fail(&["reset"]),
-        "error: table `users` cannot be dropped while `orders` refers to it"
-    );
+    refuses_to_drop_users(&place).await;
+}
+
+/// Nothing is rolled back.
+async fn refuses_to_drop_users(place: &Place) {
+    for command in [&["reset"][..], &["refresh", "--force"]] {
+        assert_eq!(
+            place.fail(command),
+            "error: table `users` cannot be dropped while `orders` refers to it"
+        );
+        assert_eq!(place.succeed(&["status"]).matches("Applied").count(), 3);
+    }
+    place.succeed(&["down", "-n", "2"]);
+    place.execute("DROP TABLE orders").await;
+    place.succeed(&["reset"]);
 }
 
 async fn a_key_that_is_in_the_way_is_named(url: &str) {
@@ -190,6 +222,17 @@ async fn a_key_that_is_in_the_way_is_named(url: &str) {
         refusal.contains("`guests`") && refusal.ends_with("(error 1005, HY000)"),
         "{refusal}"
     );
+}
+
+on_postgres!(a_table_that_is_in_the_way_is_named_on_postgres);
+
+async fn a_table_that_is_in_the_way_is_named_on_postgres(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    place
+        .execute("CREATE TABLE orders (user_id uuid REFERENCES users (id))")
+        .await;
+    refuses_to_drop_users(&place).await;
 }
 
 #[tokio::test]

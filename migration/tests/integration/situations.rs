@@ -134,6 +134,20 @@ const SITUATIONS: &[Situation] = &[
             pub fn way() -> RelationDef { review::Relation::Host.def() }",
     },
     Situation {
+        name: "a_column_called_like_a_has_one",
+        sql: "ALTER TABLE users ADD COLUMN host boolean;
+              ALTER TABLE users ADD COLUMN host_option text",
+        expects: "
+            pub fn fields(user: user::ModelEx) -> (HasOne<host::Entity>, Option<bool>, Option<String>) {
+                (user.host, user.column_host, user.column_host_option)
+            }
+            pub fn way() -> RelationDef { <user::Entity as Related<host::Entity>>::to() }
+            pub fn name() -> &'static str {
+                use sea_orm::IdenStatic;
+                user::Column::ColumnHost.as_str()
+            }",
+    },
+    Situation {
         name: "words_of_rust",
         sql: r#"CREATE TABLE types (id {uuid} PRIMARY KEY, "type" varchar(8) NOT NULL UNIQUE,
                   "gen" integer, "super" integer, "self" integer, "crate" integer, "async" integer,
@@ -219,11 +233,11 @@ const SITUATIONS: &[Situation] = &[
         expects: "
             pub fn relations(user: user::ModelEx, vote: vote::ModelEx, order: order::ModelEx,
                     leaf: leaf::ModelEx) -> impl Sized {
-                (user.host, user.host_option_row, vote.poll, vote.poll_option_row, order.payment_row,
+                (user.host, user.host_option_row, vote.poll, vote.poll_option_row, order.payment,
                  leaf.parent_key_row)
             }
             pub fn columns(order: order::Model, folder: folder::Model) -> impl Sized {
-                (order.payment_option, folder.column_parent_key, folder.column_parent_key_for)
+                (order.column_payment_option, folder.column_parent_key, folder.column_parent_key_for)
             }",
     },
     Situation {

@@ -110,6 +110,96 @@ async fn one_migration_gives_the_same_bytes_everywhere(url: &str) {
     db.close().await.unwrap();
 }
 
+on_postgres!(a_number_with_too_many_digits_is_a_text_on_postgres);
+
+/// A `Decimal` holds 28 digits: what has more is read and written as a text, and no digit is lost.
+async fn a_number_with_too_many_digits_is_a_text_on_postgres(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    execute(
+        &db,
+        "CREATE TABLE sums (id uuid PRIMARY KEY, wei numeric(78, 0) NOT NULL,
+             ratio numeric(38, 30), sums numeric(78, 0)[], most numeric(28, 28) NOT NULL,
+             places int2vector, ids oidvector NOT NULL, numbers int2[])",
+    )
+    .await;
+    let files = generated(&db).await.files;
+    let sum = content(&files, "sum.rs");
+    for lines in [
+        "select_as = \"text\",\n        save_as = \"numeric(78,0)\"\n    )]\n    pub wei: String,",
+        "save_as = \"numeric(38,30)\",\n        nullable\n    )]\n    pub ratio: Option<String>,",
+        "save_as = \"numeric(78,0)[]\",\n        nullable\n    )]\n    pub sums: Option<String>,",
+        "    #[sea_orm(column_type = \"Decimal(Some((28, 28)))\")]\n    pub most: Decimal,",
+        "save_as = \"int2vector\",\n        nullable\n    )]\n    pub places: Option<String>,",
+        "save_as = \"oidvector\"\n    )]\n    pub ids: String,",
+        "    pub numbers: Option<Vec<i16>>,",
+    ] {
+        assert!(sum.contains(lines), "{lines}\n{sum}");
+    }
+    let value = "98765432109876543210987654321098765432109876543210987654321098765432109876543";
+    let mut written = Query::insert();
+    written
+        .into_table("sums")
+        .columns(["id", "wei", "most", "ids"]);
+    let cast = |value: &str, declared: &str| Expr::val(value).cast_as(declared.to_owned());
+    written.values_panic([
+        cast("00000000-0000-0000-0000-000000000000", "uuid"),
+        cast(value, "numeric(78,0)"),
+        Expr::val(0).into(),
+        cast("1 2", "oidvector"),
+    ]);
+    assert_eq!(
+        written_and_read(&db, &written, "sums", "wei", "text").await,
+        value
+    );
+    db.close().await.unwrap();
+}
+
+on_mariadb!(a_number_with_too_many_digits_is_a_text_on_mariadb);
+
+async fn a_number_with_too_many_digits_is_a_text_on_mariadb(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    let sums = "CREATE TABLE sums (id int PRIMARY KEY, ratio decimal(65, 30) unsigned NOT NULL,
+                    most decimal(28, 28) NOT NULL)";
+    execute(&db, sums).await;
+    let files = generated(&db).await.files;
+    let sum = content(&files, "sum.rs");
+    for lines in [
+        "select_as = \"char\",\n        save_as = \"decimal(65,30)\"\n    )]\n    pub ratio: String,",
+        "    #[sea_orm(column_type = \"Decimal(Some((28, 28)))\")]\n    pub most: Decimal,",
+    ] {
+        assert!(sum.contains(lines), "{lines}\n{sum}");
+    }
+    let value = "98765432109876543210987654321098765.123456789012345678901234567891";
+    let mut written = Query::insert();
+    written.into_table("sums").columns(["id", "ratio", "most"]);
+    let ratio = Expr::val(value).cast_as("decimal(65,30)");
+    written.values_panic([Expr::val(1).into(), ratio, Expr::val(0).into()]);
+    assert_eq!(
+        written_and_read(&db, &written, "sums", "ratio", "char").await,
+        value
+    );
+    db.close().await.unwrap();
+}
+
+/// The text of a column after a row is written, with the casts that the entity names.
+async fn written_and_read(
+    db: &DatabaseConnection,
+    written: &InsertStatement,
+    table: &'static str,
+    column: &'static str,
+    text: &'static str,
+) -> String {
+    db.execute(written).await.unwrap();
+    let read = Query::select()
+        .expr(Expr::col(column).cast_as(text))
+        .from(table)
+        .take();
+    let row = db.query_one(&read).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
 #[tokio::test]
 async fn a_note_names_what_is_left_out_and_what_is_needed() {
     let db = migrated().await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use guesthouse_migration::sync::{self, GeneratedFile, SyncError};
+use guesthouse_migration::sync::{self, GeneratedFile, Options, SyncError};
 use sea_orm_migration::sea_orm::DatabaseConnection;
 
 use crate::support::{execute, migrated};
@@ -162,6 +162,78 @@ async fn a_new_foreign_key_renames_nothing() {
             before.iter().any(|line| line == field),
             "{field} in {before:?}"
         );
+    }
+}
+
+/// The field of the column is called otherwise, by which nothing is lost: nobody had it before.
+#[tokio::test]
+async fn a_new_column_renames_no_has_one() {
+    let db = migrated().await;
+    for column in ["host boolean", "guest_option text", "type text"] {
+        execute(&db, &format!("ALTER TABLE users ADD COLUMN {column}")).await;
+    }
+    let user = file(&db, "user.rs").await;
+    for lines in [
+        "    #[sea_orm(has_one)]\n    pub host: HasOne<super::host::Entity>,\n",
+        "    #[sea_orm(has_one)]\n    pub guest: HasOne<super::guest::Entity>,\n",
+        "    #[sea_orm(column_name = \"host\")]\n    pub column_host: Option<bool>,\n",
+        "    pub column_guest_option: Option<String>,\n",
+        "    pub type_: Option<String>,\n",
+    ] {
+        assert!(user.contains(lines), "{lines}{user}");
+    }
+    let notes = sync::generate_with(&db, &Options::default()).await;
+    assert_eq!(
+        notes.unwrap().notes,
+        [
+            "users.guest_option is the field `column_guest_option`: a has-one has its name, or a \
+             method of it",
+            "users.host is the field `column_host`: a has-one has its name, or a method of it",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_many_to_many_that_is_left_out_is_noted() {
+    let db = migrated().await;
+    for sql in [
+        "CREATE TABLE favorites (user_id uuid_text NOT NULL REFERENCES users (id),
+             host_id uuid_text NOT NULL REFERENCES hosts (id), PRIMARY KEY (user_id, host_id))",
+        "CREATE TABLE posts (id uuid_text PRIMARY KEY)",
+        "CREATE TABLE tags (id uuid_text PRIMARY KEY)",
+        "CREATE TABLE post_tags (post_id uuid_text NOT NULL REFERENCES posts (id),
+             tag_id uuid_text NOT NULL REFERENCES tags (id), PRIMARY KEY (post_id, tag_id))",
+        "CREATE TABLE moves (post_id uuid_text NOT NULL REFERENCES posts (id),
+             host_id uuid_text NOT NULL REFERENCES hosts (id),
+             from_id uuid_text REFERENCES hosts (id), PRIMARY KEY (post_id, host_id))",
+    ] {
+        execute(&db, sql).await;
+    }
+    let left_out = |a: &str, b: &str, junction: &str| {
+        format!(
+            "the many-to-many of {a} and {b} by {junction} is left out: there is another way between \
+             them"
+        )
+    };
+    let generated = sync::generate_with(&db, &Options::default()).await.unwrap();
+    assert_eq!(
+        generated.notes,
+        [
+            left_out("hosts", "posts", "moves"),
+            left_out("hosts", "users", "favorites"),
+        ]
+    );
+    assert!(file(&db, "post.rs").await.contains("pub tags: HasMany"));
+    execute(
+        &db,
+        "CREATE TABLE marks (post_id uuid_text NOT NULL REFERENCES posts (id),
+             tag_id uuid_text NOT NULL REFERENCES tags (id), PRIMARY KEY (post_id, tag_id))",
+    )
+    .await;
+    let generated = sync::generate_with(&db, &Options::default()).await.unwrap();
+    for junction in ["marks", "post_tags"] {
+        let note = left_out("posts", "tags", junction);
+        assert!(generated.notes.contains(&note), "{:?}", generated.notes);
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Lines, Read},
     process::{Child, ChildStderr, Stdio},
     slice,
 };
 
 use futures_util::future::join_all;
-use guesthouse_migration::{Migrator, up};
+use guesthouse_migration::{Migrator, drop_table, up};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use sea_orm_migration::sea_orm::sqlx::Executor;
 use sea_orm_migration::{
@@ -91,6 +91,28 @@ impl Waiting {
         progress.read_line(&mut line).unwrap();
         assert_eq!(line, "Waiting for another migration program\n");
         Self { program, progress }
+    }
+
+    /// One that waits for what a transaction of the test has, with the rest of what it reports.
+    fn for_a_table(
+        place: &Place,
+        arguments: &[&str],
+        what: &str,
+    ) -> (Child, Lines<BufReader<ChildStderr>>) {
+        let mut command = place.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut program = command.spawn().unwrap();
+        let mut progress = BufReader::new(program.stderr.take().unwrap()).lines();
+        let line = progress
+            .by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.starts_with("Waiting"));
+        assert_eq!(
+            line.unwrap(),
+            format!("Waiting for {what}, which other transactions may be using"),
+            "{arguments:?}"
+        );
+        (program, progress)
     }
 
     /// It goes on, with nothing more to report of its waiting.
@@ -196,19 +218,136 @@ async fn waiting_for_a_table_is_reported(url: &str) {
     place.succeed(&["up"]);
     let db = pool(url, 1).await;
     let reader = transaction(&db, "SELECT count(*) FROM hosts").await;
-    let mut down = place.command(&["down"]);
-    let mut program = down.stderr(Stdio::piped()).spawn().unwrap();
-    let mut progress = BufReader::new(program.stderr.take().unwrap()).lines();
-    let waits = |line: &String| line.starts_with("Waiting");
-    let line = progress.by_ref().map(Result::unwrap).find(waits);
-    assert_eq!(
-        line.unwrap(),
-        "Waiting for table `hosts`, which other transactions may be using"
-    );
+    let (mut program, progress) = Waiting::for_a_table(&place, &["down"], "table `hosts`");
     reader.rollback().await.unwrap();
+    let waits = |line: &String| line.starts_with("Waiting");
     assert_eq!(progress.map(Result::unwrap).filter(waits).count(), 0);
     assert!(program.wait().unwrap().success());
     db.close().await.unwrap();
+}
+
+on_servers!(
+    waiting_for_a_lock_is_reported,
+    a_row_that_is_committed_while_down_waits_is_kept,
+);
+
+/// Whoever only reads, or drops everything, waits for a lock that a transaction keeps.
+async fn waiting_for_a_lock_is_reported(url: &str) {
+    let (lock_log, lock_users, unlock) = match backend(url) {
+        DbBackend::Postgres => (
+            "LOCK TABLE seaql_migrations",
+            "LOCK TABLE users",
+            "SELECT 1",
+        ),
+        _ => (
+            "LOCK TABLES seaql_migrations WRITE",
+            "LOCK TABLES users WRITE",
+            "UNLOCK TABLES",
+        ),
+    };
+    let place = Place::on(url);
+    std::fs::create_dir(place.dir.path().join("entities")).unwrap();
+    place.succeed(&["up", "--entity-dir", "entities"]);
+    let db = pool(url, 1).await;
+    for (command, lock, what) in [
+        ("status", lock_log, "table `seaql_migrations`"),
+        ("up", lock_log, "table `seaql_migrations`"),
+        ("verify", lock_log, "table `seaql_migrations`"),
+        ("sync", lock_log, "table `seaql_migrations`"),
+        ("fresh", lock_users, "a table of the schema"),
+        ("down", lock_users, "table `users`"),
+    ] {
+        let holder = transaction(&db, lock).await;
+        let arguments = match command {
+            "down" => vec!["down", "-n", "3"],
+            command => vec![command, "--entity-dir", "entities"],
+        };
+        let (program, waiting) = Waiting::for_a_table(&place, &arguments, what);
+        holder.execute_unprepared(unlock).await.unwrap();
+        holder.rollback().await.unwrap();
+        let rest: Vec<_> = waiting.map(Result::unwrap).collect();
+        let status = program.wait_with_output().unwrap().status;
+        assert!(status.success(), "{command}: {rest:?}");
+    }
+    db.close().await.unwrap();
+}
+
+/// The row is not committed when `down` begins, and is when `down` has its lock.
+async fn a_row_that_is_committed_while_down_waits_is_kept(url: &str) {
+    let place = Place::on(url);
+    place.succeed(&["up"]);
+    place
+        .execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+        .await;
+    let db = pool(url, 1).await;
+    let host = "INSERT INTO hosts (user_id) SELECT id FROM users";
+    let writer = transaction(&db, host).await;
+    let (program, waiting) = Waiting::for_a_table(&place, &["down"], "table `hosts`");
+    writer.commit().await.unwrap();
+    let rest: Vec<_> = waiting.map(Result::unwrap).collect();
+    let refusal = rest.last().unwrap();
+    assert!(
+        refusal.starts_with("error: table `hosts` still holds rows"),
+        "{refusal}"
+    );
+    assert_eq!(program.wait_with_output().unwrap().status.code(), Some(1));
+    assert_eq!(count(&db, "SELECT count(*) FROM hosts").await, 1);
+    assert_eq!(count(&db, LOG).await, 3);
+    db.close().await.unwrap();
+}
+
+on_each_backend!(a_row_is_kept_without_a_transaction_of_the_migration);
+
+/// A migration on the pool, in no transaction: the check and the drop have one connection all the same.
+async fn a_row_is_kept_without_a_transaction_of_the_migration(url: &str) {
+    let quote = match backend(url) {
+        DbBackend::MySql => '`',
+        _ => '"',
+    };
+    let db = pool(url, 4).await;
+    let table = format!("{quote}My places{quote}");
+    for sql in ["CREATE TABLE {} (id integer)", "INSERT INTO {} VALUES (1)"] {
+        db.execute_unprepared(&sql.replace("{}", &table))
+            .await
+            .unwrap();
+    }
+    let refusal = drop_table(&SchemaManager::new(&db), "My places").await;
+    let refusal = refusal.unwrap_err().to_string();
+    assert!(
+        refusal.contains("`My places` still holds rows"),
+        "{refusal}"
+    );
+    // No session is left with a lock.
+    for _ in 0..4 {
+        db.execute_unprepared(&format!("DELETE FROM {table}"))
+            .await
+            .unwrap();
+    }
+    drop_table(&SchemaManager::new(&db), "My places")
+        .await
+        .unwrap();
+    let gone = format!("SELECT 1 FROM {table}");
+    assert!(db.execute_unprepared(&gone).await.is_err());
+    db.close().await.unwrap();
+}
+
+on_mariadb!(down_needs_the_right_to_lock_a_table_on_mariadb);
+
+/// Without it a row could come in between the check and the drop.
+async fn down_needs_the_right_to_lock_a_table_on_mariadb(url: &str) {
+    Place::on(url).succeed(&["up"]);
+    let grants = "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP ON {database}.* TO {role}";
+    as_role(url, grants, async |role| {
+        let role = Place::on(role);
+        assert_eq!(
+            role.fail(&["down"]),
+            "error: table `hosts` cannot be locked by this user, who has no right to LOCK TABLES: \
+             a row that another transaction commits meanwhile would be dropped with it"
+        );
+        assert_eq!(role.succeed(&["status"]).matches("Applied").count(), 3);
+        role.succeed(&["down", "--force"]);
+    })
+    .await;
 }
 
 /// The migrations of this library behind one of an app, whose `up` is `$body`.

@@ -15,6 +15,9 @@ use crate::sync::{SyncError, types::Type};
 /// To a role that may read every table of the database this one is missing, to any other it is denied.
 const READS_ALL: &str = "SELECT 1 FROM `no table has this name`";
 
+/// The same for every database.
+const READS_ALL_DATABASES: &str = "SELECT 1 FROM mysql.`no table has this name`";
+
 const TABLES: &str = "
     SELECT CAST(table_name AS CHAR) AS name
     FROM information_schema.tables
@@ -99,7 +102,7 @@ struct FoundReference {
 }
 
 pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
-    if !reads_all(db).await? {
+    if !reads_all(db, READS_ALL).await? {
         return Err(SyncError::Schema(
             "the role may not read every table of the database: a table that it does not see \
              would be taken for gone"
@@ -133,12 +136,18 @@ pub(super) async fn read(db: &DatabaseConnection) -> Result<Rows, SyncError> {
     })
 }
 
+/// Whether the role may read the tables of every database, without which it does not see their foreign
+/// keys.
+pub(crate) async fn reads_all_databases(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    reads_all(db, READS_ALL_DATABASES).await
+}
+
 /// The server itself is asked, because the lists of rights in `information_schema` leave out those that
 /// the user has through a role, and show those of others to whoever may read them.
-async fn reads_all(db: &DatabaseConnection) -> Result<bool, DbErr> {
+async fn reads_all(db: &impl ConnectionTrait, probe: &str) -> Result<bool, DbErr> {
     const MISSING: &str = "42S02";
     const DENIED: &str = "42000";
-    let answer = db.execute_unprepared(READS_ALL).await;
+    let answer = db.execute_unprepared(probe).await;
     if let Err(DbErr::Exec(RuntimeErr::SqlxError(error))) = &answer {
         let code = error.as_database_error().and_then(|error| error.code());
         match code.as_deref() {
@@ -217,6 +226,9 @@ fn kind(declared: &str) -> Option<Type> {
         "float" => Type::float(),
         "double" => Type::double(),
         "decimal" => match numbers[..] {
+            [digits, scale] if digits.max(scale) > Type::DIGITS_OF_DECIMAL => {
+                Type::as_char(&format!("decimal({digits},{scale})"))
+            }
             [digits, scale] => Type::decimal(Some((digits, scale))),
             _ => Type::decimal(None),
         },

@@ -169,15 +169,20 @@ fn column(found: &Found, enums: &[Enum]) -> ColumnRow {
 }
 
 fn kind(found: &Found, enums: &[Enum]) -> Type {
-    let name = found.element.as_deref().or(found.base.as_deref());
+    let is_array = found.declared.ends_with("[]");
+    // Vectors have elements, too, and are no arrays to the driver.
+    let name = match is_array {
+        true => &found.element,
+        false => &found.base,
+    };
     let is_written = |name: &&str| enums.iter().any(|found| found.name == **name);
     let of_enum = found.enum_name.as_deref().filter(is_written);
-    let single = match (of_enum, name) {
+    let single = match (of_enum, name.as_deref()) {
         (Some(name), _) => Some(Type::of_enum(&names::enum_type(name))),
+        (None, Some("numeric")) => Some(numeric(&found.declared, found.modifier)),
         (None, Some(name)) => of_base(name, found.modifier),
         (None, None) => None,
     };
-    let is_array = found.declared.ends_with("[]");
     let kind = match single {
         // To SeaORM an array is no key.
         Some(_) if is_array && found.in_primary_key => None,
@@ -198,7 +203,6 @@ fn of_base(name: &str, modifier: i32) -> Option<Type> {
         "int8" => Type::integer(8),
         "float4" => Type::float(),
         "float8" => Type::double(),
-        "numeric" => Type::decimal(modifier.and_then(precision)),
         "money" => Type::money(),
         "bpchar" => modifier.map_or_else(Type::text, Type::char),
         "varchar" => Type::varchar(modifier),
@@ -215,8 +219,51 @@ fn of_base(name: &str, modifier: i32) -> Option<Type> {
     })
 }
 
-/// Digits and scale, if the scale is one that other databases have.
-fn precision(modifier: u32) -> Option<(u32, u32)> {
-    let (digits, scale) = (modifier >> 16, modifier & 0x7ff);
-    (scale <= digits).then_some((digits, scale))
+/// The digits and the scale are those of the column, if the scale is one that other databases have.
+/// A number that a `Decimal` cannot hold is a text.
+fn numeric(declared: &str, modifier: i32) -> Type {
+    let modifier = modifier - 4;
+    if modifier < 0 {
+        return Type::decimal(None);
+    }
+    let digits = modifier >> 16;
+    // Eleven bits, the first of which is the sign.
+    let scale = ((modifier & 0x7ff) ^ 0x400) - 0x400;
+    // Without a point in it the number has zeros behind it, and behind the point in front of it.
+    let held = digits.max(scale).max(digits - scale);
+    if u32::try_from(held).is_ok_and(|held| held > Type::DIGITS_OF_DECIMAL) {
+        return Type::as_text(declared);
+    }
+    let precision = u32::try_from(digits).ok().zip(u32::try_from(scale).ok());
+    Type::decimal(precision.filter(|(digits, scale)| scale <= digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Type, numeric};
+
+    #[test]
+    fn a_number_that_a_decimal_cannot_hold_is_a_text() {
+        let modifier = |digits: i32, scale: i32| ((digits << 16) | (scale & 0x7ff)) + 4;
+        let text = Type::as_text("declared");
+        for (digits, scale, expected) in [
+            (12, 4, Type::decimal(Some((12, 4)))),
+            (28, 28, Type::decimal(Some((28, 28)))),
+            (29, 0, text.clone()),
+            (78, 0, text.clone()),
+            (38, 30, text.clone()),
+            (1000, 1000, text.clone()),
+            (3, 5, Type::decimal(None)),
+            (3, 29, text.clone()),
+            (3, -25, Type::decimal(None)),
+            (3, -26, text),
+        ] {
+            assert_eq!(
+                numeric("declared", modifier(digits, scale)),
+                expected,
+                "{digits}, {scale}"
+            );
+        }
+        assert_eq!(numeric("declared", -1), Type::decimal(None));
+    }
 }
