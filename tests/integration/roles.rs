@@ -24,6 +24,7 @@ macro_rules! of_each_role {
     )+};
 }
 
+mod bulk;
 mod cancelled;
 mod interleaved;
 #[cfg(feature = "postgres")]
