@@ -24,6 +24,7 @@ macro_rules! of_each_role {
     )+};
 }
 
+mod backfilled;
 mod bulk;
 mod cancelled;
 mod interleaved;
