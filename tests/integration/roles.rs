@@ -25,6 +25,7 @@ macro_rules! of_each_role {
 }
 
 mod backfilled;
+mod budgets;
 mod bulk;
 mod cancelled;
 mod interleaved;
@@ -35,6 +36,7 @@ pub mod member;
 pub mod payout;
 pub mod profile;
 mod races;
+mod sign_up;
 
 use std::{
     collections::BTreeSet,
