@@ -28,6 +28,7 @@ mod backfilled;
 mod budgets;
 mod bulk;
 mod cancelled;
+mod gone_owners;
 mod interleaved;
 #[cfg(feature = "postgres")]
 mod labels;
@@ -37,6 +38,7 @@ pub mod payout;
 pub mod profile;
 mod races;
 mod sign_up;
+mod snapshots;
 
 use std::{
     collections::BTreeSet,
