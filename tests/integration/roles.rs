@@ -29,6 +29,7 @@ mod budgets;
 mod bulk;
 mod cancelled;
 mod gone_owners;
+mod input;
 mod interleaved;
 #[cfg(feature = "postgres")]
 mod labels;
