@@ -40,6 +40,7 @@ pub mod profile;
 mod races;
 mod sign_up;
 mod snapshots;
+mod unreadable;
 
 use std::{
     collections::BTreeSet,
