@@ -41,6 +41,7 @@ mod races;
 mod sign_up;
 mod snapshots;
 mod unreadable;
+mod verified;
 
 use std::{
     collections::BTreeSet,
