@@ -81,7 +81,7 @@ pub async fn create_table_with(db: &TestDb, constraint: &str) {
     }
     db.execute(&format!(
         "CREATE TABLE couriers (
-            id {id} PRIMARY KEY,
+            id {id} NOT NULL PRIMARY KEY,
             user_id {id} NOT NULL UNIQUE,
             vehicle {vehicle} NOT NULL,
             badge varchar(20) UNIQUE,

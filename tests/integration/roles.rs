@@ -24,7 +24,12 @@ macro_rules! of_each_role {
     )+};
 }
 
+mod backfilled;
+mod budgets;
+mod bulk;
 mod cancelled;
+mod gone_owners;
+mod input;
 mod interleaved;
 #[cfg(feature = "postgres")]
 mod labels;
@@ -32,6 +37,11 @@ mod meetings;
 pub mod member;
 pub mod payout;
 pub mod profile;
+mod races;
+mod sign_up;
+mod snapshots;
+mod unreadable;
+mod verified;
 
 use std::{
     collections::BTreeSet,
@@ -43,22 +53,21 @@ use std::{
 };
 
 use guesthouse::{
-    Error, Model, Onboarding, OwnerId, Owners, Role, SchemaError, backfill, offboard, onboard,
-    onboard_all, retry,
+    Error, Model, Onboarding, OwnerId, Owners, Role, SchemaError, backfill, become_hosts,
+    delete_user, host, offboard, onboard, onboard_all, retry, sign_up_all, stop_hosting,
 };
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ConnectionTrait, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
-    PrimaryKeyToColumn, Related, Schema, TransactionTrait, Value,
+    PrimaryKeyToColumn, QueryOrder, Related, Schema, TransactionTrait, Value,
     sea_query::{IntoValueTuple, ValueTuple, ValueType},
 };
-use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use crate::{
     courier::{self, Vehicle},
-    support::{Backend as On, TestDb as Db, at_once},
+    support::{Backend as On, TestDb as Db, at_once, email},
 };
 
 /// A role, and how a test makes its owners and rows.
@@ -76,6 +85,18 @@ where
     /// The `n`th owner, without the role.
     async fn owner(db: &Db, n: usize) -> OwnerId<Self>;
 
+    /// So many owners without the role, made in a few statements.
+    async fn many_owners(db: &Db, number: usize) -> Vec<OwnerId<Self>>;
+
+    /// Deletes an owner, if no row refers to it.
+    async fn delete_owner(
+        db: &(impl ConnectionTrait + TransactionTrait),
+        owner: OwnerId<Self>,
+    ) -> Result<(), Error>;
+
+    /// A column of texts that the app gives.
+    fn text() -> Self::Column;
+
     /// What the app gives of a row.
     fn row(owner: OwnerId<Self>, n: usize) -> Self::ActiveModel;
 
@@ -91,6 +112,24 @@ impl Kind for courier::Entity {
 
     async fn owner(db: &Db, n: usize) -> Uuid {
         db.user(&format!("user{n}")).await.id
+    }
+
+    async fn many_owners(db: &Db, number: usize) -> Vec<Uuid> {
+        let emails = (0..number).map(|n| email(&format!("one-of-many{n}")));
+        let done = sign_up_all(&db.pool, emails.collect()).await.unwrap();
+        let ids = done.created.iter().map(|account| account.user.id);
+        ids.collect()
+    }
+
+    async fn delete_owner(
+        db: &(impl ConnectionTrait + TransactionTrait),
+        owner: Uuid,
+    ) -> Result<(), Error> {
+        delete_user(db, owner).await
+    }
+
+    fn text() -> courier::Column {
+        courier::Column::Badge
     }
 
     fn row(owner: Uuid, n: usize) -> courier::ActiveModel {
@@ -118,6 +157,24 @@ impl Kind for payout::Entity {
         db.host(&format!("host{n}")).await.id
     }
 
+    async fn many_owners(db: &Db, number: usize) -> Vec<Uuid> {
+        let users = courier::Entity::many_owners(db, number).await;
+        let done = become_hosts(&db.pool, &users).await.unwrap();
+        done.new.iter().map(|host| host.id).collect()
+    }
+
+    async fn delete_owner(
+        db: &(impl ConnectionTrait + TransactionTrait),
+        owner: Uuid,
+    ) -> Result<(), Error> {
+        let host = host::Entity::find_by_id(owner).one(db).await?.unwrap();
+        stop_hosting(db, host.user_id).await.map(drop)
+    }
+
+    fn text() -> payout::Column {
+        payout::Column::Iban
+    }
+
     fn row(owner: Uuid, n: usize) -> payout::ActiveModel {
         payout::row(owner, n)
     }
@@ -135,13 +192,34 @@ impl Kind for profile::Entity {
     }
 
     async fn owner(db: &Db, n: usize) -> i64 {
-        let member = member::ActiveModel {
-            email: Set(format!("member{n}@example.com")),
-            name: Set(format!("member {n}")),
-            password_hash: Set("$argon2id$".into()),
-            ..Default::default()
-        };
-        member.insert(&db.pool).await.unwrap().id
+        new_member(n).insert(&db.pool).await.unwrap().id
+    }
+
+    async fn many_owners(db: &Db, number: usize) -> Vec<i64> {
+        let members: Vec<_> = (0..number).map(|n| new_member(1_000_000 + n)).collect();
+        let mut ids = Vec::new();
+        for some in members.chunks(1_000) {
+            let some = member::Entity::insert_many(some.to_vec());
+            some.exec(&db.pool).await.unwrap();
+        }
+        let stored = member::Entity::find().order_by_desc(member::Column::Id);
+        for member in stored.all(&db.pool).await.unwrap().iter().take(number) {
+            ids.push(member.id);
+        }
+        ids
+    }
+
+    async fn delete_owner(
+        db: &(impl ConnectionTrait + TransactionTrait),
+        owner: i64,
+    ) -> Result<(), Error> {
+        let gone = member::Entity::delete_by_id(owner).exec(db).await?;
+        assert_eq!(gone.rows_affected, 1);
+        Ok(())
+    }
+
+    fn text() -> profile::Column {
+        profile::Column::Bio
     }
 
     fn row(owner: i64, n: usize) -> profile::ActiveModel {
@@ -154,6 +232,15 @@ impl Kind for profile::Entity {
 
     fn is_not_found(error: &Error) -> bool {
         matches!(error, Error::OwnerNotFound { table: "members" })
+    }
+}
+
+fn new_member(n: usize) -> member::ActiveModel {
+    member::ActiveModel {
+        email: Set(format!("member{n}@example.com")),
+        name: Set(format!("member {n}")),
+        password_hash: Set("$argon2id$".into()),
+        ..Default::default()
     }
 }
 
@@ -204,48 +291,10 @@ where
 }
 
 on_each_backend!(
-    a_profile_by_hand_is_two,
     a_clash_on_another_key_in_bulk_leaves_nothing,
     rows_that_set_different_columns_are_refused,
     a_row_without_an_owner_is_refused,
 );
-
-/// The twin of the races: it looks first, in a table whose index is gone.
-async fn a_profile_by_hand_is_two(db: Db) {
-    profile::Entity::create_tables(&db).await;
-    let owner = profile::Entity::owner(&db, 0).await;
-    let id = match db.backend {
-        On::Sqlite => "integer NOT NULL PRIMARY KEY AUTOINCREMENT",
-        On::Postgres => "bigserial NOT NULL PRIMARY KEY",
-        On::MariaDb => "bigint NOT NULL PRIMARY KEY AUTO_INCREMENT",
-    };
-    db.execute("DROP TABLE profiles").await;
-    db.execute(&format!(
-        "CREATE TABLE profiles (id {id}, member_id bigint NOT NULL, bio text NOT NULL)"
-    ))
-    .await;
-    let both_have_looked = Barrier::new(2);
-    let call = |n| {
-        let (db, both_have_looked) = (&db, &both_have_looked);
-        async move {
-            let found = profile::Entity::find().one(&db.pool).await.unwrap();
-            both_have_looked.wait().await;
-            match found {
-                Some(row) => Onboarding::Existing(row),
-                None => {
-                    let row = <profile::Entity as Kind>::row(owner, n);
-                    Onboarding::New(row.insert(&db.pool).await.unwrap())
-                }
-            }
-        }
-    };
-    let (one, other) = tokio::join!(call(1), call(2));
-    let stored = rows::<profile::Entity>(&db).await;
-    assert_eq!(
-        check(&[one, other], &stored),
-        Err("2 new, 2 rows".to_owned())
-    );
-}
 
 /// The second badge of its kind.
 async fn a_clash_on_another_key_in_bulk_leaves_nothing(db: Db) {

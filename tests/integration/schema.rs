@@ -1,6 +1,6 @@
 //! `verify_schema`: what it says of a schema that somebody has changed by hand.
 
-mod changes;
+pub mod changes;
 mod drift;
 mod mariadb;
 mod postgres;
@@ -347,10 +347,10 @@ async fn an_error_keeps_the_drivers_words_to_its_source(db: Db) {
     assert!(secret.source().unwrap().to_string().contains("ada"));
 }
 
-type Setting = (&'static str, &'static str, &'static str);
+pub type Setting = (&'static str, &'static str, &'static str);
 
 /// A setting, what is needed instead, and what is to be said of it.
-fn settings(backend: On) -> &'static [Setting] {
+pub fn settings(backend: On) -> &'static [Setting] {
     match backend {
         On::Sqlite => &[
             (

@@ -2,7 +2,7 @@
 //!
 //! The numbers of the rows are multiples of three: such a courier has no badge, on which two could clash.
 
-use std::fmt::Debug;
+use std::{error::Error as _, fmt::Debug};
 
 use guesthouse::{Error, OwnerId, Session, backfill, offboard, onboard, onboard_all};
 use sea_orm::{ConnectionTrait, ModelTrait, TransactionTrait, sea_query::ValueType};
@@ -156,8 +156,8 @@ where
             assert_eq!(row_of(next), 1, "{what}: {after:?}");
         }
         (None, Ok(row)) => assert!(stored.contains(row.model()), "{what}"),
-        (None, Err(_)) => match place {
-            Place::Pool => panic!("{what}: {after:?}"),
+        (None, Err(error)) => match place {
+            Place::Pool => panic!("{what}: {error:?}: {:?}", error.source()),
             // A connection that is closed for it; a back-fill may have come before.
             Place::Session => {}
             Place::Transaction => {
