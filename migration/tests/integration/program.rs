@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{MARIADB, POSTGRES, Place, on_server, text};
+use crate::support::{Place, text};
 
 #[test]
 fn status_lists_every_migration_and_creates_nothing() {

@@ -145,7 +145,7 @@ async fn a_number_with_too_many_digits_is_a_text_on_postgres(url: &str) {
     written.values_panic([
         cast("00000000-0000-0000-0000-000000000000", "uuid"),
         cast(value, "numeric(78,0)"),
-        Expr::val(0).into(),
+        Expr::val(0),
         cast("1 2", "oidvector"),
     ]);
     assert_eq!(
@@ -175,7 +175,7 @@ async fn a_number_with_too_many_digits_is_a_text_on_mariadb(url: &str) {
     let mut written = Query::insert();
     written.into_table("sums").columns(["id", "ratio", "most"]);
     let ratio = Expr::val(value).cast_as("decimal(65,30)");
-    written.values_panic([Expr::val(1).into(), ratio, Expr::val(0).into()]);
+    written.values_panic([Expr::val(1), ratio, Expr::val(0)]);
     assert_eq!(
         written_and_read(&db, &written, "sums", "ratio", "char").await,
         value

@@ -10,7 +10,7 @@ use crate::statements::{
     block::mariadb,
     evidence::{Event, runs_on},
     key::first_column,
-    parts::{as_stored_in, owner_key, read, read_written, returning_and, select_columns, unread},
+    parts::{as_stored_in, read, read_written, returning_and, select_columns, unread},
     send::query,
     text::Text,
 };
@@ -97,7 +97,7 @@ where
     use crate::statements::{
         alive::turn_on_unknown,
         block::postgres,
-        parts::{quoted, table_name},
+        parts::{owner_key, quoted, table_name},
     };
 
     let _turn = turn_on_unknown(db).await;
