@@ -393,15 +393,6 @@ fn breaks(backend: On) -> Vec<(&'static str, [&'static str; 3], &'static str)> {
                 "another address is taken for one",
             ),
             (
-                "CREATE FUNCTION by_one(text, text) RETURNS integer LANGUAGE sql IMMUTABLE AS
-                     $$ SELECT bttextcmp(left($1, 1), left($2, 1)) $$;
-                 CREATE OPERATOR CLASS one FOR TYPE text USING btree AS OPERATOR 1 <, OPERATOR 2 <=,
-                     OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 by_one(text, text);
-                 DROP INDEX users_email; CREATE UNIQUE INDEX users_email ON users (email one)",
-                USERS,
-                "another address is taken for one",
-            ),
-            (
                 "ALTER TABLE users ADD UNIQUE (email) DEFERRABLE",
                 USERS,
                 NOBODY,
