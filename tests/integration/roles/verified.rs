@@ -42,6 +42,7 @@ const OF_COLUMNS_OF_THE_APP: &[&str] = &[
     "{table}.created_at is timestamp",
     "{table}.created_at is datetime",
     "{table}.created_at is without a type",
+    "{table}.created_at is real",
     "{table}.created_at has no check",
     "{table}.created_at is rewritten on every update",
     "{table}.updated_at is generated",
@@ -300,7 +301,9 @@ async fn a_difference_of_several_tables_is_reported_as_that_of_a_host(db: Db) {
         let done = try_change(&db, &of_courier(what), courier::Entity::WORDS).await;
         assert!(done.is_ok(), "{what}: {done:?}");
         let of_hosts = says.iter().filter(|line| line.contains("host"));
-        let is_said = |line: &&&str| !line.contains("refers to users (id, created_at)");
+        // A key between a courier and a table that the model does not have is the app's own.
+        let unsaid = ["refers to users (id, created_at)", "guest"];
+        let is_said = |line: &&&str| !unsaid.iter().any(|part| line.contains(part));
         let expected: Vec<_> = of_hosts.filter(is_said).map(|it| of_courier(it)).collect();
         assert_eq!(differences(&db, &model).await, expected, "{what}");
         said += expected.len();
