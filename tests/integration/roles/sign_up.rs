@@ -500,7 +500,7 @@ async fn cut_on_a_session(db: Db) {
 
 async fn everywhere(db: &Db, place: Place) {
     create_members(db).await;
-    let (mut n, mut cuts) = (0, 0);
+    let mut n = 0;
     for verb in VERBS {
         for at_once in [true, false] {
             let mut polls = 0;
@@ -510,13 +510,11 @@ async fn everywhere(db: &Db, place: Place) {
                 if is_cut_to_its_end(db, place, verb, cut, n).await {
                     break;
                 }
-                cuts += usize::from(polls > 0);
                 polls += 1;
                 assert!(polls < MOST_POLLS, "{verb:?} in a {place:?} does not end");
             }
         }
     }
-    assert!(cuts >= 5, "{cuts}: a call that ends at once is not cut");
 }
 
 /// One call that may be dropped, and one after it on the same connection: what was acknowledged is
