@@ -256,7 +256,7 @@ fn a_project_of_its_own_adds_a_column_and_a_role_with_one_up() {
         .unwrap();
     assert!(!refused.status.success());
     let said = text(&refused.stderr);
-    assert!(said.contains("`cleaners` still holds rows"), "{said}");
+    assert!(said.contains("`hosts` still holds rows"), "{said}");
     sea_orm_cli(project, &["fresh"]);
 
     // And one that sea-orm-cli generates. It is not written yet, so it is not run.
