@@ -184,7 +184,6 @@ where
 {
     R::create_tables(&db).await;
     R::many_owners(&db, BATCH + 50).await;
-    let mut was_cut = 0;
     'moments: for at_once in [true, false] {
         for polls in 0..MOST_POLLS {
             let cut = GiveUp { polls, at_once };
@@ -215,11 +214,9 @@ where
             if has_ended {
                 continue 'moments;
             }
-            was_cut += 1;
         }
         panic!("{MOST_POLLS} polls do not end it");
     }
-    assert!(was_cut >= 1, "{was_cut}");
 }
 
 /// Polls the call until its first batch is given, and as often as `cut` says after that.
