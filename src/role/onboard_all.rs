@@ -49,8 +49,9 @@ impl<M, K> Default for Onboardings<M, K> {
 /// Gives any number of owners a role, once each.
 ///
 /// An existing row and an unknown owner are reported, not errors. If anything fails, nothing is
-/// made, unless the error is [`Error::OutcomeUnknown`]; then call again. Of several rows for one owner the first counts. All rows must set the same columns; a
-/// column that none of them sets is left to the database.
+/// made, unless the error is [`Error::OutcomeUnknown`]; then call again. Of several rows for one
+/// owner the first counts. All rows must set the same columns; a column that none of them sets is
+/// left to the database.
 ///
 /// `ActiveModelBehavior::before_save` runs once for each owner, on MariaDB only for those without a
 /// row; `after_save` runs for each new row.
@@ -65,10 +66,10 @@ impl<M, K> Default for Onboardings<M, K> {
 /// # Transactions
 ///
 /// PostgreSQL and SQLite: one statement for any number of rows, and one or two more if some of the
-/// owners have the role already or do not exist. MariaDB: two, or one if there is nobody to give the role to, and one more above a megabyte, which asks
-/// for `max_allowed_packet`; the call refuses what exceeds it. None for no row. In the caller's
-/// transaction SQLite and MariaDB send one more, which checks that it is not over, and MariaDB two
-/// or three more for each statement.
+/// owners have the role already or do not exist. MariaDB: two, or one if there is nobody to give
+/// the role to, and one more above a megabyte, which asks for `max_allowed_packet`; the call refuses
+/// what exceeds it. None for no row. In the caller's transaction SQLite and MariaDB send one more,
+/// which checks that it is not over, and MariaDB two or three more for each statement.
 ///
 /// # Concurrency
 ///

@@ -67,7 +67,7 @@ fn is_no(answer: &Result<(), Error>) -> bool {
 async fn others_go_on(db: Db, users: usize) {
     let host = db.host("ada").await.user_id;
     let user = db.user("bob").await.id;
-    // Next to bob, with nobody who is a host between them.
+    // Next to bob; no user between them is a host.
     let mut neighbours = Vec::new();
     for n in 0..CALLS.len().max(users) {
         neighbours.push(db.user(&format!("user{n:02}")).await.id);
